@@ -1,0 +1,131 @@
+/*
+ * The contract between the kernel and an architecture. The kernel owns it; each folder arch/<arch>/ implements all of
+ * it, and supplies two headers: arch_types.h (struct arch_frame, struct arch_cpu, struct arch_space) and arch_cpu.h
+ * (cpu_this and the small inline functions marked so below).
+ *
+ * How control flows
+ *
+ *   firmware -> arch entry (assembler) -> arch_boot: fills struct qy_boot_info -> kernel_main(info), on the boot stack
+ *   user mode -> arch entry: saves registers in cpu->frame, loads cpu->stack_top -> entry_call / entry_fault /
+ *   entry_exception / entry_timer / entry_ipi (kernel/entry.h) -> entry_exit() -> restores the frame it returns
+ *   kernel mode: a fault inside a copy routine resumes at its fix-up; an interrupt is taken only in arch_idle; anything else
+ *   is kernel_panic_trap.
+ */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#include <kernel/cpu.h>
+#include <qy/boot_info.h>
+#include <qy/pt.h>
+
+/* ---- boot ---- */
+
+/* Start of the kernel image in physical memory, 2 MiB aligned; set before kernel_main. */
+extern paddr_t arch_image_base;
+
+/* One past the highest physical address that the CPU can put on its bus, at most 64 TiB. */
+uint64_t arch_physical_limit(void);
+
+/* Physical memory reachable through the boot tables' direct map: tables built before arch_mmu_load come from below. */
+uint64_t arch_boot_window(void);
+
+/* Null, or the name of a feature that the kernel cannot do without and this CPU lacks (with what to do). */
+const char *arch_missing_feature(void);
+
+/* Turn on, on this CPU, what protects the kernel: NX, SMEP, SMAP, UMIP, PGE / SUM off. Once per CPU. */
+void arch_protect(void);
+
+/* Names of the protections that are on, and of those that the CPU lacks, for the console ("NX SMEP ...; no PCID"). */
+void arch_protection_names(char *buffer, size_t bytes);
+
+/* Map the device registers that this architecture needs into the DEVICES window of the kernel's tables. */
+struct qy_topology;
+enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
+                               enum qy_error (*alloc_table)(void *context, paddr_t *out), void *context) QY_MUST_USE;
+
+/* Load the kernel's final tables for the first time on the boot CPU; the boot tables' identity map is gone after it. */
+void arch_mmu_load(paddr_t root);
+
+/* Set this CPU up: descriptor tables, trap vectors, fault stack, cpu_this. cpu->index, hardware_id, stack_top are set. */
+void arch_cpu_init(struct cpu *cpu);
+
+/* Run function(argument) on another stack; never returns. */
+_Noreturn void arch_switch_stack(uint64_t top, void (*function)(void *), void *argument);
+
+/* CPUs, memory affinity and distances, from ACPI or the device tree. Errors: NOT_FOUND (one CPU is assumed). */
+enum qy_error arch_topology(const struct qy_boot_info *info, struct qy_topology *out) QY_MUST_USE;
+
+/* The largest address that memory for starting CPUs may have (x86-64: 1 MiB; 0: none is needed), and one page of it. */
+uint64_t arch_trampoline_limit(void);
+
+/* Start a CPU whose struct cpu and stacks exist; it runs cpu_main(cpu) on its kernel stack. Errors: UNSUPPORTED. */
+enum qy_error arch_cpu_start(struct cpu *cpu, paddr_t trampoline, paddr_t root) QY_MUST_USE;
+
+/* Start this CPU's periodic timer. */
+void arch_timer_start(void);
+
+/* ---- every day ---- */
+
+/* inline, arch_cpu.h:
+ *   struct cpu *cpu_this(void);
+ *   void arch_relax(void);                 one turn of a spin loop
+ *   uint64_t arch_clock(void);             the clock that programs can read too: TSC, rdinstret/rdtime
+ *   bool arch_irq_enabled(void);
+ */
+uint64_t arch_clock_hz(void); /* 0 if unknown */
+
+/* Wait for an interrupt with interrupts on, handle it, return with interrupts off. */
+void arch_idle(void);
+
+/* Interrupt another CPU; it calls entry_ipi. */
+void arch_ipi(struct cpu *cpu);
+
+/* Load the tables of a space (null: the kernel's own). Flushes what has to be. */
+void arch_space_load(struct cpu *cpu, struct qy_pt *pt);
+
+/* Forget translations of this CPU: of `pages` 4 KiB pages from address, or with pages = 0 all that are not global;
+ * arch_flush_everything includes global ones. */
+void arch_flush_range(vaddr_t address, uint64_t pages);
+void arch_flush_everything(void);
+
+/* The page-table format of this CPU. */
+const struct qy_pt_format *arch_pt_format(void);
+
+/* The kernel's half of the root table into a new root: entries 256..511. */
+/* (done by kernel/space with qy_port_ram; nothing arch-specific) */
+
+/* ---- threads ---- */
+
+/* A new thread: user mode, interrupts on, all registers zero but these. */
+void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t stack, uint64_t argument);
+
+/* The registers of a call: number, x0..x5 in; error, x1..x5 out. Inline in arch_cpu.h:
+ *   uint64_t arch_call_number(const struct arch_frame *);
+ *   uint64_t arch_call_argument(const struct arch_frame *, unsigned i);         i = 0..5
+ *   void arch_call_result(struct arch_frame *, enum qy_error error);
+ *   void arch_call_value(struct arch_frame *, unsigned i, uint64_t value);      i = 1..5
+ *   uint64_t arch_frame_instruction(const struct arch_frame *);
+ *   uint64_t arch_frame_stack(const struct arch_frame *);
+ *   uint64_t arch_frame_base(const struct arch_frame *);                        frame pointer
+ */
+
+/* ---- user memory: the only code that touches it ---- */
+
+/* Copy; recover from any fault. False: a fault that nobody resolved; *out may be partly written then. The range was
+ * checked to lie in the user half. */
+bool arch_copy_from_user(void *out, uint64_t user, size_t bytes) QY_MUST_USE;
+bool arch_copy_to_user(uint64_t user, const void *in, size_t bytes) QY_MUST_USE;
+
+/* ---- console and end ---- */
+
+void arch_console_init(const struct qy_boot_info *info); /* works on the boot tables */
+void arch_console_put(char c);
+int arch_console_get(void); /* -1: nothing typed */
+
+/* Switch the machine off. code 0 = all well; an emulator's exit status tells. Never returns. */
+_Noreturn void arch_power_off(unsigned code);
+
+/* The kernel's registers at a trap, for the panic's report. */
+void arch_frame_print(const struct arch_frame *frame);
+
+#endif

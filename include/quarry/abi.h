@@ -1,0 +1,67 @@
+/*
+ * What the kernel and a program agree on beside the tables: handles, flags, labels, and the page that the
+ * root task finds at its start.
+ */
+#ifndef QUARRY_ABI_H
+#define QUARRY_ABI_H
+
+#include <quarry/errors.h>
+#include <quarry/invocations.h>
+#include <quarry/objects.h>
+#include <stdint.h>
+
+#define QY_ABI_VERSION 1
+
+/* A handle: index of a slot in the thread's capability node, and the slot's generation above bit 32. 0 is null. */
+typedef uint64_t qy_handle_t;
+#define QY_HANDLE_INDEX(handle) ((uint32_t)(handle))
+#define QY_HANDLE_GENERATION(handle) ((uint32_t)((handle) >> 32))
+
+/* Flags of a mapping. A memory type other than write-back is for device memory only. */
+#define QY_MAP_READ 1u
+#define QY_MAP_WRITE 2u
+#define QY_MAP_EXEC 4u
+#define QY_MAP_WRITE_THROUGH 8u
+#define QY_MAP_UNCACHED 16u
+#define QY_MAP_ALL 31u
+
+/* Labels of a fault message: bits 0..7 say that it is one, 8..15 the access, 16..23 what stood at the address. */
+#define QY_LABEL_FAULT 0xf1u
+enum qy_fault_access { QY_ACCESS_READ, QY_ACCESS_WRITE, QY_ACCESS_EXEC };
+enum qy_fault_mark { QY_MARK_NOTHING, QY_MARK_PROTECTED, QY_MARK_EXCEPTION };
+#define QY_FAULT_LABEL(access, mark) (QY_LABEL_FAULT | (uint64_t)(access) << 8 | (uint64_t)(mark) << 16)
+/* Labels with which a handler answers a fault. */
+#define QY_FAULT_RESUME 0u
+#define QY_FAULT_KILL 1u
+
+/* Slots of the root task's capability node that are filled at boot; untypeds follow from QY_SLOT_UNTYPED. */
+enum qy_root_slot {
+    QY_SLOT_NODE = 1,
+    QY_SLOT_SPACE = 2,
+    QY_SLOT_THREAD = 3,
+    QY_SLOT_CONSOLE = 4,
+    QY_SLOT_SYSTEM = 5,
+    QY_SLOT_UNTYPED = 8,
+};
+
+/* Where the root task finds its information page (read-only) and the boot archive (read-only). */
+#define QY_ROOT_INFO_ADDRESS 0x0000000000010000ull
+#define QY_ROOT_ARCHIVE_ADDRESS 0x0000000100000000ull
+#define QY_ROOT_STACK_TOP 0x00007fffffff0000ull
+
+struct qy_root_info {
+    uint32_t version;      /* QY_ABI_VERSION */
+    uint32_t bytes;        /* sizeof of this structure in the kernel */
+    uint32_t cpus;
+    uint32_t nodes;
+    uint32_t untypeds;     /* their handles are QY_SLOT_UNTYPED + i, largest first */
+    uint32_t node_slots;   /* capacity of the capability node */
+    uint32_t free_slot;    /* the first empty slot */
+    uint32_t reserved;
+    uint64_t clock_hz;     /* ticks per second of the user-readable clock, 0 if unknown */
+    uint64_t archive_bytes;
+    char machine[48];      /* "x86_64" or "riscv64", then how it booted */
+    char command_line[512];
+};
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * Every call that a program can make, written once.
+ *
+ * A call has a number, the handle that it is invoked on (x0) and up to five arguments (x1..x5). It returns
+ * an error and up to five results (x1..x5). A result register that a call does not name is zero.
+ *
+ *             number   x0    x1    x2    x3    x4    x5    error
+ *   x86-64    rax      rdi   rsi   rdx   r10   r8    r9    rax      instruction: syscall
+ *   RISC-V    a7       a0    a1    a2    a3    a4    a5    a0       instruction: ecall
+ *
+ * x86-64 loses rcx and r11 in a call, as the instruction does. A call that fails has changed nothing.
+ * On OUT_OF_MEMORY x1 is the number of pages wanted and x2 the order of the largest free block of the
+ * untyped; on MISSING_TABLE x1 is the level that is missing (1 = the table of 4 KiB pages).
+ */
+#ifndef QUARRY_INVOCATIONS_H
+#define QUARRY_INVOCATIONS_H
+
+/* X(number, name, object type of x0 (NONE: not looked at, or any), rights needed, "arguments", "results") */
+#define QY_INVOCATIONS(X)                                                                          \
+    X(0, null, NONE, 0, "", "")                                                                    \
+    X(1, untyped_retype, UNTYPED, QY_RIGHT_WRITE, "type, pages, node, slot, count", "handle")      \
+    X(2, untyped_info, UNTYPED, QY_RIGHT_READ, "",                                                 \
+      "total_bytes, free_bytes, largest_order, objects, node | zone << 16")                        \
+    X(3, cap_copy, CAP_NODE, QY_RIGHT_WRITE, "slot, source, rights, badge", "handle")              \
+    X(4, cap_delete, NONE, 0, "", "")                                                              \
+    X(5, cap_revoke, NONE, 0, "", "")                                                              \
+    X(6, cap_info, CAP_NODE, QY_RIGHT_READ, "slot", "type | rights << 8, handle, object, badge, children") \
+    X(7, frame_map, FRAME, QY_RIGHT_READ, "space, address, flags", "level")                        \
+    X(8, frame_unmap, FRAME, 0, "space, address", "")                                              \
+    X(9, frame_protect, FRAME, 0, "space, address, flags", "")                                     \
+    X(10, table_map, PAGE_TABLE, QY_RIGHT_WRITE, "space, address, level", "level")                 \
+    X(11, table_unmap, PAGE_TABLE, QY_RIGHT_WRITE, "", "")                                         \
+    X(12, space_query, ADDRESS_SPACE, QY_RIGHT_READ, "address", "start, end, flags, page_bytes")   \
+    X(13, thread_configure, THREAD, QY_RIGHT_WRITE, "space, node, fault_endpoint, badge", "")      \
+    X(14, thread_start, THREAD, QY_RIGHT_WRITE, "instruction, stack, argument, cpu", "")           \
+    X(15, thread_suspend, THREAD, QY_RIGHT_WRITE, "", "")                                          \
+    X(16, thread_resume, THREAD, QY_RIGHT_WRITE, "", "")                                           \
+    X(17, thread_info, THREAD, QY_RIGHT_READ, "", "state, cpu, faults, calls, object")             \
+    X(18, thread_exit, NONE, 0, "code", "")                                                        \
+    X(19, yield, NONE, 0, "", "")                                                                  \
+    X(20, endpoint_send, ENDPOINT, QY_RIGHT_WRITE, "label, word0, word1, word2", "")               \
+    X(21, endpoint_call, ENDPOINT, QY_RIGHT_WRITE, "label, word0, word1, word2",                   \
+      "0, label, word0, word1, word2")                                                             \
+    X(22, endpoint_receive, ENDPOINT, QY_RIGHT_READ, "reply", "badge, label, word0, word1, word2") \
+    X(23, reply_send, REPLY, QY_RIGHT_WRITE, "label, word0, word1, word2", "")                     \
+    X(24, console_write, CONSOLE, QY_RIGHT_WRITE, "pointer, length", "")                           \
+    X(25, console_read, CONSOLE, QY_RIGHT_READ, "", "character")                                   \
+    X(26, system_record, SYSTEM, QY_RIGHT_READ, "kind, index, pointer, length", "length")          \
+    X(27, system_power_off, SYSTEM, QY_RIGHT_WRITE, "code", "")
+
+enum qy_invocation {
+#define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),
+    QY_INVOCATIONS(X)
+#undef X
+        QY_CALL_COUNT
+};
+
+#endif

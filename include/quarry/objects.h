@@ -1,0 +1,63 @@
+/*
+ * Object types and rights, written once: what a capability can name and what its holder may do.
+ */
+#ifndef QUARRY_OBJECTS_H
+#define QUARRY_OBJECTS_H
+
+/*
+ * X(NAME, value, name, retype)
+ * retype: PAGES  = a power of two of pages, straight from the untyped's buddy
+ *         PAGE   = one page
+ *         SMALL  = from the slab cache of that type in the untyped
+ *         RANGE  = any whole number of pages, a child arena
+ *         NEVER  = made by the kernel at boot only
+ */
+#define QY_OBJECTS(X)                                                                              \
+    X(NONE, 0, "none", NEVER)                                                                      \
+    X(UNTYPED, 1, "untyped", RANGE)                                                                \
+    X(FRAME, 2, "frame", PAGES)                                                                    \
+    X(PAGE_TABLE, 3, "page table", PAGE)                                                           \
+    X(ADDRESS_SPACE, 4, "address space", SMALL)                                                    \
+    X(CAP_NODE, 5, "capability node", PAGES)                                                       \
+    X(THREAD, 6, "thread", SMALL)                                                                  \
+    X(ENDPOINT, 7, "endpoint", SMALL)                                                              \
+    X(REPLY, 8, "reply", SMALL)                                                                    \
+    X(CONSOLE, 9, "console", NEVER)                                                                \
+    X(SYSTEM, 10, "system", NEVER)
+
+enum qy_object_type {
+#define X(NAME, value, name, retype) QY_OBJ_##NAME = (value),
+    QY_OBJECTS(X)
+#undef X
+        QY_OBJ_COUNT
+};
+
+/* X(NAME, bit, letter, meaning) */
+#define QY_RIGHTS(X)                                                                               \
+    X(READ, 0, 'r', "map readable, receive, look at")                                              \
+    X(WRITE, 1, 'w', "map writable, send, change")                                                 \
+    X(EXEC, 2, 'x', "map executable")                                                              \
+    X(GRANT, 3, 'g', "derive copies from it")
+
+enum qy_rights {
+#define X(NAME, bit, letter, meaning) QY_RIGHT_##NAME = 1 << (bit),
+    QY_RIGHTS(X)
+#undef X
+        QY_RIGHT_ALL = 15
+};
+
+static inline const char *qy_object_name(enum qy_object_type type)
+{
+    switch (type) {
+#define X(NAME, value, name, retype)                                                               \
+    case QY_OBJ_##NAME:                                                                            \
+        return name;
+        QY_OBJECTS(X)
+#undef X
+    case QY_OBJ_COUNT:
+        break;
+    }
+    return "?";
+}
+
+#endif

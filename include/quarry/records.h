@@ -1,0 +1,90 @@
+/*
+ * Statistics records, written once: the console, JSON, the debugger and the pictures read these.
+ *
+ * A record is a flat structure of 64-bit counters. Sizes are in bytes, blocks in powers of two of 4 KiB pages.
+ */
+#ifndef QUARRY_RECORDS_H
+#define QUARRY_RECORDS_H
+
+#include <stdint.h>
+
+/* F(field, what it counts) */
+#define QY_RECORD_MACHINE(F)                                                                       \
+    F(usable_bytes, "RAM of the firmware's map")                                                   \
+    F(cpus, "CPUs that run")                                                                       \
+    F(nodes, "NUMA nodes")                                                                         \
+    F(arenas, "root arenas")                                                                       \
+    F(sections_initialised, "128 MiB sections of the frame database in use")                       \
+    F(sections_total, "128 MiB sections that hold RAM")                                            \
+    F(calls, "kernel entries by call")                                                             \
+    F(faults, "page faults of programs")                                                           \
+    F(boot_ticks, "clock ticks from entry to the root task")
+
+#define QY_RECORD_USE(F)                                                                           \
+    F(use, "index into QY_MEM_USES")                                                               \
+    F(bytes, "RAM of that use")
+
+#define QY_RECORD_ARENA(F)                                                                         \
+    F(node, "NUMA node")                                                                           \
+    F(zone, "0 = DMA32, 1 = normal")                                                               \
+    F(total_bytes, "all that the arena was given")                                                 \
+    F(free_bytes, "free in the buddy")                                                             \
+    F(largest_order, "order of the largest free block")                                            \
+    F(object_bytes, "pages of objects")                                                            \
+    F(slab_bytes, "pages of slabs")                                                                \
+    F(frame_bytes, "pages of frames handed out")                                                   \
+    F(table_bytes, "pages of page tables")                                                         \
+    F(child_bytes, "pages of child arenas")                                                        \
+    F(metadata_bytes, "pages of the arena's own metadata")                                         \
+    F(allocations, "blocks handed out since boot")                                                 \
+    F(frees, "blocks given back since boot")                                                       \
+    F(failures, "requests refused")
+
+#define QY_RECORD_OBJECT(F)                                                                        \
+    F(type, "index into QY_OBJECTS")                                                               \
+    F(live, "objects that exist")                                                                  \
+    F(bytes, "memory they take, their share of slabs included")
+
+#define QY_RECORD_CACHE(F)                                                                         \
+    F(object_bytes, "size of one object")                                                          \
+    F(live, "objects handed out")                                                                  \
+    F(capacity, "objects that fit the slabs")                                                      \
+    F(slabs, "slabs")                                                                              \
+    F(slab_order, "order of a slab")
+
+#define QY_RECORD_CPU(F)                                                                           \
+    F(cpu, "index of the CPU")                                                                     \
+    F(hardware_id, "APIC id or hart id")                                                           \
+    F(node, "NUMA node")                                                                           \
+    F(calls, "kernel entries by call")                                                             \
+    F(faults, "page faults of programs")                                                           \
+    F(interrupts, "interrupts taken")                                                              \
+    F(shootdowns, "TLB invalidations asked of it")                                                 \
+    F(switches, "thread switches")
+
+/* R(NAME, value, name, table) */
+#define QY_RECORDS(R)                                                                              \
+    R(MACHINE, 0, machine, QY_RECORD_MACHINE)                                                      \
+    R(USE, 1, use, QY_RECORD_USE)                                                                  \
+    R(ARENA, 2, arena, QY_RECORD_ARENA)                                                            \
+    R(OBJECT, 3, object, QY_RECORD_OBJECT)                                                         \
+    R(CACHE, 4, cache, QY_RECORD_CACHE)                                                            \
+    R(CPU, 5, cpu, QY_RECORD_CPU)
+
+enum qy_record_kind {
+#define R(NAME, value, name, table) QY_RECORD_KIND_##NAME = (value),
+    QY_RECORDS(R)
+#undef R
+        QY_RECORD_KIND_COUNT
+};
+
+#define F(field, meaning) uint64_t field;
+#define R(NAME, value, name, table)                                                                \
+    struct qy_record_##name {                                                                      \
+        table(F)                                                                                   \
+    };
+QY_RECORDS(R)
+#undef R
+#undef F
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * One CPU: what stands at the start of its 16 MiB area. The first fields are known to assembler by their offsets
+ * (static asserts in arch/<arch>/offsets.c).
+ */
+#ifndef KERNEL_CPU_H
+#define KERNEL_CPU_H
+
+#include <arch_types.h>
+#include <kernel/layout.h>
+#include <qy/lock.h>
+#include <quarry/records.h>
+
+struct thread;
+struct space;
+
+struct cpu {
+    struct cpu *self;
+    struct arch_frame *frame;   /* where the next entry from user mode saves registers: of the current thread */
+    uint64_t stack_top;         /* of this CPU's kernel stack */
+    uint64_t scratch;           /* for the entry code */
+    struct thread *current;     /* the thread that runs or ran last; null when idle */
+    struct space *active;       /* the address space whose tables are loaded; null = the kernel's own */
+    uint32_t index;
+    uint32_t hardware_id;       /* APIC id or hart id */
+    uint16_t node;
+    bool in_user_copy;          /* a fault in kernel mode at a copy routine is expected */
+    atomic_bool online;
+    uint64_t entries;           /* kernel entries so far */
+    uint64_t cause;             /* number of the entry being handled: (index << 48) + entries */
+    struct qy_record_cpu stats;
+    atomic_uint_fast64_t shootdown_done; /* last request answered, see kernel/shootdown.h */
+    struct thread *queue_first, *queue_last; /* run queue, guarded by qy_class_sched */
+    struct arch_cpu arch;
+};
+
+/* The CPU that runs this (arch). */
+static inline struct cpu *cpu_this(void);
+#include <arch_cpu.h>
+
+extern unsigned cpu_count; /* CPUs that run; fixed after boot */
+struct cpu *cpu_at(unsigned index);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * The kernel's half of every address space, written once: the constants, the compile-time checks, the picture in
+ * docs/layout.md and the check of the live page tables at boot are all made from this table. The same on x86-64
+ * (4 levels) and RISC-V (Sv48).
+ */
+#ifndef KERNEL_LAYOUT_H
+#define KERNEL_LAYOUT_H
+
+#include <stdint.h>
+
+/*
+ * X(NAME, first byte, last byte, what stands there, flags that every mapping in it has at most)
+ * flags: r w x as in a listing, u = uncached allowed
+ */
+#define KERNEL_LAYOUT(X)                                                                           \
+    X(USER, 0x0000000000000000, 0x00007fffffffffff, "programs; page 0 is never mapped", "")        \
+    X(DIRECT_MAP, 0xffff800000000000, 0xffffbfffffffffff, "all RAM at its physical address + base", "rw") \
+    X(FRAME_DB, 0xffffc00000000000, 0xffffc07fffffffff, "frame database, where there is RAM", "rw") \
+    X(HEAP, 0xffffd00000000000, 0xffffd07fffffffff, "stacks and guarded allocations, guard pages between", "rw") \
+    X(CPU_AREAS, 0xffffff8000000000, 0xffffff81ffffffff, "per-CPU areas, 512 of 16 MiB", "rw")      \
+    X(IMAGE, 0xffffffff80000000, 0xffffffff9fffffff, "kernel text, constants, data", "rwx")         \
+    X(HOLE, 0xffffffffa0000000, 0xffffffffbfffffff, "nothing", "")                                  \
+    X(DEVICES, 0xffffffffc0000000, 0xffffffffffffffff, "device registers, uncached", "rwu")
+
+#define X(NAME, first, last, what, flags)                                                          \
+    static const uint64_t KERNEL_##NAME##_BASE = first##ull;                                       \
+    static const uint64_t KERNEL_##NAME##_LAST = last##ull;
+KERNEL_LAYOUT(X)
+#undef X
+
+/* The three tables of the frame database inside its window. */
+#define KERNEL_FRAMES_BASE 0xffffc00000000000ull   /* 16 bytes a frame: 256 GiB for 64 TiB */
+#define KERNEL_BLOCKS_BASE 0xffffc04000000000ull   /* up to 128 bytes a block: 4 GiB */
+#define KERNEL_SECTIONS_BASE 0xffffc06000000000ull /* up to 64 bytes a section: 32 MiB */
+
+#define KERNEL_CPU_AREA_BYTES 0x1000000ull /* 16 MiB */
+#define KERNEL_CPUS_MAX 512u
+
+/*
+ * Stacks in the heap window: a slot of 64 KiB for each stack of each CPU, the stack at its top, all below it unmapped:
+ *     | unmapped (guard) ......................... | stack, 16 KiB |
+ */
+#define KERNEL_STACK_SLOT_BYTES 0x10000ull
+#define KERNEL_STACK_BYTES 0x4000ull
+enum kernel_stack { KERNEL_STACK_MAIN, KERNEL_STACK_FAULT, KERNEL_STACK_KINDS };
+
+static inline uint64_t kernel_stack_top(unsigned cpu, enum kernel_stack kind)
+{
+    return KERNEL_HEAP_BASE + ((uint64_t)cpu * KERNEL_STACK_KINDS + kind + 1) * KERNEL_STACK_SLOT_BYTES;
+}
+
+static inline uint64_t kernel_cpu_area(unsigned cpu)
+{
+    return KERNEL_CPU_AREAS_BASE + cpu * KERNEL_CPU_AREA_BYTES;
+}
+
+#endif

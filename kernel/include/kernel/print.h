@@ -1,0 +1,29 @@
+/*
+ * Output of the kernel: a console line at a time, and formatting without allocation.
+ *
+ * Formats: %s %c %d %u %x %p %% with l/ll/z, width, '0' and '-'; %S = a size in bytes from uint64_t ("3.2 MiB"),
+ * %R = a physical or virtual address as 16 hex digits (uint64_t).
+ */
+#ifndef KERNEL_PRINT_H
+#define KERNEL_PRINT_H
+
+#include <qy/lock.h>
+#include <stdarg.h>
+
+void print(const char *format, ...);
+void print_v(const char *format, va_list arguments);
+size_t print_to(char *buffer, size_t bytes, const char *format, ...);
+
+/* Write raw text, as programs send it; one caller at a time. */
+void console_write(const char *text, size_t bytes);
+
+/* From here on nobody waits for the console's lock: a panic prints whatever happens. */
+void console_break_lock(void);
+
+/* Say what is wrong and what to do, in one line, and stop the machine with exit code 1. For boot. */
+_Noreturn void kernel_stop(const char *format, ...);
+
+/* A promise of the kernel is broken: report all there is and stop with exit code 2. */
+_Noreturn void kernel_panic(const char *format, ...);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * Everything that whoever embeds the memory core supplies: four functions.
+ *
+ * The core calls nothing else from outside except the freestanding C library's memcpy, memset, memmove and
+ * memcmp, which the compiler may call in any program.
+ */
+#ifndef QY_PORT_H
+#define QY_PORT_H
+
+#include <qy/types.h>
+
+/* The address at which this program reaches the RAM at that physical address. Never fails for RAM. */
+void *qy_port_ram(paddr_t address);
+
+/* One turn of waiting for another CPU: lets it go on, and answers what it asks of this one. */
+void qy_port_relax(void);
+
+/* Index of the CPU that runs this, below the number of CPUs; it does not change while a lock is held. */
+unsigned qy_port_cpu(void);
+
+/*
+ * The core has found its own memory broken: a promise named by `invariant` does not hold, `what` says where,
+ * with one number. Does not return.
+ */
+_Noreturn void qy_port_broken(const char *invariant, const char *what, uint64_t number);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * Parsers of what firmware and loaders pass: pure functions over bytes with a length.
+ *
+ * None trusts a byte: offsets, lengths, counts and strings are checked before use, and every prefix or corruption
+ * of an input gives an error, never a read outside it. They are tested and fuzzed on the host.
+ */
+#ifndef PLATFORM_PARSE_H
+#define PLATFORM_PARSE_H
+
+#include <platform/topology.h>
+#include <qy/boot_info.h>
+
+/* Bytes of an input. */
+struct qy_bytes {
+    const uint8_t *at;
+    size_t count;
+};
+
+/*
+ * The bytes of `count` at a physical address, or null if they cannot be reached; given by the caller, so that the
+ * parsers run anywhere.
+ */
+struct qy_reader {
+    const void *(*read)(void *context, paddr_t address, uint64_t count);
+    void *context;
+};
+
+/* Multiboot2's information structure. Fills ranges (from tag 17, the UEFI map, if there is one, else tag 6), modules,
+ * command line, loader, RSDP. `at` is its physical address, noted as reserved. Errors: CORRUPT, TRUNCATED. */
+enum qy_error qy_parse_multiboot2(struct qy_bytes info, paddr_t at, struct qy_boot_info *out) QY_MUST_USE;
+
+/* Xen's PVH start info (version 0 or 1): modules, command line, memory map, RSDP. Errors: CORRUPT, TRUNCATED. */
+enum qy_error qy_parse_pvh(const struct qy_reader *reader, paddr_t start_info, struct qy_boot_info *out) QY_MUST_USE;
+
+/* Descriptors of a UEFI memory map appended to out->ranges. Errors: CORRUPT (descriptor size), TRUNCATED. */
+enum qy_error qy_parse_uefi_map(struct qy_bytes map, uint64_t descriptor_bytes, struct qy_boot_info *out) QY_MUST_USE;
+
+/* A flattened device tree: memory (unless out->uefi_map is set), reservations, initrd, command line, entropy.
+ * Errors: CORRUPT, TRUNCATED. */
+enum qy_error qy_parse_fdt(struct qy_bytes fdt, paddr_t at, struct qy_boot_info *out) QY_MUST_USE;
+
+/* Length that the header of a device tree claims; 0 if it is none. */
+size_t qy_fdt_bytes(const uint8_t header[8]);
+
+/* CPUs, NUMA ids, distances, devices of a device tree. Errors: CORRUPT, TRUNCATED, NOT_FOUND (no CPU). */
+enum qy_error qy_fdt_topology(struct qy_bytes fdt, struct qy_topology *out) QY_MUST_USE;
+
+/* MADT, SRAT, SLIT, FADT (and _S5 of the DSDT), from the RSDP at that address or in those bytes (if count != 0).
+ * A broken SRAT or SLIT falls back to one node with a complaint; NOT_FOUND when there is no usable MADT. */
+enum qy_error qy_acpi_topology(const struct qy_reader *reader, paddr_t rsdp, struct qy_bytes rsdp_copy,
+                               struct qy_topology *out) QY_MUST_USE;
+
+/* A file in a cpio archive ("newc"). */
+struct qy_file {
+    const char *name; /* in the archive, terminated there */
+    struct qy_bytes data;
+};
+
+/* The file at *offset (start with 0); advances it. Errors: NOT_FOUND (end), CORRUPT, TRUNCATED. */
+enum qy_error qy_cpio_next(struct qy_bytes archive, size_t *offset, struct qy_file *out) QY_MUST_USE;
+enum qy_error qy_cpio_find(struct qy_bytes archive, const char *name, struct qy_file *out) QY_MUST_USE;
+
+/* A segment to load from a static ELF64 executable. */
+struct qy_elf_segment {
+    uint64_t address;      /* virtual, any alignment */
+    uint64_t memory_bytes; /* >= data.count */
+    struct qy_bytes data;
+    unsigned flags; /* 1 = read, 2 = write, 4 = execute, as QY_MAP_* */
+};
+
+/* Check an ELF64 little-endian executable for that machine (62 = x86-64, 243 = RISC-V): segments inside the file,
+ * inside [one page, user_end), not overlapping in pages, not writable and executable; entry in an executable one.
+ * Errors: CORRUPT, TRUNCATED; *why is a static sentence. */
+enum qy_error qy_elf_check(struct qy_bytes file, unsigned machine, uint64_t user_end, uint64_t *entry,
+                           unsigned *segments, const char **why) QY_MUST_USE;
+/* The i-th loadable segment of a checked file. */
+struct qy_elf_segment qy_elf_segment(struct qy_bytes file, unsigned i);
+
+/* A word "name" or "name=value" of a command line: true if there, value copied (cut to fit, "" if it has none). */
+bool qy_option(const char *command_line, const char *name, char *value, size_t bytes);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * CPUs, nodes and distances of a machine, as ACPI (MADT, SRAT, SLIT) or a device tree describe them.
+ */
+#ifndef PLATFORM_TOPOLOGY_H
+#define PLATFORM_TOPOLOGY_H
+
+#include <qy/types.h>
+
+#define QY_TOPOLOGY_CPUS 512u
+#define QY_TOPOLOGY_NODES 64u
+#define QY_TOPOLOGY_RANGES 256u
+
+struct qy_topology_cpu {
+    uint32_t hardware_id; /* APIC id or hart id */
+    uint16_t node;        /* index 0..nodes-1 */
+};
+
+struct qy_topology_range {
+    uint64_t base, end; /* bytes */
+    uint16_t node;
+    bool hotplug; /* hot-pluggable or non-volatile: never counted as RAM */
+};
+
+struct qy_topology {
+    uint32_t cpu_count;
+    uint32_t node_count; /* at least 1 */
+    uint32_t range_count;
+    bool distances_known;
+    const char *complaint; /* null, or what was wrong with the tables and what was assumed instead */
+    paddr_t local_apic;    /* x86-64 */
+    paddr_t uart;          /* 16550-compatible registers, 0 if unknown (RISC-V) */
+    paddr_t test_finisher; /* sifive,test, 0 if there is none (RISC-V) */
+    uint64_t timebase_hz;  /* RISC-V */
+    uint16_t pm1a_control; /* x86-64: ACPI power-off port, 0 if unknown */
+    uint16_t sleep_type;   /* value of SLP_TYP for S5 */
+    uint32_t domain_of[QY_TOPOLOGY_NODES]; /* the firmware's number of each node */
+    struct qy_topology_cpu cpus[QY_TOPOLOGY_CPUS];
+    struct qy_topology_range ranges[QY_TOPOLOGY_RANGES];
+    uint8_t distance[QY_TOPOLOGY_NODES][QY_TOPOLOGY_NODES]; /* 10 = local */
+};
+
+/* One node, one CPU with that hardware id, distance 10: what is assumed when there is no table. */
+void qy_topology_default(struct qy_topology *out, uint32_t hardware_id);
+
+#endif
