@@ -109,6 +109,9 @@ void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t st
  *   uint64_t arch_frame_base(const struct arch_frame *);                        frame pointer
  */
 
+/* Restore those registers and go on in user mode. The entry code does the same after entry_exit. */
+_Noreturn void arch_resume(struct cpu *cpu, struct arch_frame *frame);
+
 /* ---- user memory: the only code that touches it ---- */
 
 /* Copy; recover from any fault. False: a fault that nobody resolved; *out may be partly written then. The range was

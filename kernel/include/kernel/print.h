@@ -20,6 +20,9 @@ void console_write(const char *text, size_t bytes);
 /* From here on nobody waits for the console's lock: a panic prints whatever happens. */
 void console_break_lock(void);
 
+/* Print the last line, "quarry: exit CODE", and switch the machine off. 0 = all well. */
+_Noreturn void kernel_exit(unsigned code);
+
 /* Say what is wrong and what to do, in one line, and stop the machine with exit code 1. For boot. */
 _Noreturn void kernel_stop(const char *format, ...);
 
