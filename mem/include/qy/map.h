@@ -17,6 +17,7 @@
 #ifndef QY_MAP_H
 #define QY_MAP_H
 
+#include <quarry/uses.h>
 #include <qy/types.h>
 
 /* What the firmware says a range is, least restrictive first: where ranges overlap, the later one wins. */
@@ -39,32 +40,6 @@ enum qy_mem_type {
     QY_MEM_TYPES(X)
 #undef X
         QY_MEM_TYPE_COUNT
-};
-
-/* What Quarry does with a usable segment. X(NAME, name, owner) */
-#define QY_MEM_USES(X)                                                                             \
-    X(FREE, "free", "-")                                                                           \
-    X(NOT_RAM, "not RAM of ours", "firmware")                                                      \
-    X(FRAME_ZERO, "frame 0, withheld", "nobody")                                                   \
-    X(ROUNDED, "part of a page", "nobody")                                                         \
-    X(BEYOND, "beyond the CPU's physical addresses", "nobody")                                     \
-    X(TRAMPOLINE, "start of other CPUs", "kernel")                                                 \
-    X(KERNEL_TEXT, "kernel text", "kernel")                                                        \
-    X(KERNEL_RODATA, "kernel constants", "kernel")                                                 \
-    X(KERNEL_DATA, "kernel data", "kernel")                                                        \
-    X(BOOT_ARCHIVE, "boot archive", "kernel")                                                      \
-    X(BOOT_DATA, "boot structures", "kernel")                                                      \
-    X(PAGE_TABLES, "kernel page tables", "kernel")                                                 \
-    X(FRAME_DB, "frame database", "kernel")                                                        \
-    X(CPU_AREAS, "CPU areas and stacks", "kernel")                                                 \
-    X(KERNEL_ARENA, "kernel arena", "kernel")                                                      \
-    X(UNTYPED, "untyped", "root task")
-
-enum qy_mem_use {
-#define X(NAME, name, owner) QY_USE_##NAME,
-    QY_MEM_USES(X)
-#undef X
-        QY_USE_COUNT
 };
 
 const char *qy_mem_type_name(enum qy_mem_type type);

@@ -1,0 +1,34 @@
+/*
+ * What Quarry does with each byte of the firmware's usable memory, written once: the boot table, the USE records and
+ * the root task's summary name uses with these words.
+ */
+#ifndef QUARRY_USES_H
+#define QUARRY_USES_H
+
+/* X(NAME, name, owner) */
+#define QY_MEM_USES(X)                                                                             \
+    X(FREE, "free", "-")                                                                           \
+    X(NOT_RAM, "not RAM of ours", "firmware")                                                      \
+    X(FRAME_ZERO, "frame 0, withheld", "nobody")                                                   \
+    X(ROUNDED, "part of a page", "nobody")                                                         \
+    X(BEYOND, "beyond the CPU's physical addresses", "nobody")                                     \
+    X(TRAMPOLINE, "start of other CPUs", "kernel")                                                 \
+    X(KERNEL_TEXT, "kernel text", "kernel")                                                        \
+    X(KERNEL_RODATA, "kernel constants", "kernel")                                                 \
+    X(KERNEL_DATA, "kernel data", "kernel")                                                        \
+    X(BOOT_ARCHIVE, "boot archive", "kernel")                                                      \
+    X(BOOT_DATA, "boot structures", "kernel")                                                      \
+    X(PAGE_TABLES, "kernel page tables", "kernel")                                                 \
+    X(FRAME_DB, "frame database", "kernel")                                                        \
+    X(CPU_AREAS, "CPU areas and stacks", "kernel")                                                 \
+    X(KERNEL_ARENA, "kernel arena", "kernel")                                                      \
+    X(UNTYPED, "untyped", "root task")
+
+enum qy_mem_use {
+#define X(NAME, name, owner) QY_USE_##NAME,
+    QY_MEM_USES(X)
+#undef X
+        QY_USE_COUNT
+};
+
+#endif
