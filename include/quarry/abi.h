@@ -34,6 +34,24 @@ enum qy_fault_mark { QY_MARK_NOTHING, QY_MARK_PROTECTED, QY_MARK_EXCEPTION };
 #define QY_FAULT_RESUME 0u
 #define QY_FAULT_KILL 1u
 
+/* What thread_info says that a thread is doing. X(NAME, value, name) */
+#define QY_THREAD_STATES(X)                                                                        \
+    X(NEW, 0, "not started")                                                                       \
+    X(READY, 1, "ready")                                                                           \
+    X(RUNNING, 2, "running")                                                                       \
+    X(SENDING, 3, "waiting to send")                                                               \
+    X(RECEIVING, 4, "waiting to receive")                                                          \
+    X(CALLING, 5, "waiting for a reply")                                                           \
+    X(FAULTED, 6, "waiting for its fault handler")                                                 \
+    X(SUSPENDED, 7, "suspended")                                                                   \
+    X(DEAD, 8, "dead")
+
+enum qy_thread_state {
+#define X(NAME, value, name) QY_THREAD_##NAME = (value),
+    QY_THREAD_STATES(X)
+#undef X
+};
+
 /* Slots of the root task's capability node that are filled at boot; untypeds follow from QY_SLOT_UNTYPED. */
 enum qy_root_slot {
     QY_SLOT_NODE = 1,
