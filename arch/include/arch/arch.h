@@ -107,6 +107,7 @@ void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t st
  *   uint64_t arch_frame_instruction(const struct arch_frame *);
  *   uint64_t arch_frame_stack(const struct arch_frame *);
  *   uint64_t arch_frame_base(const struct arch_frame *);                        frame pointer
+ *   bool arch_frame_walk(uint64_t *frame_pointer, uint64_t *return_address);    one step up; false at the end
  */
 
 /* Restore those registers and go on in user mode. The entry code does the same after entry_exit. */

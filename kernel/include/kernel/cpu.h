@@ -19,7 +19,7 @@ struct cpu {
     uint64_t stack_top;         /* of this CPU's kernel stack */
     uint64_t scratch;           /* for the entry code */
     struct thread *current;     /* the thread that runs or ran last; null when idle */
-    struct space *active;       /* the address space whose tables are loaded; null = the kernel's own */
+    struct space *_Atomic active; /* the address space whose tables are loaded; null = the kernel's own */
     uint32_t index;
     uint32_t hardware_id;       /* APIC id or hart id */
     uint16_t node;
@@ -28,7 +28,8 @@ struct cpu {
     uint64_t entries;           /* kernel entries so far */
     uint64_t cause;             /* number of the entry being handled: (index << 48) + entries */
     struct qy_record_cpu stats;
-    atomic_uint_fast64_t shootdown_done; /* last request answered, see kernel/shootdown.h */
+    _Atomic uint64_t shootdown_wanted; /* requests made of this CPU, see kernel/smp/shootdown.c */
+    _Atomic uint64_t shootdown_done;   /* how many of them it has answered */
     struct thread *queue_first, *queue_last; /* run queue, guarded by qy_class_sched */
     struct arch_cpu arch;
 };
@@ -38,6 +39,10 @@ static inline struct cpu *cpu_this(void);
 #include <arch_cpu.h>
 
 extern unsigned cpu_count; /* CPUs that run; fixed after boot */
-struct cpu *cpu_at(unsigned index);
+
+static inline struct cpu *cpu_at(unsigned index)
+{
+    return (struct cpu *)kernel_cpu_area(index);
+}
 
 #endif

@@ -1,8 +1,7 @@
 /*
- * Output of the kernel: a console line at a time, and formatting without allocation.
+ * Output of the kernel, a console line at a time, and the ways in which it ends.
  *
- * Formats: %s %c %d %u %x %p %% with l/ll/z, width, '0' and '-'; %S = a size in bytes from uint64_t ("3.2 MiB"),
- * %R = a physical or virtual address as 16 hex digits (uint64_t).
+ * Formats are those of lib/format.h; %S is a size in bytes ("3.2 MiB"), %R an address, both uint64_t.
  */
 #ifndef KERNEL_PRINT_H
 #define KERNEL_PRINT_H
@@ -12,7 +11,6 @@
 
 void print(const char *format, ...);
 void print_v(const char *format, va_list arguments);
-size_t print_to(char *buffer, size_t bytes, const char *format, ...);
 
 /* Write raw text, as programs send it; one caller at a time. */
 void console_write(const char *text, size_t bytes);

@@ -37,7 +37,7 @@ struct qy_boot_info {
     uint8_t rsdp_copy[36]; /* Multiboot2 passes a copy, not an address; length below, 0 if none */
     uint32_t rsdp_copy_bytes;
     paddr_t fdt;        /* of the flattened device tree, 0 if none */
-    uint64_t boot_cpu;  /* hart id of the CPU that booted (RISC-V) */
+    uint64_t boot_cpu;  /* APIC id or hart id of the CPU that booted */
     uint8_t entropy[64];
     uint32_t entropy_bytes; /* 0 = firmware gave none */
 };

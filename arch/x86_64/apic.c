@@ -1,0 +1,113 @@
+/*
+ * The local APIC: timer, interrupts between CPUs; and the PIT, which tells how fast both clocks
+ * run.
+ *
+ * References: Intel SDM volume 3A, chapter 10 (APIC), Intel 8254 data sheet (PIT).
+ */
+#include "x86.h"
+
+#include <arch/arch.h>
+#include <kernel/print.h>
+#include <platform/topology.h>
+
+#define APIC_ID 0x20
+#define APIC_TASK_PRIORITY 0x80
+#define APIC_EOI 0xb0
+#define APIC_SPURIOUS 0xf0
+#define APIC_ICR_LOW 0x300
+#define APIC_ICR_HIGH 0x310
+#define APIC_TIMER 0x320
+#define APIC_TIMER_INITIAL 0x380
+#define APIC_TIMER_CURRENT 0x390
+#define APIC_TIMER_DIVIDE 0x3e0
+
+#define TIMER_HZ 100
+#define PIT_HZ 1193182
+
+static uint32_t timer_ticks; /* of the APIC per interrupt */
+static uint64_t tsc_hz;
+
+static volatile uint32_t *reg(unsigned offset)
+{
+    return (volatile uint32_t *)(KERNEL_DEVICES_BASE + offset);
+}
+
+enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
+                               enum qy_error (*alloc_table)(void *context, paddr_t *out),
+                               void *context)
+{
+    return qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), topology->local_apic, QY_PAGE_BYTES, 1,
+                           QY_PT_READ | QY_PT_WRITE | QY_PT_UNCACHED | QY_PT_GLOBAL, alloc_table,
+                           context);
+}
+
+uint32_t x86_apic_id(void)
+{
+    return *reg(APIC_ID) >> 24;
+}
+
+void x86_apic_init(uint32_t *id)
+{
+    x86_write_msr(X86_MSR_APIC_BASE, x86_read_msr(X86_MSR_APIC_BASE) | 1 << 11);
+    *id = x86_apic_id();
+    *reg(APIC_TASK_PRIORITY) = 0;
+    *reg(APIC_SPURIOUS) = 0x100 | X86_VECTOR_SPURIOUS;
+}
+
+void x86_apic_end_of_interrupt(void)
+{
+    *reg(APIC_EOI) = 0;
+}
+
+void x86_apic_send(uint32_t id, uint32_t command)
+{
+    *reg(APIC_ICR_HIGH) = id << 24;
+    *reg(APIC_ICR_LOW) = command;
+    while (*reg(APIC_ICR_LOW) & 1 << 12)
+        arch_relax();
+}
+
+void arch_ipi(struct cpu *cpu)
+{
+    x86_apic_send(cpu->hardware_id, X86_VECTOR_IPI);
+}
+
+/* One shot of channel 2, whose output can be read back without an interrupt. */
+void x86_pit_wait(unsigned microseconds)
+{
+    while (microseconds) {
+        unsigned part = microseconds < 50000 ? microseconds : 50000;
+        unsigned count = (unsigned)((uint64_t)part * PIT_HZ / 1000000);
+        x86_out8(0x61, (uint8_t)((x86_in8(0x61) & ~2u) | 1));
+        x86_out8(0x43, 0xb0);
+        x86_out8(0x42, (uint8_t)count);
+        x86_out8(0x42, (uint8_t)(count >> 8));
+        while (!(x86_in8(0x61) & 0x20))
+            arch_relax();
+        microseconds -= part;
+    }
+}
+
+void x86_calibrate(void)
+{
+    *reg(APIC_TIMER_DIVIDE) = 3; /* by 16 */
+    *reg(APIC_TIMER) = 1 << 16;  /* masked */
+    *reg(APIC_TIMER_INITIAL) = 0xffffffff;
+    uint64_t clock = arch_clock();
+    x86_pit_wait(10000);
+    tsc_hz = (arch_clock() - clock) * 100;
+    timer_ticks = (0xffffffff - *reg(APIC_TIMER_CURRENT)) / (TIMER_HZ / 100);
+    *reg(APIC_TIMER_INITIAL) = 0;
+}
+
+uint64_t arch_clock_hz(void)
+{
+    return tsc_hz;
+}
+
+void arch_timer_start(void)
+{
+    *reg(APIC_TIMER_DIVIDE) = 3;
+    *reg(APIC_TIMER) = X86_VECTOR_TIMER | 1 << 17; /* periodic */
+    *reg(APIC_TIMER_INITIAL) = timer_ticks ? timer_ticks : 1000000;
+}

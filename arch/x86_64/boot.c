@@ -1,0 +1,120 @@
+/*
+ * From the first C instruction to the kernel: what PVH or Multiboot2 passed, into struct
+ * qy_boot_info.
+ *
+ * Everything here runs on the boot tables: the first 4 GiB of physical memory are readable at the
+ * direct map.
+ */
+#include "x86.h"
+
+#include <arch/arch.h>
+#include <kernel/entry.h>
+#include <kernel/print.h>
+#include <lib/string.h>
+#include <platform/parse.h>
+
+#define MULTIBOOT2_MAGIC 0x36d76289
+#define BOOT_WINDOW 0x100000000ull
+
+void arch_boot(uint64_t information, uint64_t magic);
+void x86_power_set(const struct qy_topology *topology);
+
+paddr_t arch_image_base;
+static struct qy_boot_info boot_info;
+extern char kernel_boot_start[];
+
+void *x86_ram(uint64_t physical)
+{
+    return (void *)(KERNEL_DIRECT_MAP_BASE + physical);
+}
+
+uint64_t arch_boot_window(void)
+{
+    return BOOT_WINDOW;
+}
+
+static const void *boot_read(void *context, paddr_t address, uint64_t count)
+{
+    (void)context;
+    if (address.raw >= BOOT_WINDOW || count > BOOT_WINDOW - address.raw)
+        return NULL;
+    return x86_ram(address.raw);
+}
+
+static const struct qy_reader boot_reader = {boot_read, NULL};
+
+static void pic_mask(void)
+{
+    x86_out8(0x21, 0xff);
+    x86_out8(0xa1, 0xff);
+}
+
+static void parse_multiboot2(uint64_t information)
+{
+    const uint32_t *header = boot_read(NULL, paddr(information), 8);
+    if (!header || information & 7 || header[0] < 16 ||
+        !boot_read(NULL, paddr(information), header[0]))
+        kernel_stop("the Multiboot2 information at %R cannot be read; the boot loader is broken",
+                    information);
+    struct qy_bytes bytes = {(const uint8_t *)header, header[0]};
+    enum qy_error error = qy_parse_multiboot2(bytes, paddr(information), &boot_info);
+    if (error != QY_OK)
+        kernel_stop("the Multiboot2 information is broken (%s); try another boot loader",
+                    qy_error_name(error));
+    boot_info.path = QY_BOOT_MULTIBOOT2;
+}
+
+void arch_boot(uint64_t information, uint64_t magic)
+{
+    arch_image_base = paddr((uint64_t)kernel_boot_start);
+    boot_info.version = QY_BOOT_INFO_VERSION;
+    arch_console_init(&boot_info);
+    pic_mask();
+    x86_features_read();
+    boot_info.boot_cpu = x86_cpuid(1, 0).b >> 24;
+    if (magic == MULTIBOOT2_MAGIC) {
+        parse_multiboot2(information);
+    } else if (magic == 0) {
+        enum qy_error error = qy_parse_pvh(&boot_reader, paddr(information), &boot_info);
+        if (error != QY_OK)
+            kernel_stop("the PVH start information is broken (%s); try another virtual machine "
+                        "monitor, or boot the ISO",
+                        qy_error_name(error));
+        boot_info.path = QY_BOOT_PVH;
+    } else {
+        kernel_stop("started by an unknown boot protocol (magic %x); boot by PVH or Multiboot2",
+                    (unsigned)magic);
+    }
+    kernel_main(&boot_info);
+}
+
+/* ACPI 6.4, section 5.2.5.1: in the first KiB of the EBDA, or between 0xe0000 and 0xfffff, on 16
+ * bytes. */
+static paddr_t rsdp_search(void)
+{
+    uint64_t ebda = (uint64_t) * (const uint16_t *)x86_ram(0x40e) << 4;
+    const struct {
+        uint64_t base, end;
+    } areas[] = {{ebda, ebda + 1024}, {0xe0000, 0x100000}};
+    for (unsigned i = 0; i < 2; i++)
+        for (uint64_t at = areas[i].base; at && at + 36 <= areas[i].end; at += 16)
+            if (memcmp(x86_ram(at), "RSD PTR ", 8) == 0)
+                return paddr(at);
+    return paddr(0);
+}
+
+enum qy_error arch_topology(const struct qy_boot_info *info, struct qy_topology *out)
+{
+    paddr_t rsdp = info->rsdp;
+    struct qy_bytes copy = {info->rsdp_copy, info->rsdp_copy_bytes};
+    if (rsdp.raw == 0 && copy.count == 0)
+        rsdp = rsdp_search();
+    enum qy_error error = qy_acpi_topology(&boot_reader, rsdp, copy, out);
+    if (error != QY_OK) {
+        uint64_t base = x86_read_msr(X86_MSR_APIC_BASE);
+        qy_topology_default(out, (uint32_t)info->boot_cpu);
+        out->local_apic = paddr(base & 0xffffff000ull);
+    }
+    x86_power_set(out);
+    return error;
+}

@@ -1,0 +1,46 @@
+/*
+ * Starting further CPUs: INIT, then two start-up interrupts to a page below 1 MiB (Intel SDM volume
+ * 3A, 8.4.4).
+ */
+#include "x86.h"
+
+#include <arch/arch.h>
+#include <kernel/entry.h>
+#include <lib/string.h>
+
+extern char trampoline_start[], trampoline_end[];
+_Noreturn void x86_cpu_started(struct cpu *cpu);
+
+uint64_t arch_trampoline_limit(void)
+{
+    return 0x100000;
+}
+
+enum qy_error arch_cpu_start(struct cpu *cpu, paddr_t trampoline, paddr_t root)
+{
+    if (cpu->hardware_id > 254)
+        return QY_UNSUPPORTED; /* needs x2APIC mode */
+    uint8_t *page = qy_port_ram(trampoline);
+    uint64_t data[3] = {root.raw, cpu->stack_top, (uint64_t)cpu};
+    memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+    memcpy(page + X86_TRAMPOLINE_DATA, data, sizeof(data));
+    atomic_thread_fence(memory_order_seq_cst);
+
+    x86_apic_send(cpu->hardware_id, 0xc500); /* INIT, level, assert */
+    x86_apic_send(cpu->hardware_id, 0x8500); /* INIT, level, de-assert */
+    x86_pit_wait(10000);
+    for (int i = 0; i < 2 && !atomic_load(&cpu->online); i++) {
+        x86_apic_send(cpu->hardware_id, 0x600 | (uint32_t)(trampoline.raw >> 12));
+        x86_pit_wait(200);
+    }
+    for (int i = 0; i < 200 && !atomic_load(&cpu->online); i++)
+        x86_pit_wait(10000);
+    return atomic_load(&cpu->online) ? QY_OK : QY_UNSUPPORTED;
+}
+
+_Noreturn void x86_cpu_started(struct cpu *cpu)
+{
+    arch_protect();
+    arch_cpu_init(cpu);
+    cpu_main(cpu);
+}

@@ -1,0 +1,60 @@
+/*
+ * Every way into the kernel, and the one way out.
+ */
+#include <arch/arch.h>
+#include <kernel/call.h>
+#include <kernel/entry.h>
+#include <kernel/fault.h>
+#include <kernel/panic.h>
+#include <kernel/sched.h>
+#include <kernel/shootdown.h>
+
+static void begin(struct cpu *cpu)
+{
+    cpu->entries++;
+    cpu->cause = (uint64_t)cpu->index << 48 | cpu->entries;
+}
+
+void entry_call(struct cpu *cpu)
+{
+    begin(cpu);
+    cpu->stats.calls++;
+    call_dispatch(cpu);
+}
+
+void entry_fault(struct cpu *cpu, uint64_t address, enum qy_fault_access access)
+{
+    begin(cpu);
+    cpu->stats.faults++;
+    fault_raise(cpu, address, access);
+}
+
+void entry_exception(struct cpu *cpu, const char *name, uint64_t number)
+{
+    begin(cpu);
+    fault_exception(cpu, name, number);
+}
+
+void entry_timer(struct cpu *cpu)
+{
+    begin(cpu);
+    cpu->stats.interrupts++;
+    sched_tick(cpu);
+}
+
+void entry_ipi(struct cpu *cpu)
+{
+    begin(cpu);
+    cpu->stats.interrupts++;
+    shootdown_answer(cpu);
+}
+
+struct arch_frame *entry_exit(struct cpu *cpu)
+{
+    for (;;) {
+        struct arch_frame *frame = sched_pick(cpu);
+        if (frame)
+            return frame;
+        arch_idle();
+    }
+}
