@@ -7,6 +7,7 @@
  * Nothing is allocated after the seal but what a caller pays for.
  */
 #include <arch/arch.h>
+#include <kernel/arenas.h>
 #include <kernel/boot.h>
 #include <kernel/entry.h>
 #include <kernel/image.h>
@@ -170,7 +171,8 @@ _Noreturn void kernel_main(struct qy_boot_info *info)
  */
 static void give_back_boot_memory(void)
 {
-    uint64_t freed = kernel_arenas_give_back(&map);
+    uint64_t freed = kernel_arenas_give_back(&map, QY_USE_BOOT_DATA);
+    freed += kernel_arenas_give_back(&map, QY_USE_TRAMPOLINE);
     print("boot memory given back: %S\n", freed);
 }
 

@@ -141,6 +141,7 @@ boot_64:
 no_long_mode_text:
     .asciz "quarry: stop: this CPU has no 64-bit mode; Quarry needs an x86-64 processor\r\nquarry: exit 1\r\n"
     .align 16
+    .globl boot_gdt
 boot_gdt:
     .quad 0, 0x00af9b000000ffff, 0x00cf93000000ffff
     .globl boot_gdt_pointer

@@ -69,6 +69,7 @@ void arch_boot(uint64_t information, uint64_t magic)
     arch_image_base = paddr((uint64_t)kernel_boot_start);
     boot_info.version = QY_BOOT_INFO_VERSION;
     arch_console_init(&boot_info);
+    x86_early_traps();
     pic_mask();
     x86_features_read();
     boot_info.boot_cpu = x86_cpuid(1, 0).b >> 24;

@@ -30,11 +30,19 @@ struct x86_table_pointer {
     uint64_t base;
 } __attribute__((packed));
 
-extern char x86_stubs[], x86_syscall[];
+extern char x86_stubs[], x86_syscall[], boot_gdt[];
 
 static struct x86_gate idt[256]; /* shared by all CPUs */
 
-static void idt_build(void)
+/* Load the interrupt table; on the boot CPU also before it has its descriptor tables, so that a
+ * fault is reported. */
+static void idt_load(void)
+{
+    struct x86_table_pointer pointer = {sizeof(idt) - 1, (uint64_t)idt};
+    __asm__ volatile("lidt %0" : : "m"(pointer));
+}
+
+void x86_early_traps(void)
 {
     for (unsigned vector = 0; vector < 256; vector++) {
         uint64_t stub = (uint64_t)x86_stubs + 16 * vector;
@@ -52,6 +60,10 @@ static void idt_build(void)
             .offset_high = (uint32_t)(stub >> 32),
         };
     }
+    idt_load();
+    /* The first descriptors, by an address that outlives the identity map. */
+    struct x86_table_pointer pointer = {23, (uint64_t)x86_ram((uint64_t)boot_gdt)};
+    __asm__ volatile("lgdt %0" : : "m"(pointer));
 }
 
 static void gdt_load(struct cpu *cpu)
@@ -85,15 +97,12 @@ static void gdt_load(struct cpu *cpu)
 void arch_cpu_init(struct cpu *cpu)
 {
     uint64_t fault_top = kernel_stack_top(cpu->index, KERNEL_STACK_FAULT);
-    if (cpu->index == 0)
-        idt_build();
     cpu->self = cpu;
     cpu->arch.tss.ist[X86_IST_DOUBLE_FAULT - 1] = fault_top;
     cpu->arch.tss.ist[X86_IST_NMI - 1] = fault_top - KERNEL_STACK_BYTES / 2;
     cpu->arch.tss.io_map = sizeof(struct x86_tss);
     gdt_load(cpu);
-    struct x86_table_pointer pointer = {sizeof(idt) - 1, (uint64_t)idt};
-    __asm__ volatile("lidt %0" : : "m"(pointer));
+    idt_load();
     x86_write_msr(X86_MSR_GS_BASE, (uint64_t)cpu);
     x86_write_msr(X86_MSR_KERNEL_GS_BASE, 0);
     x86_write_msr(X86_MSR_STAR, (uint64_t)X86_KERNEL_CS << 32 | 0x1bull << 48);

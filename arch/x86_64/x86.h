@@ -132,6 +132,9 @@ struct x86_features {
 extern struct x86_features x86_features;
 void x86_features_read(void);
 
+/* Faults are reported from here on, except on a broken stack. */
+void x86_early_traps(void);
+
 void x86_apic_init(uint32_t *id); /* on this CPU; boot's maps it first */
 void x86_apic_end_of_interrupt(void);
 uint32_t x86_apic_id(void);

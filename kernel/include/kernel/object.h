@@ -1,0 +1,112 @@
+/*
+ * Kernel objects: what capabilities name, and the memory that they are made of.
+ *
+ *     untyped --- arena: pages -------------------------- frames, tables, capability nodes, child untypeds
+ *           \---- one slab cache for each type: headers - every object begins with struct object
+ *
+ * An object lives as long as a capability names it. When the last one goes it is doomed: kernel/teardown.h takes it
+ * apart and gives its memory back to the untyped that it came from.
+ *
+ * Invariants
+ *   CONSERVE     an untyped's `objects` is the number of objects that hold memory of its arena
+ *   PAID         headers and pages come from the untyped that the caller named, nothing from elsewhere
+ *   OBJ-COUNT    `capabilities` is the number of slots that name the object
+ * Locking: everything here is guarded by qy_class_caps.
+ */
+#ifndef KERNEL_OBJECT_H
+#define KERNEL_OBJECT_H
+
+#include <kernel/cap.h>
+#include <qy/slab.h>
+
+enum object_flags {
+    OBJECT_DYING = 1,    /* no capability names it any more */
+    OBJECT_REVOKING = 2, /* an untyped: its descendants are being destroyed */
+    OBJECT_STATIC = 4,   /* part of the kernel: it has no memory to give back */
+    OBJECT_DETACHED = 8, /* a thread or table: the first step of taking it apart is done */
+};
+
+struct object {
+    uint8_t type;  /* enum qy_object_type */
+    uint8_t flags; /* enum object_flags */
+    uint32_t pins; /* uses by calls that wait for other CPUs: its memory stays until they are gone */
+    uint64_t capabilities;
+    uint64_t id;             /* never used again, for messages and records */
+    struct untyped *untyped; /* where its memory came from; null if static */
+    struct object *link;     /* next in a list of a teardown or of a retype under way */
+};
+
+#define OBJECT_SMALL_TYPES (QY_OBJ_REPLY + 1) /* types below it have a slab cache in an untyped */
+
+/* Memory that objects are made of: the design's arena with a capability. */
+struct untyped {
+    struct object object;
+    struct slot anchor;     /* parent of the capabilities of all objects made from it */
+    struct qy_arena *arena; /* &own, or a root arena */
+    struct qy_arena own;
+    uint64_t objects;
+    struct qy_cache caches[OBJECT_SMALL_TYPES]; /* by type; arena null = not used yet */
+};
+
+/* A power of two of pages that can be mapped. Its mappings are in the capability slots (kernel/space.h). */
+struct frame {
+    struct object object;
+    pfn_t first;
+    uint8_t order;
+};
+
+/* An array of slots. */
+struct cap_node {
+    struct object object;
+    struct slot *slots; /* slot 0 stays empty: the null handle */
+    uint32_t count;
+    uint32_t cursor; /* slots below are empty already, when it is taken apart */
+    pfn_t first;
+    uint8_t order;
+};
+
+/* What a failed allocation wanted and what there was. */
+struct shortage {
+    uint64_t pages;
+    int largest_order; /* -1: nothing is free */
+};
+
+/*
+ * Take memory for one object of that type out of an untyped: a header, which is zeroed, and its pages, which are not.
+ * The object has no capability yet. pages: a power of two for FRAME and CAP_NODE, any number for UNTYPED, else 0 or 1.
+ * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY (*shortage says of what); nothing has changed then.
+ */
+enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uint64_t pages, struct object **out,
+                             struct shortage *shortage) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+
+/* Zero the pages of a reserved object (ZERO). Needs no lock: nobody else knows the object yet. */
+void object_zero(struct object *object);
+
+/* The reserved, zeroed object is complete: what its type needs beside zeroes. */
+void object_finish(struct object *object) QY_REQUIRES(qy_class_caps);
+
+/* Give the memory of an object without capabilities and pins back. */
+void object_free(struct object *object) QY_REQUIRES(qy_class_caps);
+
+/* Make an untyped of an arena that has no capability: at boot, for root arenas and the kernel's own. */
+void untyped_init(struct untyped *untyped, struct qy_arena *arena);
+
+/* Return the pages of caches without objects to the arena. */
+void untyped_drain(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
+
+/* A number for an object; never given twice. */
+uint64_t object_new_id(void) QY_REQUIRES(qy_class_caps);
+
+/* Pages of memory that an object takes beside its header. */
+uint64_t object_pages(const struct object *object);
+
+/* Objects of each type that exist, and their bytes (headers and pages). */
+struct object_totals {
+    uint64_t live, bytes;
+};
+struct object_totals object_totals(enum qy_object_type type) QY_REQUIRES(qy_class_caps);
+
+/* Null, or the id of the first invariant that does not hold for an untyped and its caches. Walks its arena. */
+const char *untyped_check(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
+
+#endif
