@@ -1,24 +1,28 @@
 /*
  * The frame database: what every physical frame is, in three sizes of descriptor.
  *
- *     section   128 MiB   one descriptor, valid from boot on
- *     block       2 MiB   owner arena, free count, 512-bit free map; valid once its section is initialised
- *     frame       4 KiB   two words; valid once its section is initialised
+ *     section   128 MiB   32 bytes: tag, links, initialised; valid from boot on
+ *     block       2 MiB   128 bytes: tag, links, counts, 512-bit free map; valid once its section is initialised
+ *     frame       4 KiB   16 bytes: tag and one word by state; valid once its block is initialised
  *
- * The three tables are sparse arrays indexed by number from physical address 0; whoever sets the database up
- * backs them with memory only where there is RAM (qy_framedb_spans says which bytes), and zeroes only the section
- * descriptors. A section is initialised when its first block is split, so 512 GiB of untouched memory costs
- * nothing but descriptors of sections.
+ * The three tables are sparse arrays indexed by number from physical address 0. Whoever sets the database up backs
+ * them with memory where qy_framedb_spans says (only where there is RAM, but for the small section table) and
+ * zeroes only the section table: nothing else is read before it is written. A section is initialised when its first
+ * block is split, a block when its first frames are, so 512 GiB of untouched memory costs descriptors of sections.
  *
- * Invariants: EXCLUSIVE (a frame is in exactly one state; a transition from any but the expected one is refused).
- * docs/adr/0003-frame-entry.md gives the layout and shows what is built on it.
+ * Invariants
+ *   EXCLUSIVE   a frame is in exactly one state; a transition from any but the expected one is refused
+ *   FRAME-ZERO  frame 0 is in no arena: nobody is ever handed physical address 0
+ * Locking: tags are single words, read and written atomically, so anyone may look; only the arena that owns a block
+ * changes them, under its lock. docs/adr/0003-frame-entry.md gives the layout and shows what is built on it.
  */
 #ifndef QY_FRAMEDB_H
 #define QY_FRAMEDB_H
 
+#include <qy/lock.h>
 #include <qy/types.h>
 
-/* X(NAME, name): the states of a frame */
+/* X(NAME, name): the states of a frame. CHILD only counts, in the parent: the frames have the child's states. */
 #define QY_FRAME_STATES(X)                                                                         \
     X(RESERVED, "reserved")                                                                        \
     X(FREE, "free")                                                                                \
@@ -37,7 +41,7 @@ enum qy_frame_state {
         QY_FRAME_STATE_COUNT
 };
 
-struct qy_frame;   /* 16 bytes, framedb_impl.h */
+struct qy_frame;   /* framedb_impl.h */
 struct qy_block;   /* framedb_impl.h */
 struct qy_section; /* framedb_impl.h */
 
@@ -46,6 +50,9 @@ struct qy_framedb {
     struct qy_block *blocks;     /* indexed by frame number / 512 */
     struct qy_section *sections; /* indexed by frame number / 32768 */
     pfn_t limit;                 /* frames at or above are never RAM */
+    uint64_t section_count;      /* entries of sections: what limit needs, rounded up */
+    struct qy_lock lock;         /* class qy_class_section: giving frames to a root arena */
+    _Atomic uint64_t sections_initialised, sections_total;
 };
 
 /* A part of one of the three tables, in bytes from that table's start. */
@@ -55,26 +62,69 @@ struct qy_framedb_span {
     uint64_t end;
 };
 
-/* The bytes of each table that describe the frames [base, end). */
+/*
+ * The bytes of each table that must be backed for RAM at frames [base, end): for frames and blocks whole sections,
+ * for sections everything from 0 on. Spans of neighbouring ranges overlap: back each page once, and zero the section
+ * table's.
+ */
 void qy_framedb_spans(pfn_t base, pfn_t end, struct qy_framedb_span spans[3]);
 
-/* Set up; the section descriptors of all RAM are backed and zero. */
+/* Set up; the section table is backed and zero up to limit. limit: at most 2^34 frames (64 TiB). */
 void qy_framedb_init(struct qy_framedb *db, void *frames, void *blocks, void *sections, pfn_t limit);
 
-/* State of a frame; RESERVED for what no arena was ever given. */
+/* State of a frame; RESERVED for what no arena was ever given. O(log n), no lock. */
 enum qy_frame_state qy_frame_state(const struct qy_framedb *db, pfn_t frame);
 const char *qy_frame_state_name(enum qy_frame_state state);
 
 /*
- * Mapping counts and the exec-class of a USER frame (WXOR, O(1)): called before a mapping is committed.
- * Errors: INVALID_FLAGS (the frame is executable elsewhere and this one is writable, or the reverse),
- * NOT_ALLOCATED (not a USER frame), TOO_MANY (the count would overflow).
+ * The allocated block that a frame is part of: its first frame, its order and its state.
+ * Errors: NOT_ALLOCATED (free or reserved). Any of the results may be null.
+ */
+enum qy_error qy_frame_block(const struct qy_framedb *db, pfn_t frame, pfn_t *start, unsigned *order,
+                             enum qy_frame_state *state) QY_MUST_USE;
+
+/*
+ * Change the state of an allocated block, named by its first frame, between two states that a block can be
+ * handed out in. Its word is cleared. Errors: NOT_ALLOCATED (not the start of a block in state `from`), BUSY (mapped
+ * or pinned), INVALID_ARGUMENT (a state that no block is handed out in).
+ */
+enum qy_error qy_frame_set_state(struct qy_framedb *db, pfn_t start, enum qy_frame_state from,
+                                 enum qy_frame_state to) QY_MUST_USE;
+
+/*
+ * One word that the owner of an allocated block keeps with it (OBJECT, SLAB, TABLE, DEVICE, METADATA; USER blocks use
+ * it for their mappings); 0 after allocation. `start` is the first frame of the block.
+ */
+uint64_t qy_frame_word(const struct qy_framedb *db, pfn_t start);
+void qy_frame_set_word(struct qy_framedb *db, pfn_t start, uint64_t word);
+
+#define QY_FRAME_MAPPINGS_MAX 0x3ffffu
+
+/*
+ * Mappings of a USER block (`frame` is any frame of it) and its class: once it has been mapped writable it is not
+ * mapped executable, and the reverse, until no mapping is left (WXOR, O(1)). Called before a mapping is committed.
+ * Errors: INVALID_FLAGS (writable and executable at once, or the other class is in use), NOT_ALLOCATED (not a USER
+ * frame), TOO_MANY (the count would overflow); nothing has changed then.
  */
 enum qy_error qy_frame_map(struct qy_framedb *db, pfn_t frame, bool writable, bool executable) QY_MUST_USE;
+
+/* One mapping less. It is the caller's bug, reported through qy_port_broken, if there is none. */
 void qy_frame_unmap(struct qy_framedb *db, pfn_t frame);
+
+/* One existing mapping changes its rights; the only mapping may change the class. Errors: as qy_frame_map. */
+enum qy_error qy_frame_remap(struct qy_framedb *db, pfn_t frame, bool writable, bool executable) QY_MUST_USE;
+
+/* Mappings of the block that the frame is part of; 0 if it is not a USER frame. */
 uint32_t qy_frame_mappings(const struct qy_framedb *db, pfn_t frame);
 
-/* Sections initialised so far, and sections that hold RAM. */
+/*
+ * Pin or unpin an allocated block: it is not given back while pinned. Errors: NOT_ALLOCATED, TOO_MANY (127 pins);
+ * unpinning what is not pinned: NOT_ALLOCATED.
+ */
+enum qy_error qy_frame_pin(struct qy_framedb *db, pfn_t start) QY_MUST_USE;
+enum qy_error qy_frame_unpin(struct qy_framedb *db, pfn_t start) QY_MUST_USE;
+
+/* Sections initialised so far, and sections of which an arena was given something. */
 uint64_t qy_framedb_sections_initialised(const struct qy_framedb *db);
 uint64_t qy_framedb_sections_total(const struct qy_framedb *db);
 

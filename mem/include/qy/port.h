@@ -1,5 +1,5 @@
 /*
- * Everything that whoever embeds the memory core supplies: four functions.
+ * Everything that whoever embeds the memory core supplies: five functions.
  *
  * The core calls nothing else from outside except the freestanding C library's memcpy, memset, memmove and
  * memcmp, which the compiler may call in any program.
@@ -11,6 +11,12 @@
 
 /* The address at which this program reaches the RAM at that physical address. Never fails for RAM. */
 void *qy_port_ram(paddr_t address);
+
+/*
+ * The inverse: the physical address of what qy_port_ram gave. For any other address, one that is no RAM (all ones,
+ * say): the core asks this of pointers that callers claim to own.
+ */
+paddr_t qy_port_paddr(const void *ram);
 
 /* One turn of waiting for another CPU: lets it go on, and answers what it asks of this one. */
 void qy_port_relax(void);
