@@ -11,8 +11,11 @@
  *   MAP-SORTED   segments are sorted, not empty, and do not overlap
  *   MAP-MERGED   no two touching segments have the same type, use and node
  *   MAP-WHOLE    a usable segment begins and ends on page boundaries, unless its use is ROUNDED
+ *   MAP-USE      a segment's use is NOT_RAM exactly if its type is not USABLE
+ *   MAP-ZERO     frame 0 is never free, nor of any use that could give it out
  *   MAP-TOTAL    the bytes of usable segments add up to usable_bytes, always
- * The list is out of band: nothing is ever written to free memory. Cost: O(segments) per call; boot only.
+ * The list is out of band: nothing is ever written to free memory. Boot only, one CPU, no lock. Cost: O(segments) a
+ * call; qy_map_build O(ranges^2), since it needs no memory beyond the caller's array.
  */
 #ifndef QY_MAP_H
 #define QY_MAP_H
@@ -74,6 +77,7 @@ struct qy_map {
  * Make the map from what the firmware reported, in any order, overlapping or not. Ranges that wrap past 2^64
  * or are empty are left out and counted in *ignored (may be null). Usable segments are rounded inwards to whole
  * pages (the rest: use ROUNDED), frame 0 is withheld, memory at or beyond physical_limit gets use BEYOND.
+ * A type that is none counts as RESERVED. The ranges stay the caller's and unchanged.
  * Errors: TOO_MANY (capacity), NOT_FOUND (no usable page at all). The map is empty after an error.
  */
 enum qy_error qy_map_build(struct qy_map *map, struct qy_segment *array, uint32_t capacity,
@@ -83,12 +87,16 @@ enum qy_error qy_map_build(struct qy_map *map, struct qy_segment *array, uint32_
 /*
  * Take [base, end), rounded outwards to pages, out of what is free and give it a use. Parts that are not
  * usable, or have another use already, stay as they are; *taken (may be null) is the number of bytes that changed.
- * Errors: TOO_MANY, INVALID_ARGUMENT (empty or wrapping); nothing has changed then.
+ * Errors: TOO_MANY, INVALID_ARGUMENT (empty or wrapping, or FREE or one of the uses that only qy_map_build gives:
+ * NOT_RAM, FRAME_ZERO, ROUNDED, BEYOND); nothing has changed then.
  */
 enum qy_error qy_map_reserve(struct qy_map *map, uint64_t base, uint64_t end, enum qy_mem_use use,
                              uint64_t *taken) QY_MUST_USE;
 
-/* Say which node the RAM in [base, end) belongs to. Errors: TOO_MANY. */
+/*
+ * Say which node the RAM in [base, end) belongs to; both ends are rounded down to pages, so a page belongs to the node
+ * of its last byte. All RAM is on node 0 before. Errors: TOO_MANY; nothing has changed then.
+ */
 enum qy_error qy_map_set_node(struct qy_map *map, uint64_t base, uint64_t end, uint16_t node) QY_MUST_USE;
 
 #define QY_ANY_NODE 0xffffu
@@ -103,7 +111,8 @@ enum qy_error qy_map_alloc(struct qy_map *map, uint64_t bytes, uint64_t align, u
 
 /*
  * Give [base, end) back (whole pages, all of it usable and of use `from`), or hand it to another use.
- * Errors: NOT_ALLOCATED (not all of it has that use), TOO_MANY; nothing has changed then.
+ * Errors: NOT_ALLOCATED (not all of it has that use), INVALID_ARGUMENT (empty, not whole pages, or a use that only
+ * qy_map_build gives), TOO_MANY; nothing has changed then.
  */
 enum qy_error qy_map_change(struct qy_map *map, uint64_t base, uint64_t end, enum qy_mem_use from,
                             enum qy_mem_use to) QY_MUST_USE;
