@@ -1,0 +1,118 @@
+/*
+ * Paging and what protects the kernel (Privileged Architecture 1.12, 4.1.1, 4.1.11, 4.2.1, 4.5).
+ *
+ * Address-space identifiers are not used: all spaces run as ASID 0, and loading one forgets what is
+ * not global.
+ */
+#include "riscv.h"
+
+#include <arch/arch.h>
+#include <lib/format.h>
+#include <platform/topology.h>
+
+/* Above this many pages, forgetting all is cheaper than single invalidations. */
+#define FLUSH_PAGES_MAX 33
+
+static paddr_t kernel_root;
+static unsigned asid_bits;
+static uint64_t
+    finisher_address; /* in the DEVICES window once the final tables are loaded; 0 = none */
+
+static uint64_t satp_of(paddr_t root)
+{
+    return (uint64_t)RISCV_SATP_SV48 << RISCV_SATP_MODE_SHIFT | root.raw >> QY_PAGE_SHIFT;
+}
+
+/* The bits of satp's ASID that hold a one (4.1.11). */
+void riscv_mmu_probe(void)
+{
+    uint64_t satp = riscv_read_csr(satp);
+    uint64_t all = ((1ull << RISCV_SATP_ASID_BITS) - 1) << RISCV_SATP_ASID_SHIFT;
+    riscv_write_csr(satp, satp | all);
+    asid_bits = (unsigned)__builtin_popcountll(riscv_read_csr(satp) & all);
+    riscv_write_csr(satp, satp);
+    arch_flush_everything();
+}
+
+const struct qy_pt_format *arch_pt_format(void)
+{
+    return &qy_pt_sv48;
+}
+
+/* 56 bits by the format of an entry (4.5.1); Quarry's direct map ends at 64 TiB. */
+uint64_t arch_physical_limit(void)
+{
+    return 1ull << 46;
+}
+
+/* The start code stops by itself on a CPU without Sv48, before there is anything that could ask. */
+const char *arch_missing_feature(void)
+{
+    return NULL;
+}
+
+void arch_protect(void)
+{
+    riscv_clear_csr(sstatus, RISCV_SSTATUS_SIE | RISCV_SSTATUS_SUM | RISCV_SSTATUS_MXR |
+                                 RISCV_SSTATUS_FS | RISCV_SSTATUS_VS);
+    riscv_write_csr(scounteren, 7); /* programs read cycle, time and instret */
+}
+
+void arch_protection_names(char *buffer, size_t bytes)
+{
+    uint64_t status = riscv_read_csr(sstatus);
+    format_to(buffer, bytes, "Sv48, SUM %s, MXR %s, FPU %s; not used: %u ASID bits, Svpbmt",
+              status & RISCV_SSTATUS_SUM ? "ON" : "off", status & RISCV_SSTATUS_MXR ? "ON" : "off",
+              status & RISCV_SSTATUS_FS ? "ON" : "off", asid_bits);
+}
+
+/*
+ * The test finisher is all that the kernel drives itself. Its mapping asks for no memory type:
+ * without Svpbmt the physical memory attributes make device registers uncached.
+ */
+enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
+                               enum qy_error (*alloc_table)(void *context, paddr_t *out),
+                               void *context)
+{
+    riscv_timer_set_frequency(topology->timebase_hz);
+    if (!topology->test_finisher.raw)
+        return QY_OK;
+    paddr_t page = paddr(qy_align_down(topology->test_finisher.raw, QY_PAGE_BYTES));
+    enum qy_error error =
+        qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), page, QY_PAGE_BYTES, 1,
+                        QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL, alloc_table, context);
+    if (error == QY_OK)
+        finisher_address = KERNEL_DEVICES_BASE + (topology->test_finisher.raw - page.raw);
+    return error;
+}
+
+void arch_mmu_load(paddr_t root)
+{
+    kernel_root = root;
+    riscv_write_csr(satp, satp_of(root));
+    arch_flush_everything();
+    riscv_finisher_set((volatile uint32_t *)finisher_address);
+}
+
+void arch_space_load(struct cpu *cpu, struct qy_pt *pt)
+{
+    (void)cpu;
+    riscv_write_csr(satp, satp_of(pt ? pt->root : kernel_root));
+    arch_flush_range(vaddr(0), 0);
+}
+
+void arch_flush_range(vaddr_t address, uint64_t pages)
+{
+    if (pages == 0 || pages > FLUSH_PAGES_MAX) {
+        /* An ASID in a register other than x0 spares global translations. */
+        __asm__ volatile("li t0, 0\n\tsfence.vma x0, t0" : : : "t0", "memory");
+        return;
+    }
+    for (uint64_t i = 0; i < pages; i++)
+        __asm__ volatile("sfence.vma %0, x0" : : "r"(address.raw + i * QY_PAGE_BYTES) : "memory");
+}
+
+void arch_flush_everything(void)
+{
+    __asm__ volatile("sfence.vma x0, x0" : : : "memory");
+}

@@ -1,0 +1,126 @@
+/*
+ * Traps in C: sorting what trap.S saved into the kernel's entries, and the registers of a thread.
+ *
+ * The kernel runs with interrupts off always; it takes them from user mode, or asks for them in
+ * arch_idle.
+ */
+#include "riscv.h"
+
+#include <arch/arch.h>
+#include <kernel/entry.h>
+#include <kernel/print.h>
+#include <lib/string.h>
+
+static const char *const exception_names[16] = {"misaligned instruction",
+                                                "instruction access fault",
+                                                "illegal instruction",
+                                                "breakpoint",
+                                                "misaligned load",
+                                                "load access fault",
+                                                "misaligned store",
+                                                "store access fault",
+                                                "environment call",
+                                                "environment call",
+                                                "reserved",
+                                                "environment call",
+                                                "instruction page fault",
+                                                "load page fault",
+                                                "reserved",
+                                                "store page fault"};
+
+static const char *exception_name(uint64_t cause)
+{
+    return cause < 16 ? exception_names[cause] : "unknown trap";
+}
+
+static void interrupt(struct cpu *cpu, uint64_t number)
+{
+    if (number == RISCV_INTERRUPT_TIMER) {
+        riscv_timer_tick(cpu);
+        entry_timer(cpu);
+    } else if (number == RISCV_INTERRUPT_SOFTWARE) {
+        riscv_clear_csr(sip, 1 << RISCV_INTERRUPT_SOFTWARE);
+        entry_ipi(cpu);
+    }
+}
+
+struct arch_frame *riscv_trap_user(struct cpu *cpu)
+{
+    uint64_t cause = riscv_read_csr(scause);
+    struct arch_frame *frame = cpu->frame;
+    if (cause == RISCV_CAUSE_CALL) {
+        frame->sepc += 4;
+        entry_call(cpu);
+        return entry_exit(cpu);
+    }
+    uint64_t address = riscv_read_csr(stval);
+    frame->scause = cause;
+    frame->stval = address;
+    if (cause >> RISCV_CAUSE_INTERRUPT_SHIFT)
+        interrupt(cpu, cause & 0xff);
+    else if (cause == RISCV_CAUSE_LOAD_PAGE)
+        entry_fault(cpu, address, QY_ACCESS_READ);
+    else if (cause == RISCV_CAUSE_STORE_PAGE)
+        entry_fault(cpu, address, QY_ACCESS_WRITE);
+    else if (cause == RISCV_CAUSE_EXEC_PAGE)
+        entry_fault(cpu, address, QY_ACCESS_EXEC);
+    else
+        entry_exception(cpu, exception_name(cause), cause);
+    return entry_exit(cpu);
+}
+
+static bool is_copy_fault(const struct arch_frame *frame)
+{
+    return frame->sepc >= (uint64_t)riscv_copy_start && frame->sepc < (uint64_t)riscv_copy_end &&
+           frame->stval < KERNEL_DIRECT_MAP_BASE &&
+           (frame->scause == RISCV_CAUSE_LOAD_PAGE || frame->scause == RISCV_CAUSE_STORE_PAGE ||
+            frame->scause == RISCV_CAUSE_LOAD_ACCESS || frame->scause == RISCV_CAUSE_STORE_ACCESS);
+}
+
+void riscv_trap_kernel(struct arch_frame *frame)
+{
+    if (is_copy_fault(frame)) {
+        frame->sepc = (uint64_t)riscv_copy_failed;
+        return;
+    }
+    if (frame->scause >> RISCV_CAUSE_INTERRUPT_SHIFT)
+        kernel_panic_trap("interrupt while they are off", frame->scause & 0xff, frame->stval,
+                          frame);
+    kernel_panic_trap(exception_name(frame->scause), frame->scause, frame->stval, frame);
+}
+
+/* wfi wakes for a pending interrupt that sie enables although sstatus.SIE is off (3.3.3), so none
+ * is lost between looking and waiting, and the kernel needs no interrupt entry of its own. */
+void arch_idle(void)
+{
+    struct cpu *cpu = cpu_this();
+    __asm__ volatile("wfi" ::: "memory");
+    uint64_t pending = riscv_read_csr(sip) & riscv_read_csr(sie);
+    if (pending & 1 << RISCV_INTERRUPT_SOFTWARE)
+        interrupt(cpu, RISCV_INTERRUPT_SOFTWARE);
+    if (pending & 1 << RISCV_INTERRUPT_TIMER)
+        interrupt(cpu, RISCV_INTERRUPT_TIMER);
+}
+
+void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t stack,
+                     uint64_t argument)
+{
+    memset(frame, 0, sizeof(*frame));
+    frame->sepc = instruction;
+    frame->x[2] = stack;
+    frame->x[10] = argument;
+    frame->sstatus = (riscv_read_csr(sstatus) & RISCV_SSTATUS_UXL) | RISCV_SSTATUS_SPIE;
+}
+
+void arch_frame_print(const struct arch_frame *frame)
+{
+    static const char *const names[32] = {"pc", "ra", "sp",  "gp",  "tp", "t0", "t1", "t2",
+                                          "fp", "s1", "a0",  "a1",  "a2", "a3", "a4", "a5",
+                                          "a6", "a7", "s2",  "s3",  "s4", "s5", "s6", "s7",
+                                          "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
+    for (unsigned i = 0; i < 32; i++)
+        print("%s%-3s %R%s", i % 4 == 0 ? "  " : " ", names[i], frame->x[i],
+              i % 4 == 3 ? "\n" : "");
+    print("  sstatus %llx  scause %llx  stval %R\n", (unsigned long long)frame->sstatus,
+          (unsigned long long)frame->scause, frame->stval);
+}
