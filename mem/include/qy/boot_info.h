@@ -24,6 +24,7 @@ struct qy_boot_info {
     uint32_t path;      /* enum qy_boot_path */
     bool truncated;     /* something did not fit below: the kernel stops and says what */
     const char *truncated_what;
+    const char *why;    /* after a parser's error: what was wrong, a static sentence */
     bool uefi_map;      /* the ranges come from a UEFI memory map, not from e820 */
     char loader[48];    /* e.g. "GRUB 2.06", "" if unknown */
     char command_line[QY_BOOT_COMMAND_LINE];

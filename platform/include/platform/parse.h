@@ -25,14 +25,23 @@ struct qy_reader {
     void *context;
 };
 
+/*
+ * The four that fill a boot information structure add to what the caller zeroed, or another parser filled. A failed one
+ * has changed nothing but out->why, which says what was wrong. Structures that the loader left in usable memory are
+ * noted in out->reserved (reserve the modules before them: a loader may list a module there too).
+ */
+
 /* Multiboot2's information structure. Fills ranges (from tag 17, the UEFI map, if there is one, else tag 6), modules,
- * command line, loader, RSDP. `at` is its physical address, noted as reserved. Errors: CORRUPT, TRUNCATED. */
+ * command line, loader, RSDP. `at` is its physical address, noted as reserved. Errors: CORRUPT, TRUNCATED,
+ * NOT_FOUND (no memory map), UNSUPPORTED (UEFI's boot services still run). */
 enum qy_error qy_parse_multiboot2(struct qy_bytes info, paddr_t at, struct qy_boot_info *out) QY_MUST_USE;
 
-/* Xen's PVH start info (version 0 or 1): modules, command line, memory map, RSDP. Errors: CORRUPT, TRUNCATED. */
+/* Xen's PVH start info: modules, command line, memory map, RSDP. Errors: CORRUPT, TRUNCATED, NOT_FOUND (empty memory
+ * map), UNSUPPORTED (version 0, which has no memory map). */
 enum qy_error qy_parse_pvh(const struct qy_reader *reader, paddr_t start_info, struct qy_boot_info *out) QY_MUST_USE;
 
-/* Descriptors of a UEFI memory map appended to out->ranges. Errors: CORRUPT (descriptor size), TRUNCATED. */
+/* Descriptors of a UEFI memory map, after boot services were exited, appended to out->ranges; sets out->uefi_map.
+ * Errors: CORRUPT (descriptor size), TRUNCATED. */
 enum qy_error qy_parse_uefi_map(struct qy_bytes map, uint64_t descriptor_bytes, struct qy_boot_info *out) QY_MUST_USE;
 
 /* A flattened device tree: memory (unless out->uefi_map is set), reservations, initrd, command line, entropy.
