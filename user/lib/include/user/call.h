@@ -1,0 +1,258 @@
+/*
+ * The invocations as C functions, one each, in the order of quarry/invocations.h.
+ *
+ * A call without results returns its error; one with results returns struct call_result, whose
+ * value[1..5] are the results in the table's order. A call that fails has changed nothing. The
+ * functions take no lock and keep no state; any thread may use them. Cost: that of the call.
+ */
+#ifndef USER_CALL_H
+#define USER_CALL_H
+
+#include <stddef.h>
+#include <user_arch.h>
+
+#define CALL_MUST_USE __attribute__((warn_unused_result))
+
+static inline CALL_MUST_USE enum qy_error null_call(void)
+{
+    return qy_call(QY_CALL_null, 0, 0, 0, 0, 0, 0).error;
+}
+
+/*
+ * Make `count` objects of `type` out of an untyped, `pages` 4 KiB pages each (1 where the type has
+ * one size), named by the slots [slot, slot + count) of node. value[1]: handle of the first.
+ */
+static inline CALL_MUST_USE struct call_result untyped_retype(qy_handle_t untyped,
+                                                              enum qy_object_type type,
+                                                              uint64_t pages, qy_handle_t node,
+                                                              uint64_t slot, uint64_t count)
+{
+    return qy_call(QY_CALL_untyped_retype, untyped, type, pages, node, slot, count);
+}
+
+struct untyped_state {
+    uint64_t total_bytes, free_bytes, largest_order, objects;
+    uint32_t node, zone;
+};
+
+static inline CALL_MUST_USE enum qy_error untyped_info(qy_handle_t untyped,
+                                                       struct untyped_state *out)
+{
+    struct call_result r = qy_call(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0);
+    *out = (struct untyped_state){.total_bytes = r.value[1],
+                                  .free_bytes = r.value[2],
+                                  .largest_order = r.value[3],
+                                  .objects = r.value[4],
+                                  .node = (uint32_t)(r.value[5] & 0xffff),
+                                  .zone = (uint32_t)(r.value[5] >> 16 & 0xffff)};
+    return r.error;
+}
+
+/* A copy of source in an empty slot of node, with at most those rights. value[1]: its handle. */
+static inline CALL_MUST_USE struct call_result
+cap_copy(qy_handle_t node, uint64_t slot, qy_handle_t source, uint64_t rights, uint64_t badge)
+{
+    return qy_call(QY_CALL_cap_copy, node, slot, source, rights, badge, 0);
+}
+
+static inline CALL_MUST_USE enum qy_error cap_delete(qy_handle_t capability)
+{
+    return qy_call(QY_CALL_cap_delete, capability, 0, 0, 0, 0, 0).error;
+}
+
+/* Destroy everything derived from the capability; it stays itself. */
+static inline CALL_MUST_USE enum qy_error cap_revoke(qy_handle_t capability)
+{
+    return qy_call(QY_CALL_cap_revoke, capability, 0, 0, 0, 0, 0).error;
+}
+
+struct cap_state {
+    uint32_t type, rights;
+    qy_handle_t handle;
+    uint64_t object, badge, children;
+};
+
+/* What stands in a slot. type NONE: it is empty. */
+static inline CALL_MUST_USE enum qy_error cap_info(qy_handle_t node, uint64_t slot,
+                                                   struct cap_state *out)
+{
+    struct call_result r = qy_call(QY_CALL_cap_info, node, slot, 0, 0, 0, 0);
+    *out = (struct cap_state){.type = (uint32_t)(r.value[1] & 0xff),
+                              .rights = (uint32_t)(r.value[1] >> 8 & 0xff),
+                              .handle = r.value[2],
+                              .object = r.value[3],
+                              .badge = r.value[4],
+                              .children = r.value[5]};
+    return r.error;
+}
+
+/* value[1] on MISSING_TABLE: the level of the table to map first. */
+static inline CALL_MUST_USE struct call_result frame_map(qy_handle_t frame, qy_handle_t space,
+                                                         uint64_t address, uint64_t flags)
+{
+    return qy_call(QY_CALL_frame_map, frame, space, address, flags, 0, 0);
+}
+
+static inline CALL_MUST_USE enum qy_error frame_unmap(qy_handle_t frame, qy_handle_t space,
+                                                      uint64_t address)
+{
+    return qy_call(QY_CALL_frame_unmap, frame, space, address, 0, 0, 0).error;
+}
+
+static inline CALL_MUST_USE enum qy_error frame_protect(qy_handle_t frame, qy_handle_t space,
+                                                        uint64_t address, uint64_t flags)
+{
+    return qy_call(QY_CALL_frame_protect, frame, space, address, flags, 0, 0).error;
+}
+
+/* Make a page table the one of `level` over address. value[1] on MISSING_TABLE: the level that is
+ * missing above it. */
+static inline CALL_MUST_USE struct call_result table_map(qy_handle_t table, qy_handle_t space,
+                                                         uint64_t address, uint64_t level)
+{
+    return qy_call(QY_CALL_table_map, table, space, address, level, 0, 0);
+}
+
+static inline CALL_MUST_USE enum qy_error table_unmap(qy_handle_t table)
+{
+    return qy_call(QY_CALL_table_unmap, table, 0, 0, 0, 0, 0).error;
+}
+
+struct space_region {
+    uint64_t start, end; /* [start, end); end 0 = the end of the address space */
+    uint64_t flags;      /* QY_MAP_* */
+    uint64_t page_bytes;
+};
+
+/* The first region at or above address. NOT_FOUND: there is none. */
+static inline CALL_MUST_USE enum qy_error space_query(qy_handle_t space, uint64_t address,
+                                                      struct space_region *out)
+{
+    struct call_result r = qy_call(QY_CALL_space_query, space, address, 0, 0, 0, 0);
+    *out = (struct space_region){r.value[1], r.value[2], r.value[3], r.value[4]};
+    return r.error;
+}
+
+/* fault_endpoint 0: a fault ends the thread. Fault messages carry the badge. */
+static inline CALL_MUST_USE enum qy_error thread_configure(qy_handle_t thread, qy_handle_t space,
+                                                           qy_handle_t node,
+                                                           qy_handle_t fault_endpoint,
+                                                           uint64_t badge)
+{
+    return qy_call(QY_CALL_thread_configure, thread, space, node, fault_endpoint, badge, 0).error;
+}
+
+static inline CALL_MUST_USE enum qy_error thread_start(qy_handle_t thread, uint64_t instruction,
+                                                       uint64_t stack, uint64_t argument,
+                                                       uint64_t cpu)
+{
+    return qy_call(QY_CALL_thread_start, thread, instruction, stack, argument, cpu, 0).error;
+}
+
+static inline CALL_MUST_USE enum qy_error thread_suspend(qy_handle_t thread)
+{
+    return qy_call(QY_CALL_thread_suspend, thread, 0, 0, 0, 0, 0).error;
+}
+
+static inline CALL_MUST_USE enum qy_error thread_resume(qy_handle_t thread)
+{
+    return qy_call(QY_CALL_thread_resume, thread, 0, 0, 0, 0, 0).error;
+}
+
+struct thread_status {
+    uint64_t state; /* enum qy_thread_state */
+    uint64_t cpu, faults, calls, object;
+};
+
+static inline CALL_MUST_USE enum qy_error thread_info(qy_handle_t thread, struct thread_status *out)
+{
+    struct call_result r = qy_call(QY_CALL_thread_info, thread, 0, 0, 0, 0, 0);
+    *out = (struct thread_status){r.value[1], r.value[2], r.value[3], r.value[4], r.value[5]};
+    return r.error;
+}
+
+static inline __attribute__((noreturn)) void thread_exit(uint64_t code)
+{
+    for (;;)
+        (void)qy_call(QY_CALL_thread_exit, 0, code, 0, 0, 0, 0);
+}
+
+/* Let another thread of this CPU run. */
+static inline void yield(void)
+{
+    (void)qy_call(QY_CALL_yield, 0, 0, 0, 0, 0, 0);
+}
+
+/* What passes through an endpoint. */
+struct message {
+    uint64_t badge; /* of the capability that the sender used; on receive only */
+    uint64_t label;
+    uint64_t word[3];
+};
+
+static inline struct message message_of(struct call_result r)
+{
+    return (struct message){r.value[1], r.value[2], {r.value[3], r.value[4], r.value[5]}};
+}
+
+/* Wait for a receiver, and go on once it has the message. */
+static inline CALL_MUST_USE enum qy_error
+endpoint_send(qy_handle_t endpoint, uint64_t label, uint64_t word0, uint64_t word1, uint64_t word2)
+{
+    return qy_call(QY_CALL_endpoint_send, endpoint, label, word0, word1, word2, 0).error;
+}
+
+/* Send, and wait for the reply, which is left in *reply. */
+static inline CALL_MUST_USE enum qy_error endpoint_call(qy_handle_t endpoint, uint64_t label,
+                                                        uint64_t word0, uint64_t word1,
+                                                        uint64_t word2, struct message *reply)
+{
+    struct call_result r = qy_call(QY_CALL_endpoint_call, endpoint, label, word0, word1, word2, 0);
+    *reply = message_of(r);
+    return r.error;
+}
+
+/* Wait for a message. If its sender waits for an answer, the reply object names the sender from now
+ * on. */
+static inline CALL_MUST_USE enum qy_error endpoint_receive(qy_handle_t endpoint, qy_handle_t reply,
+                                                           struct message *out)
+{
+    struct call_result r = qy_call(QY_CALL_endpoint_receive, endpoint, reply, 0, 0, 0, 0);
+    *out = message_of(r);
+    return r.error;
+}
+
+static inline CALL_MUST_USE enum qy_error reply_send(qy_handle_t reply, uint64_t label,
+                                                     uint64_t word0, uint64_t word1, uint64_t word2)
+{
+    return qy_call(QY_CALL_reply_send, reply, label, word0, word1, word2, 0).error;
+}
+
+static inline CALL_MUST_USE enum qy_error console_write(qy_handle_t console, const void *text,
+                                                        size_t bytes)
+{
+    return qy_call(QY_CALL_console_write, console, (uintptr_t)text, bytes, 0, 0, 0).error;
+}
+
+/* WOULD_WAIT: nothing was typed. */
+static inline CALL_MUST_USE enum qy_error console_read(qy_handle_t console, char *out)
+{
+    struct call_result r = qy_call(QY_CALL_console_read, console, 0, 0, 0, 0, 0);
+    *out = (char)r.value[1];
+    return r.error;
+}
+
+/* One record of quarry/records.h into *out, at most `bytes` of it. NOT_FOUND: there is no record of
+ * that index. */
+static inline CALL_MUST_USE enum qy_error system_record(qy_handle_t system, uint64_t kind,
+                                                        uint64_t index, void *out, size_t bytes)
+{
+    return qy_call(QY_CALL_system_record, system, kind, index, (uintptr_t)out, bytes, 0).error;
+}
+
+static inline CALL_MUST_USE enum qy_error system_power_off(qy_handle_t system, uint64_t code)
+{
+    return qy_call(QY_CALL_system_power_off, system, code, 0, 0, 0, 0).error;
+}
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * Text of a program on the console, a line at a time.
+ */
+#include <lib/format.h>
+#include <user/call.h>
+#include <user/print.h>
+
+static struct {
+    qy_handle_t console;
+    size_t used;
+    char text[256];
+} line;
+
+void print_to_console(qy_handle_t console)
+{
+    line.console = console;
+}
+
+void print_flush(void)
+{
+    size_t bytes = line.used;
+
+    line.used = 0;
+    /* There is nobody to tell that the console is gone. */
+    if (bytes && console_write(line.console, line.text, bytes) != QY_OK)
+        return;
+}
+
+static void put(void *context, char c)
+{
+    (void)context;
+    line.text[line.used++] = c;
+    if (c == '\n' || line.used == sizeof(line.text))
+        print_flush();
+}
+
+void print(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)format_v(put, NULL, format, arguments);
+    va_end(arguments);
+}
+
+void print_text(const char *text)
+{
+    while (*text)
+        put(NULL, *text++);
+}

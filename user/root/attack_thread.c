@@ -1,0 +1,180 @@
+/*
+ * Attacks by threads: starts that must be refused, replies that nobody waits for, and loads, stores
+ * and jumps to where a program may not go. Each of those is made by a child thread, whose fault
+ * must arrive as a message that names it.
+ */
+#include "attack.h"
+
+#define STACK_PAGE (ROOT_CHILD_ADDRESS + 0x10000)
+#define LABEL_SURVIVED 1u
+#define NON_CANONICAL 0x0000800000000000ull
+#define KERNEL_HALF 0xffff800000000000ull
+
+enum touch { TOUCH_READ, TOUCH_WRITE, TOUCH_EXECUTE };
+
+/* What the child is told. */
+struct deed {
+    uint64_t address;
+    enum touch touch;
+    qy_handle_t endpoint;
+};
+
+static void child_main(void *argument)
+{
+    const struct deed *deed = argument;
+    volatile uint64_t *word = (volatile uint64_t *)deed->address;
+    uint64_t value = 0;
+
+    switch (deed->touch) {
+    case TOUCH_READ:
+        value = *word;
+        break;
+    case TOUCH_WRITE:
+        *word = 0;
+        break;
+    case TOUCH_EXECUTE:
+        ((void (*)(void))deed->address)();
+        break;
+    }
+    thread_exit(endpoint_send(deed->endpoint, LABEL_SURVIVED, value, 0, 0));
+}
+
+static const char *const verbs[] = {"read", "write", "execute"};
+
+/* The fault must name the address and the access; a non-canonical address may be another exception
+ * on x86-64. */
+static bool names_deed(const struct message *message, const struct deed *deed)
+{
+    static const enum qy_fault_access access[] = {QY_ACCESS_READ, QY_ACCESS_WRITE, QY_ACCESS_EXEC};
+    bool canonical = deed->address < NON_CANONICAL || deed->address >= KERNEL_HALF;
+    struct fault fault;
+
+    if (!fault_from(message, &fault))
+        return false;
+    if (!canonical && fault.mark == QY_MARK_EXCEPTION)
+        return true;
+    return fault.address == deed->address && fault.access == access[deed->touch] &&
+           fault.mark != QY_MARK_EXCEPTION;
+}
+
+/* One child does one deed, faults, is killed by its handler, and is dead. */
+static void touch(struct attack *attack, const char *what, uint64_t address, enum touch how)
+{
+    static struct deed deed;
+    struct root *root = attack->root;
+    uint32_t mark = root_mark(root);
+    struct message message = {0};
+    struct child child;
+    qy_handle_t budget;
+
+    if (!root_check(root, root_make(root, attack->budget, QY_OBJ_UNTYPED, 32, &budget) == QY_OK,
+                    "no budget for a child could be made"))
+        return;
+    enum qy_error error = child_make(root, budget, STACK_PAGE, &child);
+    if (error == QY_OK) {
+        deed = (struct deed){address ? address : child.stack_top - 64, how, child.endpoint};
+        error = child_start(&child, child_main, &deed,
+                            root->info->cpus > 1 ? attack->attempts % root->info->cpus : 0);
+    }
+    if (error == QY_OK)
+        error = endpoint_receive(child.endpoint, child.reply, &message);
+    bool stopped = error == QY_OK && names_deed(&message, &deed) &&
+                   reply_send(child.reply, QY_FAULT_KILL, 0, 0, 0) == QY_OK &&
+                   child_wait_dead(&child);
+    attack_stopped(attack, stopped, stopped ? "fault, thread killed" : "NOT STOPPED", "%s %s",
+                   verbs[how], what);
+    bool gone = cap_revoke(budget) == QY_OK && cap_delete(budget) == QY_OK;
+    root_check(root, gone, "the budget of a child could not be taken back");
+    root_release(root, mark);
+}
+
+void attack_touches(struct attack *attack)
+{
+    const struct {
+        const char *what;
+        uint64_t address;
+    } places[] = {
+        {"page 0", 8},
+        {"the direct map of RAM", KERNEL_HALF + 0x100000},
+        {"the frame database", 0xffffc00000000000ull},
+        {"the kernel's heap window", 0xffffd00000000000ull},
+        {"a kernel stack", 0xffffd0000000ff00ull},
+        {"the CPU areas", 0xffffff8000000000ull},
+        {"the kernel's text", 0xffffffff80001000ull},
+        {"the hole above the kernel", 0xffffffffa0000000ull},
+        {"the device registers", 0xffffffffc0000000ull},
+        {"the last word of all", 0xfffffffffffffff8ull},
+        {"a non-canonical address", NON_CANONICAL},
+    };
+
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        for (enum touch how = TOUCH_READ; how <= TOUCH_EXECUTE; how++)
+            touch(attack, places[i].what, places[i].address, how);
+    touch(attack, "the program's own text", (uintptr_t)attack_touches & ~7ull, TOUCH_WRITE);
+    touch(attack, "the information page", QY_ROOT_INFO_ADDRESS, TOUCH_WRITE);
+    touch(attack, "the information page as code", QY_ROOT_INFO_ADDRESS, TOUCH_EXECUTE);
+    touch(attack, "the boot archive", QY_ROOT_ARCHIVE_ADDRESS, TOUCH_WRITE);
+    touch(attack, "the program's data as code", (uintptr_t)&verbs & ~7ull, TOUCH_EXECUTE);
+    touch(attack, "the thread's own stack as code", 0, TOUCH_EXECUTE);
+    touch(attack, "the page below the stack", STACK_PAGE - 8, TOUCH_WRITE);
+}
+
+static void bad_starts(struct attack *attack, const struct child *child)
+{
+    const uint64_t code = (uintptr_t)child_main, stack = child->stack_top;
+    const struct {
+        const char *what;
+        uint64_t instruction, stack, cpu;
+        enum qy_error wanted;
+    } tries[] = {
+        {"in the kernel's text", 0xffffffff80001000ull, stack, 0, QY_INVALID_ADDRESS},
+        {"in the direct map of RAM", KERNEL_HALF, stack, 0, QY_INVALID_ADDRESS},
+        {"at a non-canonical address", NON_CANONICAL, stack, 0, QY_INVALID_ADDRESS},
+        {"with a stack in the kernel's half", code, 0xffffd00000010000ull, 0, QY_INVALID_ADDRESS},
+        {"with a non-canonical stack", code, NON_CANONICAL + 16, 0, QY_INVALID_ADDRESS},
+        {"on a CPU that does not exist", code, stack, attack->root->info->cpus,
+         QY_INVALID_ARGUMENT},
+        {"on CPU 2^32", code, stack, 1ull << 32, QY_INVALID_ARGUMENT},
+        {"on CPU 2^64 - 1", code, stack, ~0ull, QY_INVALID_ARGUMENT},
+    };
+
+    for (unsigned i = 0; i < sizeof(tries) / sizeof(tries[0]); i++)
+        attack_expect(
+            attack,
+            thread_start(child->thread, tries[i].instruction, tries[i].stack, 0, tries[i].cpu),
+            tries[i].wanted, "start a thread %s", tries[i].what);
+    attack_expect(attack, thread_start(attack->object[QY_OBJ_THREAD], code, stack, 0, 0),
+                  QY_INVALID_ARGUMENT, "start a thread that has no address space");
+    attack_expect(attack, thread_start(QY_SLOT_THREAD, code, stack, 0, 0), QY_BUSY,
+                  "start the thread that runs");
+    attack_expect(attack, thread_configure(QY_SLOT_THREAD, QY_SLOT_SPACE, QY_SLOT_NODE, 0, 0),
+                  QY_BUSY, "configure the thread that runs");
+    attack_expect(attack, thread_configure(child->thread, QY_SLOT_NODE, QY_SLOT_NODE, 0, 0),
+                  QY_WRONG_TYPE, "give a thread a capability node as address space");
+    attack_expect(attack, thread_configure(child->thread, QY_SLOT_SPACE, QY_SLOT_SPACE, 0, 0),
+                  QY_WRONG_TYPE, "give a thread an address space as capability node");
+    attack_expect(attack,
+                  thread_configure(child->thread, QY_SLOT_SPACE, QY_SLOT_NODE, QY_SLOT_CONSOLE, 0),
+                  QY_WRONG_TYPE, "give a thread a console as fault handler");
+    attack_expect(attack, reply_send(child->reply, 0, 0, 0, 0), QY_DEAD, "reply to nobody");
+    attack_expect(attack, endpoint_receive(child->endpoint, QY_SLOT_CONSOLE, &(struct message){0}),
+                  QY_WRONG_TYPE, "receive with a console as reply object");
+}
+
+void attack_threads(struct attack *attack)
+{
+    struct root *root = attack->root;
+    uint32_t mark = root_mark(root);
+    struct child child;
+    qy_handle_t budget;
+
+    if (!root_check(root, root_make(root, attack->budget, QY_OBJ_UNTYPED, 32, &budget) == QY_OK,
+                    "no budget for a child could be made"))
+        return;
+    if (root_check(root, child_make(root, budget, STACK_PAGE, &child) == QY_OK,
+                   "the child could not be made"))
+        bad_starts(attack, &child);
+    bool gone = cap_revoke(budget) == QY_OK && cap_delete(budget) == QY_OK;
+    root_check(root, gone, "the budget of a child could not be taken back");
+    root_release(root, mark);
+}

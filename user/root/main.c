@@ -1,0 +1,81 @@
+/*
+ * The root task's main: read the command line, do what it asks, switch the machine off.
+ *
+ * Exit codes: 0 all checks held; 3 one did not, and the last line of the root task names the first;
+ * 4 the kernel speaks another version of the interface.
+ */
+#include "root.h"
+#include <lib/string.h>
+#include <user/program.h>
+
+#define CODE_FAILED 3u
+#define CODE_VERSION 4u
+
+/* Whether the command line has that word. */
+static bool asked_for(const struct qy_root_info *info, const char *word)
+{
+    size_t length = strlen(word);
+    const char *at = info->command_line;
+    const char *end = at + sizeof(info->command_line);
+
+    while (at < end && *at) {
+        const char *stop = at;
+        while (stop < end && *stop && *stop != ' ')
+            stop++;
+        if ((size_t)(stop - at) == length && memcmp(at, word, length) == 0)
+            return true;
+        at = stop < end && *stop ? stop + 1 : stop;
+    }
+    return false;
+}
+
+static void demonstrate(struct root *root)
+{
+    print("Quarry: the root task runs in user mode.\n");
+    greet(root);
+    show_page(root);
+    show_handler(root);
+    show_summary(root);
+}
+
+_Noreturn static void switch_off(unsigned code)
+{
+    print_flush();
+    for (;;)
+        if (system_power_off(QY_SLOT_SYSTEM, code) != QY_OK)
+            yield();
+}
+
+_Noreturn static void finish(const struct root *root)
+{
+    unsigned code = root->failures ? CODE_FAILED : 0;
+
+    if (root->failures)
+        print("\nroot: FAILED: %s\n", root->first_failure);
+    else
+        print("\nroot: all checks held; switching the machine off\n");
+    switch_off(code);
+}
+
+int main(const struct qy_root_info *info)
+{
+    static struct root root;
+
+    print_to_console(QY_SLOT_CONSOLE);
+    root = (struct root){.info = info, .untyped = QY_SLOT_UNTYPED, .next_slot = info->free_slot};
+    if (info->version != QY_ABI_VERSION || info->bytes < sizeof(*info)) {
+        print("root: FAILED: built for interface version %u, the kernel has %u\n", QY_ABI_VERSION,
+              info->version);
+        switch_off(CODE_VERSION);
+    }
+    if (asked_for(info, "bench")) {
+        bench_run(&root);
+    } else if (asked_for(info, "attack")) {
+        attack_run(&root);
+    } else {
+        demonstrate(&root);
+        if (asked_for(info, "interactive"))
+            prompt_run(&root);
+    }
+    finish(&root);
+}

@@ -1,0 +1,133 @@
+/*
+ * The root task: the first program. It is handed all the memory that is left as untyped
+ * capabilities, shows what can be done with them, gives everything back, and switches the machine
+ * off.
+ *
+ *     main.c      reads the command line and chooses
+ *     page.c      a page of memory, mapped by hand          \
+ *     handler.c   a page fault, handled by a program         |  the demonstration
+ *     summary.c   where the memory is, what it cost         /
+ *     prompt.c    commands on the console                      (word `interactive`)
+ *     bench.c     costs of single calls                        (word `bench`)
+ *     attack*.c   what a hostile program would try             (word `attack`)
+ *
+ * Slots of the capability node are taken in order and given back in the opposite order (root_mark,
+ * root_release). One thread runs all of this; the children that it starts touch nothing of struct
+ * root.
+ */
+#ifndef ROOT_H
+#define ROOT_H
+
+#include <stdbool.h>
+#include <user/call.h>
+#include <user/print.h>
+#include <user/table.h>
+
+#define ROOT_COSTS 24
+#define PAGE_BYTES 4096ull
+
+/* Addresses that the root task uses for what it maps; nothing else lies there. */
+#define ROOT_PAGE_ADDRESS 0x0000100000000000ull
+#define ROOT_CHILD_ADDRESS 0x0000200000000000ull
+
+struct cost {
+    const char *what;
+    uint64_t times, ticks;
+};
+
+struct root {
+    const struct qy_root_info *info;
+    qy_handle_t untyped; /* the largest one: pays for everything here */
+    uint32_t next_slot;
+    unsigned failures;
+    const char *first_failure;
+    unsigned costs;
+    struct cost cost[ROOT_COSTS];
+};
+
+/* Count a failed check; `what` (a static string) names it at the end. Returns ok. */
+bool root_check(struct root *root, bool ok, const char *what);
+
+/* Remember what a step cost; steps of the same name (a static string) are added up. */
+void root_cost(struct root *root, const char *what, uint64_t ticks);
+
+/* "   what ....... ERROR: sentence": a step and what the kernel answered. Formats as in
+ * lib/format.h. */
+void root_said(enum qy_error error, const char *format, ...);
+
+/* Print a table on the console. */
+void root_table(const struct table *table);
+
+/*
+ * Retype one object into the next slot. Errors: those of untyped_retype; TOO_MANY (no slot is
+ * left). The slot is taken only when it succeeds.
+ */
+enum qy_error root_make(struct root *root, qy_handle_t untyped, enum qy_object_type type,
+                        uint64_t pages, qy_handle_t *out) CALL_MUST_USE;
+
+/* The slots taken since the mark are empty again. */
+uint32_t root_mark(const struct root *root);
+void root_release(struct root *root, uint32_t mark);
+
+/* Tables that were made to map something; levels 3 to 1. */
+struct tables {
+    unsigned count;
+    qy_handle_t handle[3];
+    unsigned level[3];
+};
+
+/*
+ * Map a frame into the root task's space, and make from `untyped` the tables that it lacks, level
+ * by level. With `tell` each step is printed and its cost kept. *made (may be null) is what the
+ * caller has to delete in the end. On an error the tables made so far stay, and are in *made.
+ */
+enum qy_error root_map(struct root *root, qy_handle_t untyped, qy_handle_t frame, uint64_t address,
+                       uint64_t flags, bool tell, struct tables *made) CALL_MUST_USE;
+
+/* A thread of the root task's own space, with what it needs to be watched. */
+struct child {
+    qy_handle_t budget, endpoint, reply, thread, stack;
+    uint64_t stack_top;
+};
+
+/*
+ * Make a thread out of the budget, with a one-page stack mapped at stack_page and the page below it
+ * unmapped. Its faults go to its endpoint. On an error some of it may exist: revoke the budget.
+ */
+enum qy_error child_make(struct root *root, qy_handle_t budget, uint64_t stack_page,
+                         struct child *out) CALL_MUST_USE;
+
+/* Start it at entry(argument) on a CPU. The function must not return. */
+enum qy_error child_start(const struct child *child, void (*entry)(void *argument), void *argument,
+                          unsigned cpu) CALL_MUST_USE;
+
+/* Let others run until the thread is dead. False: it did not die in a generous time. */
+bool child_wait_dead(const struct child *child) CALL_MUST_USE;
+
+/* A message is a fault; its parts. */
+struct fault {
+    uint64_t address, instruction;
+    enum qy_fault_access access;
+    enum qy_fault_mark mark;
+};
+bool fault_from(const struct message *message, struct fault *out) CALL_MUST_USE;
+const char *fault_access_name(enum qy_fault_access access);
+const char *fault_mark_name(enum qy_fault_mark mark);
+
+/* The parts of the demonstration. */
+void greet(struct root *root);
+void show_page(struct root *root);
+void show_handler(struct root *root);
+void show_summary(struct root *root);
+
+/* Tables that the summary and the prompt share. */
+void show_memory(struct root *root);
+void show_objects(struct root *root);
+void show_cpus(struct root *root);
+void show_untypeds(struct root *root);
+
+void prompt_run(struct root *root);
+void bench_run(struct root *root);
+void attack_run(struct root *root);
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * Tables about the machine: what was found, where its memory is, what exists, what the CPUs did,
+ * what steps cost. All of it comes from the kernel's records (quarry/records.h).
+ */
+#include "root.h"
+#include <quarry/records.h>
+#include <quarry/uses.h>
+
+#define TEXT_BYTES 4096
+
+static const char *use_name(uint64_t use)
+{
+    switch (use) {
+#define X(NAME, name, owner)                                                                       \
+    case QY_USE_##NAME:                                                                            \
+        return name;
+        QY_MEM_USES(X)
+#undef X
+    }
+    return "?";
+}
+
+static const char *use_owner(uint64_t use)
+{
+    switch (use) {
+#define X(NAME, name, owner)                                                                       \
+    case QY_USE_##NAME:                                                                            \
+        return owner;
+        QY_MEM_USES(X)
+#undef X
+    }
+    return "?";
+}
+
+static const char *zone_name(uint64_t zone)
+{
+    return zone == 0 ? "below 4 GiB" : "above 4 GiB";
+}
+
+static bool read_record(enum qy_record_kind kind, uint64_t index, void *out, size_t bytes)
+{
+    return system_record(QY_SLOT_SYSTEM, kind, index, out, bytes) == QY_OK;
+}
+
+static void heads(struct table *table, const char *const *names)
+{
+    for (; *names; names++)
+        table_cell(table, "%s", *names);
+}
+
+void show_untypeds(struct root *root)
+{
+    static const char *const names[] = {
+        "handle", "node", "zone", "size", "free", "largest free block", NULL};
+    static char text[TEXT_BYTES];
+    struct table table;
+
+    table_begin(&table, text, sizeof(text), ">><>>>");
+    heads(&table, names);
+    for (unsigned i = 0; i < root->info->untypeds; i++) {
+        struct untyped_state state;
+        if (!root_check(root, untyped_info(QY_SLOT_UNTYPED + i, &state) == QY_OK,
+                        "an untyped cannot be asked"))
+            break;
+        table_cell(&table, "%u", QY_SLOT_UNTYPED + i);
+        table_cell(&table, "%u", state.node);
+        table_cell(&table, "%s", zone_name(state.zone));
+        table_cell(&table, "%S", state.total_bytes);
+        table_cell(&table, "%S", state.free_bytes);
+        table_cell(&table, "%S",
+                   state.free_bytes ? PAGE_BYTES << state.largest_order : (uint64_t)0);
+    }
+    root_table(&table);
+}
+
+void greet(struct root *root)
+{
+    const struct qy_root_info *info = root->info;
+
+    print("\n1. What the root task finds\n");
+    print("   machine       %s\n", info->machine);
+    print("   CPUs          %u, in %u NUMA node%s\n", info->cpus, info->nodes,
+          info->nodes == 1 ? "" : "s");
+    print("   command line  \"%s\"\n", info->command_line);
+    print("   archive       %S, read-only at %R\n", info->archive_bytes,
+          (uint64_t)QY_ROOT_ARCHIVE_ADDRESS);
+    print("   memory        %u \"untypeds\": capabilities for RAM that nothing uses yet\n\n",
+          info->untypeds);
+    show_untypeds(root);
+}
+
+void show_memory(struct root *root)
+{
+    static const char *const names[] = {"use of RAM", "owner", "bytes", "size", NULL};
+    static char text[TEXT_BYTES];
+    struct qy_record_machine machine = {0};
+    struct table table;
+    uint64_t total = 0;
+
+    table_begin(&table, text, sizeof(text), "<<>>");
+    heads(&table, names);
+    for (uint64_t i = 0; i < QY_USE_COUNT; i++) {
+        struct qy_record_use use;
+        if (!root_check(root, read_record(QY_RECORD_KIND_USE, i, &use, sizeof(use)),
+                        "a use record cannot be read"))
+            return;
+        if (!use.bytes)
+            continue;
+        total += use.bytes;
+        table_cell(&table, "%s", use_name(use.use));
+        table_cell(&table, "%s", use_owner(use.use));
+        table_cell(&table, "%llu", (unsigned long long)use.bytes);
+        table_cell(&table, "%S", use.bytes);
+    }
+    table_cell(&table, "all together");
+    table_cell(&table, "");
+    table_cell(&table, "%llu", (unsigned long long)total);
+    table_cell(&table, "%S", total);
+    root_table(&table);
+    bool read = root_check(root, read_record(QY_RECORD_KIND_MACHINE, 0, &machine, sizeof(machine)),
+                           "the machine record cannot be read");
+    if (!read)
+        return;
+    int64_t rest = (int64_t)(machine.usable_bytes - total);
+    print("   the firmware reported %llu bytes of RAM; difference: %lld\n",
+          (unsigned long long)machine.usable_bytes, (long long)rest);
+    root_check(root, rest == 0, "the uses of memory do not add up to the firmware's RAM");
+}
+
+void show_objects(struct root *root)
+{
+    static const char *const names[] = {"object", "live", "memory", NULL};
+    static char text[1024];
+    struct table table;
+
+    table_begin(&table, text, sizeof(text), "<>>");
+    heads(&table, names);
+    for (uint64_t i = 1; i < QY_OBJ_COUNT; i++) {
+        struct qy_record_object object;
+        if (!root_check(root, read_record(QY_RECORD_KIND_OBJECT, i, &object, sizeof(object)),
+                        "an object record cannot be read"))
+            return;
+        table_cell(&table, "%s", qy_object_name((enum qy_object_type)object.type));
+        table_cell(&table, "%llu", (unsigned long long)object.live);
+        table_cell(&table, "%S", object.bytes);
+    }
+    root_table(&table);
+}
+
+void show_cpus(struct root *root)
+{
+    static const char *const names[] = {"CPU",        "hardware id", "node",     "calls", "faults",
+                                        "interrupts", "shootdowns",  "switches", NULL};
+    static char text[TEXT_BYTES * 8];
+    struct table table;
+
+    table_begin(&table, text, sizeof(text), ">>>>>>>>");
+    heads(&table, names);
+    for (uint64_t i = 0; i < root->info->cpus; i++) {
+        struct qy_record_cpu cpu;
+        if (!root_check(root, read_record(QY_RECORD_KIND_CPU, i, &cpu, sizeof(cpu)),
+                        "a CPU record cannot be read"))
+            return;
+        const uint64_t cells[] = {cpu.cpu,    cpu.hardware_id, cpu.node,       cpu.calls,
+                                  cpu.faults, cpu.interrupts,  cpu.shootdowns, cpu.switches};
+        for (unsigned j = 0; j < sizeof(cells) / sizeof(cells[0]); j++)
+            table_cell(&table, "%llu", (unsigned long long)cells[j]);
+    }
+    root_table(&table);
+}
+
+static void show_costs(const struct root *root)
+{
+    static const char *const names[] = {"step", "times", "ticks each", NULL};
+    static char text[TEXT_BYTES];
+    struct table table;
+
+    table_begin(&table, text, sizeof(text), "<>>");
+    heads(&table, names);
+    for (unsigned i = 0; i < root->costs; i++) {
+        const struct cost *cost = &root->cost[i];
+        table_cell(&table, "%s", cost->what);
+        table_cell(&table, "%llu", (unsigned long long)cost->times);
+        table_cell(&table, "%llu", (unsigned long long)(cost->ticks / cost->times));
+    }
+    root_table(&table);
+}
+
+void show_summary(struct root *root)
+{
+    print("\n5. Summary\n");
+    print("   Where the RAM is:\n\n");
+    show_memory(root);
+    print("\n   What exists now:\n\n");
+    show_objects(root);
+    print("\n   What each CPU did (shootdowns: requests to forget an address translation):\n\n");
+    show_cpus(root);
+    print("\n   What the steps above cost, in %s:\n\n", CLOCK_NAME);
+    show_costs(root);
+}
