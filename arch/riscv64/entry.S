@@ -11,7 +11,7 @@
  *
  *     0x0000000000000000  512 GiB  physical memory, one page: this code goes on running here
  *     0xffff800000000000  512 GiB  physical memory, one page, not executable: the direct map's first part
- *     0xffffffff80000000           the image, in pages of 2 MiB
+ *     0xffffffff80000000           the image, in pages of 2 MiB; the page below the boot stack is left out
  */
 #include "riscv.h"
 
@@ -80,6 +80,31 @@ begin:
     addi t2, t2, 8
     add t0, t0, t3
     bltu t0, t4, 2b
+
+    /* The 2 MiB around the boot stack in small pages, without its guard page. */
+    lla t2, boot_table_2
+    lla t3, boot_table_1
+    lla t4, boot_guard
+    sub t4, t4, s4
+    srli t0, t4, 21
+    slli t0, t0, 3
+    add t2, t2, t0
+    ld t0, (t2)
+    srli t1, t3, 2
+    ori t1, t1, RISCV_PTE_TABLE
+    sd t1, (t2)
+    li t1, 512
+1:  sd t0, (t3)
+    addi t3, t3, 8
+    addi t0, t0, 4096 >> 2
+    addi t1, t1, -1
+    bnez t1, 1b
+    lla t3, boot_table_1
+    slli t4, t4, 64 - 21
+    srli t4, t4, 64 - 21 + 12
+    slli t4, t4, 3
+    add t3, t3, t4
+    sd zero, (t3)
 
     li a4, RISCV_SATP_SV48
     srli t0, s5, 12
@@ -206,6 +231,10 @@ boot_root:
 boot_table_3:
     .skip 4096
 boot_table_2:
+    .skip 4096
+boot_table_1:
+    .skip 4096
+boot_guard:
     .skip 4096
     .globl riscv_boot_stack, riscv_boot_stack_top, riscv_emergency_stack_top
 riscv_boot_stack:
