@@ -80,14 +80,9 @@ size_t address_describe(uint64_t address, char *text, size_t bytes)
         return format_to(text, bytes, "kernel constants");
     if (address >= (uint64_t)kernel_data_start && address < (uint64_t)kernel_data_end)
         return format_to(text, bytes, "kernel data");
-#define X(NAME, first, last, what, flags)                                                          \
-    if (address >= KERNEL_##NAME##_BASE && address <= KERNEL_##NAME##_LAST)                        \
-        return format_to(text, bytes, "%s", what);
-    KERNEL_LAYOUT(X)
-#undef X
-    return format_to(text, bytes,
-                     vaddr_is_canonical(address) ? "no window of the kernel's layout"
-                                                 : "not a canonical address");
+    if (!vaddr_is_canonical(address))
+        return format_to(text, bytes, "not a canonical address");
+    return format_to(text, bytes, "%s", kernel_window_what(kernel_window_of(address)));
 }
 
 /* Return addresses by the chain of frame pointers, as long as it climbs inside one stack. */

@@ -24,9 +24,42 @@
 
 #define X(NAME, first, last, what, flags)                                                          \
     static const uint64_t KERNEL_##NAME##_BASE = first##ull;                                       \
-    static const uint64_t KERNEL_##NAME##_LAST = last##ull;
+    static const uint64_t KERNEL_##NAME##_LAST = last##ull;                                        \
+    _Static_assert(first##ull < last##ull && first##ull % 4096 == 0 && last##ull % 4096 == 4095,   \
+                   #NAME " is not whole pages");
 KERNEL_LAYOUT(X)
 #undef X
+
+enum kernel_window {
+#define X(NAME, first, last, what, flags) KERNEL_WINDOW_##NAME,
+    KERNEL_LAYOUT(X)
+#undef X
+        KERNEL_WINDOW_COUNT /* what lies in none */
+};
+
+/* The window that an address lies in. Windows that overlap do not compile: they would be duplicate cases. */
+static inline enum kernel_window kernel_window_of(uint64_t address)
+{
+    switch (address) {
+#define X(NAME, first, last, what, flags)                                                          \
+    case first##ull ... last##ull:                                                                 \
+        return KERNEL_WINDOW_##NAME;
+        KERNEL_LAYOUT(X)
+#undef X
+    default:
+        return KERNEL_WINDOW_COUNT;
+    }
+}
+
+static inline const char *kernel_window_what(enum kernel_window window)
+{
+    static const char *const what_of[] = {
+#define X(NAME, first, last, what, flags) what,
+        KERNEL_LAYOUT(X)
+#undef X
+        "no window of the kernel's layout"};
+    return what_of[window];
+}
 
 /* The three tables of the frame database inside its window. */
 #define KERNEL_FRAMES_BASE 0xffffc00000000000ull   /* 16 bytes a frame: 256 GiB for 64 TiB */
