@@ -15,7 +15,8 @@ struct attack {
     qy_handle_t budget;
     qy_handle_t object[QY_OBJ_COUNT]; /* one capability with all rights of each type, by type */
     qy_handle_t stale;                /* of a frame that was deleted; its slot is in use again */
-    uint32_t empty_slot;              /* always empty */
+    uint32_t
+        empty_slot; /* the last of the node; it and the two before it are empty between attacks */
 };
 
 /* Count and print an attempt whose expected answer is `wanted`. Formats as in lib/format.h. */

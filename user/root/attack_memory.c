@@ -125,43 +125,59 @@ static void bad_flags(struct attack *attack, qy_handle_t frame)
                       QY_INVALID_FLAGS, "map a frame %s", tries[i].what);
 }
 
-/* The frame is mapped writable at ATTACK_ADDRESS and its tables exist. */
-static void bad_aliases(struct attack *attack, qy_handle_t frame)
+/* The frame is mapped writable at ATTACK_ADDRESS and its tables exist; alias is a copy of its
+ * capability. */
+static void bad_aliases(struct attack *attack, qy_handle_t frame, qy_handle_t alias)
 {
     const uint64_t here = ATTACK_ADDRESS, there = ATTACK_ADDRESS + PAGE_BYTES;
-    qy_handle_t other = attack->object[QY_OBJ_FRAME];
+    const uint64_t text = (uintptr_t)attack_mappings & ~(PAGE_BYTES - 1);
 
-    attack_expect(attack, frame_map(other, QY_SLOT_SPACE, here, RW).error, QY_ALREADY_MAPPED,
-                  "map a frame over another one");
-    attack_expect(attack, frame_map(frame, QY_SLOT_SPACE, here, RW).error, QY_ALREADY_MAPPED,
-                  "map a frame over itself");
-    attack_expect(attack, frame_map(frame, QY_SLOT_SPACE, there, RX).error, QY_INVALID_FLAGS,
+    attack_expect(attack, frame_map(frame, QY_SLOT_SPACE, there, RW).error, QY_ALREADY_MAPPED,
+                  "map at a second address through the same capability");
+    attack_expect(attack, frame_map(alias, QY_SLOT_SPACE, there, RX).error, QY_INVALID_FLAGS,
                   "map a writable frame executable at a second address");
     attack_expect(attack, frame_protect(frame, QY_SLOT_SPACE, here, RW | QY_MAP_EXEC),
                   QY_INVALID_FLAGS, "make a mapping writable and executable");
     attack_expect(attack, frame_protect(frame, QY_SLOT_SPACE, here, RW | 1ull << 40),
                   QY_INVALID_FLAGS, "protect with a flag that does not exist");
     attack_expect(attack, frame_protect(frame, QY_SLOT_SPACE, there, QY_MAP_READ), QY_NOT_MAPPED,
-                  "protect where nothing is mapped");
+                  "protect where the frame is not mapped");
     attack_expect(attack, frame_unmap(frame, QY_SLOT_SPACE, there), QY_NOT_MAPPED,
-                  "unmap where nothing is mapped");
-    attack_expect(attack, frame_unmap(other, QY_SLOT_SPACE, here), QY_NOT_MAPPED,
-                  "unmap another frame's page through one's own frame");
-    attack_expect(attack, frame_protect(other, QY_SLOT_SPACE, here, QY_MAP_READ), QY_NOT_MAPPED,
-                  "protect another frame's page through one's own frame");
-    attack_expect(attack,
-                  frame_unmap(frame, QY_SLOT_SPACE, (uintptr_t)attack_mappings & ~(PAGE_BYTES - 1)),
-                  QY_NOT_MAPPED, "unmap the program's text through a frame of one's own");
+                  "unmap where the frame is not mapped");
+    attack_expect(attack, frame_unmap(alias, QY_SLOT_SPACE, here), QY_NOT_MAPPED,
+                  "unmap another capability's mapping");
+    attack_expect(attack, frame_protect(alias, QY_SLOT_SPACE, here, QY_MAP_READ), QY_NOT_MAPPED,
+                  "protect another capability's mapping");
+    attack_expect(attack, frame_unmap(frame, QY_SLOT_SPACE, text), QY_NOT_MAPPED,
+                  "unmap the program's text through a frame of one's own");
+    attack_expect(attack, frame_unmap(frame, attack->object[QY_OBJ_ADDRESS_SPACE], here),
+                  QY_NOT_MAPPED, "unmap in an address space where it is not mapped");
     bool ready = frame_protect(frame, QY_SLOT_SPACE, here, RX) == QY_OK;
     root_check(attack->root, ready, "a mapping could not be made executable");
-    attack_expect(attack, frame_map(frame, QY_SLOT_SPACE, there, RW).error, QY_INVALID_FLAGS,
+    attack_expect(attack, frame_map(alias, QY_SLOT_SPACE, there, RW).error, QY_INVALID_FLAGS,
                   "map an executable frame writable at a second address");
-    ready = frame_map(frame, QY_SLOT_SPACE, there, RX).error == QY_OK;
+    ready = frame_map(alias, QY_SLOT_SPACE, there, RX).error == QY_OK;
     root_check(attack->root, ready, "a second executable mapping could not be made");
     attack_expect(attack, frame_protect(frame, QY_SLOT_SPACE, here, RW), QY_INVALID_FLAGS,
                   "make one of two executable mappings writable");
-    attack_expect(attack, frame_map(frame, attack->object[QY_OBJ_ADDRESS_SPACE], here, RW).error,
+}
+
+/* The place is taken by the mapping of bad_aliases. */
+static void bad_places(struct attack *attack)
+{
+    qy_handle_t other = attack->object[QY_OBJ_FRAME];
+
+    attack_expect(attack, frame_map(other, QY_SLOT_SPACE, ATTACK_ADDRESS, RW).error,
+                  QY_ALREADY_MAPPED, "map a frame over another one");
+    attack_expect(attack,
+                  frame_map(other, attack->object[QY_OBJ_ADDRESS_SPACE], ATTACK_ADDRESS, RW).error,
                   QY_MISSING_TABLE, "map into an address space without tables");
+    attack_expect(attack, frame_map(other, QY_SLOT_SPACE, QY_ROOT_INFO_ADDRESS, RW).error,
+                  QY_ALREADY_MAPPED, "map a frame over the information page");
+    attack_expect(
+        attack,
+        frame_map(other, QY_SLOT_SPACE, (uintptr_t)attack_mappings & ~(PAGE_BYTES - 1), RW).error,
+        QY_ALREADY_MAPPED, "map a frame over the program's text");
 }
 
 static void bad_large(struct attack *attack)
@@ -215,21 +231,23 @@ static void bad_tables(struct attack *attack)
                   QY_WRONG_TYPE, "map into a capability node");
 }
 
-/* The program's own table over ATTACK_ADDRESS is not empty. */
 void attack_mappings(struct attack *attack)
 {
     struct tables tables;
     struct space_region region;
     qy_handle_t frame;
     bool made = root_make(attack->root, attack->budget, QY_OBJ_FRAME, 1, &frame) == QY_OK;
+    struct call_result alias =
+        cap_copy(QY_SLOT_NODE, attack->empty_slot - 2, frame, QY_RIGHT_ALL, 0);
 
-    root_check(attack->root, made, "no frame could be made");
+    root_check(attack->root, made && alias.error == QY_OK, "no frame could be made and copied");
     bad_addresses(attack, frame);
     bad_flags(attack, frame);
     made =
         root_map(attack->root, attack->budget, frame, ATTACK_ADDRESS, RW, false, &tables) == QY_OK;
     root_check(attack->root, made, "the frame could not be mapped");
-    bad_aliases(attack, frame);
+    bad_aliases(attack, frame, alias.value[1]);
+    bad_places(attack);
     bad_large(attack);
     bad_tables(attack);
     attack_expect(attack, space_query(QY_SLOT_SPACE, KERNEL_HALF, &region), QY_INVALID_ADDRESS,

@@ -156,7 +156,7 @@ static void bad_starts(struct attack *attack, const struct child *child)
     attack_expect(attack,
                   thread_configure(child->thread, QY_SLOT_SPACE, QY_SLOT_NODE, QY_SLOT_CONSOLE, 0),
                   QY_WRONG_TYPE, "give a thread a console as fault handler");
-    attack_expect(attack, reply_send(child->reply, 0, 0, 0, 0), QY_DEAD, "reply to nobody");
+    attack_expect(attack, reply_send(child->reply, 0, 0, 0, 0), QY_NOT_FOUND, "reply to nobody");
     attack_expect(attack, endpoint_receive(child->endpoint, QY_SLOT_CONSOLE, &(struct message){0}),
                   QY_WRONG_TYPE, "receive with a console as reply object");
 }

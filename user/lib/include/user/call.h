@@ -72,7 +72,7 @@ struct cap_state {
     uint64_t object, badge, children;
 };
 
-/* What stands in a slot. type NONE: it is empty. */
+/* What stands in a slot. NOT_FOUND: nothing. */
 static inline CALL_MUST_USE enum qy_error cap_info(qy_handle_t node, uint64_t slot,
                                                    struct cap_state *out)
 {

@@ -1,0 +1,300 @@
+/*
+ * Writes docs/abi.md: the manual of Quarry's interface, out of the same tables that the kernel and
+ * the programs are compiled from. A call without a description here does not compile into a manual:
+ * the tool fails.
+ *
+ *     abi_manual > docs/abi.md
+ */
+#include <quarry/abi.h>
+#include <quarry/records.h>
+#include <quarry/trace.h>
+#include <quarry/uses.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *x86_64, *riscv64;
+} registers[] = {
+    {"number", "rax", "a7"}, {"x0", "rdi", "a0"}, {"x1", "rsi", "a1"}, {"x2", "rdx", "a2"},
+    {"x3", "r10", "a3"},     {"x4", "r8", "a4"},  {"x5", "r9", "a5"},  {"error", "rax", "a0"},
+};
+
+/* What each call does, in a paragraph. */
+static const char *const prose[QY_CALL_COUNT] = {
+    [QY_CALL_null] = "Does nothing. What it costs is what every call costs.",
+    [QY_CALL_untyped_retype] = "Makes `count` objects of `type` out of the untyped in x0, and puts "
+                               "capabilities with all rights for them "
+                               "into the empty slots [`slot`, `slot` + `count`) of the capability "
+                               "node `node`. `pages` is the size of each "
+                               "object in 4 KiB pages: a power of two for frames and capability "
+                               "nodes, any number for untypeds, 1 for all "
+                               "others. The memory of a new object is zero. The result is the "
+                               "handle of the first. All objects are made, or "
+                               "none.",
+    [QY_CALL_untyped_info] =
+        "How much memory the untyped has, how much of it is free, the order of its largest free "
+        "block (2^order pages), how many objects were made of it, and where it lies (zone 0 is "
+        "below 4 GiB, zone 1 above).",
+    [QY_CALL_cap_copy] =
+        "Puts a copy of the capability `source` into the empty slot `slot` of the node in x0. The "
+        "copy has the rights named and the badge named; it is a child of its source, so that a "
+        "revoke of the source takes it away. Rights can only shrink.",
+    [QY_CALL_cap_delete] =
+        "Empties the slot of x0. With the last capability to it an object is destroyed, its "
+        "mappings are removed from every CPU, and its memory goes back to the untyped it came "
+        "from.",
+    [QY_CALL_cap_revoke] =
+        "Deletes every capability that was derived from the one in x0, by copy or by retype. x0 "
+        "itself stays. After the revoke of an untyped, all of it is free and one whole.",
+    [QY_CALL_cap_info] = "What stands in a slot of the node in x0: type (0: the slot is empty) and "
+                         "rights, its handle "
+                         "with the current generation, the number of the object, its badge, and "
+                         "how many capabilities "
+                         "were derived from it.",
+    [QY_CALL_frame_map] = "Maps the frame in x0 at `address` of the address space `space`, with "
+                          "the flags below and the largest pages "
+                          "that fit it. A capability maps its frame in one place; a copy of it can "
+                          "map it in another. The tables on "
+                          "the way must exist; MISSING_TABLE says in x1 which level does not. No "
+                          "frame is ever writable in one place "
+                          "and executable in another.",
+    [QY_CALL_frame_unmap] =
+        "Removes the mapping of this frame at `address`. When it returns, no CPU uses it any more.",
+    [QY_CALL_frame_protect] = "Changes the flags of the mapping of this frame at `address`.",
+    [QY_CALL_table_map] =
+        "Makes the page table in x0 the table of `level` (1 = of 4 KiB pages, 2 = of 2 MiB, 3 = of "
+        "1 GiB) over `address`. MISSING_TABLE says in x1 which level above it is missing.",
+    [QY_CALL_table_unmap] =
+        "Takes the page table in x0 out of its address space. It must be empty.",
+    [QY_CALL_space_query] =
+        "The first region at or above `address`: pages with the same flags and size, neighbours "
+        "merged. It is [`start`, `end`).",
+    [QY_CALL_thread_configure] =
+        "Gives a thread that does not run its address space, its capability node, and the "
+        "endpoint that hears of its faults (0: none, a fault ends the thread). Fault messages "
+        "carry `badge`.",
+    [QY_CALL_thread_start] =
+        "Starts a configured thread on a CPU: first instruction, stack pointer, and one argument "
+        "in rdi or a0. All other registers are zero.",
+    [QY_CALL_thread_suspend] = "The thread stops until it is resumed.",
+    [QY_CALL_thread_resume] = "A suspended thread goes on.",
+    [QY_CALL_thread_info] =
+        "What the thread is doing (see the states), its CPU, and how often it faulted and called.",
+    [QY_CALL_thread_exit] = "Ends the thread that calls. x0 is not looked at. It does not return.",
+    [QY_CALL_yield] = "Lets another thread of this CPU run.",
+    [QY_CALL_endpoint_send] =
+        "Waits until somebody receives on the endpoint, and hands the message over. It carries "
+        "the badge of the capability that was used.",
+    [QY_CALL_endpoint_call] = "Like endpoint_send, and then waits for the reply, which it returns.",
+    [QY_CALL_endpoint_receive] =
+        "Waits for a message. If its sender waits for an answer (endpoint_call, or a fault), "
+        "the reply object `reply` stands for that sender from now on.",
+    [QY_CALL_reply_send] =
+        "Answers the sender that the reply object stands for, once. To a fault the label "
+        "QY_FAULT_RESUME lets the thread try again, QY_FAULT_KILL ends it.",
+    [QY_CALL_console_write] = "Writes text.",
+    [QY_CALL_console_read] = "One character that was typed. WOULD_WAIT: none was.",
+    [QY_CALL_system_record] =
+        "Copies the record number `index` of a kind (see the records) to the program's memory, "
+        "at most `length` bytes of it. NOT_FOUND: there is no such index.",
+    [QY_CALL_system_power_off] =
+        "Switches the machine off. Code 0 means that all is well; under an emulator the code "
+        "becomes its exit status.",
+};
+
+static void print_head(void)
+{
+    printf("# The interface of Quarry, version %d\n\n", QY_ABI_VERSION);
+    printf("This page is made by `tools/abi_manual.c` from the tables in `include/quarry/`; a test "
+           "compares the two. "
+           "Change the tables, not this page.\n\n");
+    printf("A program holds *capabilities*: each names an object and the rights to it, and stands "
+           "in a slot of a "
+           "capability node. A *handle* names a slot: its index in the low 32 bits, the slot's "
+           "generation in the high "
+           "32 bits, so that a handle of something deleted is never mistaken for what stands there "
+           "now. 0 is the null "
+           "handle. A call that fails has changed nothing.\n\n");
+}
+
+static void print_registers(void)
+{
+    printf(
+        "## Registers of a call\n\n| | x86-64 (`syscall`) | RISC-V (`ecall`) |\n|---|---|---|\n");
+    for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
+        printf("| %s | %s | %s |\n", registers[i].name, registers[i].x86_64, registers[i].riscv64);
+    printf("\nx0 is the handle that the call is invoked on, x1 to x5 are its arguments and, on "
+           "return, its results. "
+           "Results that a call does not name are zero. x86-64 loses rcx and r11. On OUT_OF_MEMORY "
+           "x1 is the number "
+           "of pages wanted and x2 the order of the largest free block of the untyped; on "
+           "MISSING_TABLE x1 is the "
+           "missing level.\n\n");
+}
+
+/* "a, b" as a list with registers from x1 on; "none" when empty. */
+static void print_values(const char *title, const char *list)
+{
+    size_t i = 2;
+
+    printf("%s: ", title);
+    if (!*list)
+        printf("none");
+    while (*list) {
+        size_t length = strcspn(list, ",");
+        printf("%s`%.*s` (x%zu: %s, %s)", i > 2 ? ", " : "", (int)length, list, i - 1,
+               registers[i].x86_64, registers[i].riscv64);
+        list += length;
+        list += strspn(list, ", ");
+        i++;
+    }
+    printf("  \n");
+}
+
+static void print_rights(unsigned rights)
+{
+    bool any = false;
+#define X(NAME, bit, letter, meaning)                                                              \
+    if (rights & QY_RIGHT_##NAME) {                                                                \
+        printf("%s%s", any ? ", " : "", #NAME);                                                    \
+        any = true;                                                                                \
+    }
+    QY_RIGHTS(X)
+#undef X
+    printf("%s", any ? "" : "none");
+}
+
+/* False: a call has no description. */
+static bool print_calls(void)
+{
+    static const struct {
+        unsigned number;
+        const char *name, *arguments, *results;
+        enum qy_object_type type;
+        unsigned rights;
+    } calls[] = {
+#define X(number, name, type, rights, arguments, results)                                          \
+    {number, #name, arguments, results, QY_OBJ_##type, rights},
+        QY_INVOCATIONS(X)
+#undef X
+    };
+
+    printf("## Calls\n\n");
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        if (!prose[calls[i].number]) {
+            fprintf(stderr, "abi_manual: call %s has no description\n", calls[i].name);
+            return false;
+        }
+        printf("### %u %s\n\n%s\n\n", calls[i].number, calls[i].name, prose[calls[i].number]);
+        printf("x0: %s; rights needed: ",
+               calls[i].type == QY_OBJ_NONE ? "as described" : qy_object_name(calls[i].type));
+        print_rights(calls[i].rights);
+        printf("  \n");
+        print_values("arguments", calls[i].arguments);
+        print_values("results", calls[i].results);
+        printf("\n");
+    }
+    return true;
+}
+
+static void print_names(void)
+{
+    printf("## Errors\n\n| value | name | meaning |\n|---|---|---|\n");
+#define X(name, value, sentence) printf("| %d | %s | %s |\n", value, #name, sentence);
+    QY_ERRORS(X)
+#undef X
+    printf("\n## Objects\n\nRetype: PAGES = a power of two of pages; PAGE = one page; SMALL = from "
+           "a slab of that type "
+           "in the untyped; RANGE = any number of pages; NEVER = made at boot only.\n\n"
+           "| value | name | retype |\n|---|---|---|\n");
+#define X(NAME, value, name, retype) printf("| %d | %s | %s |\n", value, name, #retype);
+    QY_OBJECTS(X)
+#undef X
+    printf("\n## Rights\n\n| bit | letter | name | meaning |\n|---|---|---|---|\n");
+#define X(NAME, bit, letter, meaning)                                                              \
+    printf("| %d | %c | %s | %s |\n", bit, letter, #NAME, meaning);
+    QY_RIGHTS(X)
+#undef X
+    printf("\n## States of a thread\n\n| value | name | meaning |\n|---|---|---|\n");
+#define X(NAME, value, name) printf("| %d | %s | %s |\n", value, #NAME, name);
+    QY_THREAD_STATES(X)
+#undef X
+    printf("\n");
+}
+
+static void print_constants(void)
+{
+    printf("## Flags of a mapping\n\n| value | name |\n|---|---|\n");
+    printf("| %u | QY_MAP_READ |\n| %u | QY_MAP_WRITE |\n| %u | QY_MAP_EXEC |\n", QY_MAP_READ,
+           QY_MAP_WRITE, QY_MAP_EXEC);
+    printf("| %u | QY_MAP_WRITE_THROUGH (device memory only) |\n| %u | QY_MAP_UNCACHED (device "
+           "memory only) |\n\n",
+           QY_MAP_WRITE_THROUGH, QY_MAP_UNCACHED);
+    printf("## Fault messages\n\nA fault arrives at the thread's fault endpoint like a call. Its "
+           "label holds 0x%x in "
+           "bits 0 to 7, the access in bits 8 to 15 (0 read, 1 write, 2 execute), and in bits 16 "
+           "to 23 what stood "
+           "there (0 nothing, 1 a mapping that does not allow it, 2 it was another exception). "
+           "word0 is the address, "
+           "word1 the instruction.\n\n",
+           QY_LABEL_FAULT);
+    printf("## What the root task finds\n\n| slot | capability |\n|---|---|\n");
+    printf("| %d | its capability node |\n| %d | its address space |\n| %d | its thread |\n| %d | "
+           "the console |\n"
+           "| %d | the system: records, power |\n| %d and on | untypeds, largest first |\n\n",
+           QY_SLOT_NODE, QY_SLOT_SPACE, QY_SLOT_THREAD, QY_SLOT_CONSOLE, QY_SLOT_SYSTEM,
+           QY_SLOT_UNTYPED);
+    printf("`struct qy_root_info` stands read-only at 0x%llx, its address in rdi or a0; the boot "
+           "archive (cpio, newc) "
+           "at 0x%llx; the stack ends at 0x%llx.\n\n",
+           QY_ROOT_INFO_ADDRESS, QY_ROOT_ARCHIVE_ADDRESS, QY_ROOT_STACK_TOP);
+}
+
+static void print_records(void)
+{
+    printf("## Records\n\nFor system_record. All fields are 64-bit, in this order; sizes are "
+           "bytes.\n\n");
+#define F(field, meaning) printf("| %s | %s |\n", #field, meaning);
+#define R(NAME, value, name, table)                                                                \
+    printf("### %d %s\n\n| field | meaning |\n|---|---|\n", value, #name);                         \
+    table(F) printf("\n");
+    QY_RECORDS(R)
+#undef R
+#undef F
+    printf("### Uses of memory\n\nThe field `use` of a use record:\n\n| value | use | owner "
+           "|\n|---|---|---|\n");
+    int value = 0;
+#define X(NAME, name, owner) printf("| %d | %s | %s |\n", value++, name, owner);
+    QY_MEM_USES(X)
+#undef X
+    printf("\n");
+}
+
+static void print_trace(void)
+{
+    printf("## Trace records\n\nEach begins with time (64 bits, clock ticks), cause (64 bits, the "
+           "kernel entry that "
+           "made it happen: CPU << 48, plus that CPU's count of entries), thread (64 bits), CPU "
+           "(32 bits) and event "
+           "(32 bits). The fields after that are 64-bit.\n\n| event | name | fields "
+           "|\n|---|---|---|\n");
+#define F(field) " " #field
+#define T(NAME, bit, name, fields) printf("| %d | %s |%s |\n", bit, #name, fields);
+    QY_TRACE_EVENTS(T)
+#undef T
+#undef F
+}
+
+int main(void)
+{
+    print_head();
+    print_registers();
+    if (!print_calls())
+        return 1;
+    print_names();
+    print_constants();
+    print_records();
+    print_trace();
+    return fflush(stdout) != 0;
+}
