@@ -45,17 +45,19 @@ enum qy_error qy_parse_pvh(const struct qy_reader *reader, paddr_t start_info, s
 enum qy_error qy_parse_uefi_map(struct qy_bytes map, uint64_t descriptor_bytes, struct qy_boot_info *out) QY_MUST_USE;
 
 /* A flattened device tree: memory (unless out->uefi_map is set), reservations, initrd, command line, entropy.
- * Errors: CORRUPT, TRUNCATED. */
+ * Errors: CORRUPT, TRUNCATED, NOT_FOUND (no memory). */
 enum qy_error qy_parse_fdt(struct qy_bytes fdt, paddr_t at, struct qy_boot_info *out) QY_MUST_USE;
 
 /* Length that the header of a device tree claims; 0 if it is none. */
 size_t qy_fdt_bytes(const uint8_t header[8]);
 
-/* CPUs, NUMA ids, distances, devices of a device tree. Errors: CORRUPT, TRUNCATED, NOT_FOUND (no CPU). */
+/* CPUs (enabled, with Sv48 or better), NUMA ids, distances, devices of a device tree. Errors: CORRUPT, TRUNCATED,
+ * NOT_FOUND (no CPU); out->complaint says what was wrong, and *out has one node and no CPU then. */
 enum qy_error qy_fdt_topology(struct qy_bytes fdt, struct qy_topology *out) QY_MUST_USE;
 
 /* MADT, SRAT, SLIT, FADT (and _S5 of the DSDT), from the RSDP at that address or in those bytes (if count != 0).
- * A broken SRAT or SLIT falls back to one node with a complaint; NOT_FOUND when there is no usable MADT. */
+ * A broken SRAT falls back to one node, a broken SLIT to the distances 10 and 20, both with a complaint; NOT_FOUND when
+ * there is no usable MADT, and *out has no CPU then. */
 enum qy_error qy_acpi_topology(const struct qy_reader *reader, paddr_t rsdp, struct qy_bytes rsdp_copy,
                                struct qy_topology *out) QY_MUST_USE;
 
@@ -65,7 +67,8 @@ struct qy_file {
     struct qy_bytes data;
 };
 
-/* The file at *offset (start with 0); advances it. Errors: NOT_FOUND (end), CORRUPT, TRUNCATED. */
+/* The regular file at *offset (start with 0), or the next one; advances it. qy_cpio_find takes and finds names with or
+ * without "./" before them. Errors: NOT_FOUND (end), CORRUPT, TRUNCATED; nothing has changed then. */
 enum qy_error qy_cpio_next(struct qy_bytes archive, size_t *offset, struct qy_file *out) QY_MUST_USE;
 enum qy_error qy_cpio_find(struct qy_bytes archive, const char *name, struct qy_file *out) QY_MUST_USE;
 
@@ -79,13 +82,14 @@ struct qy_elf_segment {
 
 /* Check an ELF64 little-endian executable for that machine (62 = x86-64, 243 = RISC-V): segments inside the file,
  * inside [one page, user_end), not overlapping in pages, not writable and executable; entry in an executable one.
- * Errors: CORRUPT, TRUNCATED; *why is a static sentence. */
+ * Errors: CORRUPT, TRUNCATED, TOO_MANY (more than 256 program headers); *why is a static sentence, null on success. */
 enum qy_error qy_elf_check(struct qy_bytes file, unsigned machine, uint64_t user_end, uint64_t *entry,
                            unsigned *segments, const char **why) QY_MUST_USE;
 /* The i-th loadable segment of a checked file. */
 struct qy_elf_segment qy_elf_segment(struct qy_bytes file, unsigned i);
 
-/* A word "name" or "name=value" of a command line: true if there, value copied (cut to fit, "" if it has none). */
+/* A word "name" or "name=value" of a command line: true if there, value copied (cut to fit, "" if it has none). The
+ * last such word counts. */
 bool qy_option(const char *command_line, const char *name, char *value, size_t bytes);
 
 #endif
