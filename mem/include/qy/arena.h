@@ -36,7 +36,7 @@ struct qy_list_head {
 };
 
 struct qy_fine_head {
-    uint64_t first; /* frame number, ~0 = empty */
+    uint64_t first; /* frame number, 0 = empty: frame 0 is in no arena */
 };
 
 struct qy_arena {
@@ -79,8 +79,8 @@ enum qy_error qy_arena_alloc(struct qy_arena *arena, unsigned order, enum qy_fra
     QY_MUST_USE;
 
 /*
- * Take that very block. Errors: as qy_arena_alloc, NOT_OWNED (not all of it is this arena's), BUSY (not all of it is
- * free), INVALID_ARGUMENT (not aligned to its order).
+ * Take that very block. Errors: as qy_arena_alloc, NOT_OWNED (its first frame is not this arena's), BUSY (not all of it
+ * is free), INVALID_ARGUMENT (not aligned to its order).
  */
 enum qy_error qy_arena_alloc_at(struct qy_arena *arena, pfn_t block, unsigned order, enum qy_frame_state state)
     QY_MUST_USE;

@@ -1,0 +1,121 @@
+/*
+ * The parts of an arena, from the bottom up. Private to mem/phys.
+ *
+ *     arena_range.c   take and give: any free block of any order, with splitting and merging
+ *     arena_fine.c    free blocks in 2 MiB blocks shared by several arenas: lists of frame entries
+ *     arena_block.c   free blocks in a 2 MiB block of one owner: its map
+ *     arena_lists.c   lists of sections and blocks, and the mask of those that are not empty
+ *
+ * All of them want the arena's lock held and leave its counters alone; arena.c and arena_child.c
+ * keep those.
+ */
+#ifndef QY_ARENA_IMPL_H
+#define QY_ARENA_IMPL_H
+
+#include "framedb_impl.h"
+
+static inline void qy_arena_lock(struct qy_arena *arena) QY_ACQUIRES(qy_class_arena) QY_UNCHECKED
+{
+    qy_lock_acquire(&arena->lock);
+}
+
+static inline void qy_arena_unlock(struct qy_arena *arena) QY_RELEASES(qy_class_arena) QY_UNCHECKED
+{
+    qy_lock_release(&arena->lock);
+}
+
+/* A parent's lock, taken while a child's is held; or that of a new child nobody knows yet. The
+ * class is held already. */
+static inline void qy_arena_lock_parent(struct qy_arena *parent)
+    QY_REQUIRES(qy_class_arena) QY_UNCHECKED
+{
+    qy_lock_acquire(&parent->lock);
+}
+
+static inline void qy_arena_unlock_parent(struct qy_arena *parent)
+    QY_REQUIRES(qy_class_arena) QY_UNCHECKED
+{
+    qy_lock_release(&parent->lock);
+}
+
+/* States that a block can be handed out in. */
+static inline bool qy_state_is_handed_out(enum qy_frame_state state)
+{
+    return state != QY_FRAME_RESERVED && state != QY_FRAME_FREE && state != QY_FRAME_CHILD &&
+           (unsigned)state < QY_FRAME_STATE_COUNT;
+}
+
+/* ---- arena_lists.c: `index` is a section number for orders 15 and up, a block number below ----
+ */
+
+void qy_lists_push(struct qy_arena *arena, unsigned order, uint32_t index)
+    QY_REQUIRES(qy_class_arena);
+void qy_lists_remove(struct qy_arena *arena, unsigned order, uint32_t index)
+    QY_REQUIRES(qy_class_arena);
+
+/* The smallest order >= order whose list is not empty, or QY_MAX_ORDER + 1. */
+unsigned qy_lists_fit(const struct qy_arena *arena, unsigned order) QY_REQUIRES(qy_class_arena);
+
+/* Put a MAP block on the list of its largest free block, or on none. */
+void qy_lists_place(struct qy_arena *arena, uint32_t block) QY_REQUIRES(qy_class_arena);
+
+/* ---- arena_block.c: the map of one block; pure functions on the descriptor ---- */
+
+void qy_map_empty(struct qy_block *block);
+
+/* Start of the lowest free block of exactly that order; counts[order] != 0. */
+unsigned qy_map_first(const struct qy_block *block, unsigned order);
+
+/* Take 2^order frames at `start` out of the free block of order `from` that holds them (9: the
+ * whole block). */
+void qy_map_take(struct qy_block *block, unsigned start, unsigned order, unsigned from);
+
+/* Put 2^order frames at `start` back; returns the order of the free block that they are part of
+ * now, 9 if all. */
+unsigned qy_map_give(struct qy_block *block, unsigned start, unsigned order);
+
+/* True if counts, free and orders are what the map says. */
+bool qy_map_check(const struct qy_block *block);
+
+/* ---- arena_fine.c ---- */
+
+void qy_fine_push(struct qy_arena *arena, uint64_t start, unsigned order)
+    QY_REQUIRES(qy_class_arena);
+void qy_fine_remove(struct qy_arena *arena, uint64_t start, unsigned order)
+    QY_REQUIRES(qy_class_arena);
+uint64_t qy_fine_next(const struct qy_framedb *db, uint64_t start);
+
+/* Take [at, at + 2^order) out of the listed free block of order `from` at `start`; the rest stays
+ * listed. */
+void qy_fine_take(struct qy_arena *arena, uint64_t start, unsigned from, uint64_t at,
+                  unsigned order) QY_REQUIRES(qy_class_arena);
+
+/* Put a block back, merged; returns 9, with nothing listed, when the whole 2 MiB block has come
+ * together. */
+unsigned qy_fine_give(struct qy_arena *arena, uint64_t start, unsigned order)
+    QY_REQUIRES(qy_class_arena);
+
+/* A MAP block of this arena becomes FINE: its free blocks move to the arena's fine lists. */
+void qy_fine_convert(struct qy_arena *arena, uint32_t block) QY_REQUIRES(qy_class_arena);
+
+/* ---- arena_range.c ---- */
+
+/* Take [at, at + 2^order) out of `free`, a free block of this arena that contains it. The rest
+ * stays free. */
+void qy_range_take(struct qy_arena *arena, const struct qy_found *free, uint64_t at, unsigned order)
+    QY_REQUIRES(qy_class_arena);
+
+/* Put [start, start + 2^order) into the arena's free memory, merged with its buddies. Nothing is
+ * tagged there. */
+void qy_range_give(struct qy_arena *arena, uint64_t start, unsigned order)
+    QY_REQUIRES(qy_class_arena);
+
+/* A free block that fits, by the policy of arena.h; false if there is none. *at: the address to
+ * take. */
+bool qy_range_fit(struct qy_arena *arena, unsigned order, struct qy_found *out, uint64_t *at)
+    QY_REQUIRES(qy_class_arena);
+
+/* The largest order of an aligned block that begins at `at` and ends by `end`. */
+unsigned qy_range_order(uint64_t at, uint64_t end);
+
+#endif

@@ -1,0 +1,63 @@
+/*
+ * An arena's lists of free blocks: doubly linked through the descriptors of sections (orders 15 to
+ * 18) and of 2 MiB blocks (below), newest first, with one bit per order for "not empty".
+ *
+ * Invariant ARENA-LIST: next and prev agree; what is on the list of an order has that order; the
+ * bit is right. Locking: the arena's. A descriptor is on a list of its owner only. Cost: O(1).
+ */
+#include "arena_impl.h"
+
+struct links {
+    uint32_t *next, *prev;
+};
+
+static struct links links(const struct qy_framedb *db, unsigned order, uint32_t index)
+{
+    if (order >= QY_SECTION_ORDER)
+        return (struct links){&db->sections[index].next, &db->sections[index].prev};
+    return (struct links){&db->blocks[index].next, &db->blocks[index].prev};
+}
+
+void qy_lists_push(struct qy_arena *arena, unsigned order, uint32_t index)
+{
+    struct links l = links(arena->db, order, index);
+    uint32_t first = arena->lists[order].first;
+    *l.next = first;
+    *l.prev = QY_NIL;
+    if (first != QY_NIL)
+        *links(arena->db, order, first).prev = index;
+    arena->lists[order].first = index;
+    arena->nonempty |= 1u << order;
+}
+
+void qy_lists_remove(struct qy_arena *arena, unsigned order, uint32_t index)
+{
+    struct links l = links(arena->db, order, index);
+    if (*l.next != QY_NIL)
+        *links(arena->db, order, *l.next).prev = *l.prev;
+    if (*l.prev != QY_NIL)
+        *links(arena->db, order, *l.prev).next = *l.next;
+    else
+        arena->lists[order].first = *l.next;
+    if (arena->lists[order].first == QY_NIL)
+        arena->nonempty &= ~(1u << order);
+}
+
+unsigned qy_lists_fit(const struct qy_arena *arena, unsigned order)
+{
+    uint32_t mask = arena->nonempty >> order;
+    return mask ? order + (unsigned)__builtin_ctz(mask) : QY_MAX_ORDER + 1;
+}
+
+void qy_lists_place(struct qy_arena *arena, uint32_t block)
+{
+    struct qy_block *b = &arena->db->blocks[block];
+    uint8_t list = b->orders ? (uint8_t)(31 - __builtin_clz(b->orders)) : QY_UNLISTED;
+    if (list == b->list)
+        return;
+    if (b->list != QY_UNLISTED)
+        qy_lists_remove(arena, b->list, block);
+    if (list != QY_UNLISTED)
+        qy_lists_push(arena, list, block);
+    b->list = list;
+}
