@@ -47,11 +47,10 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_cap_revoke] =
         "Deletes every capability that was derived from the one in x0, by copy or by retype. x0 "
         "itself stays. After the revoke of an untyped, all of it is free and one whole.",
-    [QY_CALL_cap_info] = "What stands in a slot of the node in x0: type (0: the slot is empty) and "
-                         "rights, its handle "
-                         "with the current generation, the number of the object, its badge, and "
-                         "how many capabilities "
-                         "were derived from it.",
+    [QY_CALL_cap_info] = "What stands in a slot of the node in x0: type and rights, its handle "
+                         "with the current generation, the number "
+                         "of the object, its badge, and how many capabilities were derived from "
+                         "it. NOT_FOUND: the slot is empty.",
     [QY_CALL_frame_map] = "Maps the frame in x0 at `address` of the address space `space`, with "
                           "the flags below and the largest pages "
                           "that fit it. A capability maps its frame in one place; a copy of it can "

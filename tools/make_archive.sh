@@ -17,4 +17,4 @@ chmod 644 "$stage"/*
 touch -d @0 "$stage"/*
 cd "$stage"
 # cpio writes the owner's number: the same for everyone.
-ls | LC_ALL=C sort | cpio --quiet --reproducible --owner=0:0 -o -H newc > "$output"
+printf '%s\n' * | LC_ALL=C sort | cpio --quiet --reproducible --owner=0:0 -o -H newc > "$output"

@@ -1,0 +1,198 @@
+# shellcheck shell=sh
+# What every shell tool of the front door shares: messages, progress, the packages, the build.
+#
+# Sourced with $root set to the repository. Messages go to standard error: standard output belongs to the machine's
+# console and to the tests' lines. Exit codes: 1 something failed, 2 wrong usage, 124 a time limit passed.
+
+build=$root/build
+logs=$build/log
+jobs=$(nproc 2>/dev/null || echo 2)
+ticker_pid=
+
+say() {
+  printf 'quarry: %s\n' "$*" >&2
+}
+
+die() {
+  say "$@"
+  exit 1
+}
+
+usage_error() {
+  say "$@"
+  exit 2
+}
+
+# Tell about a long step while it runs: nothing for two seconds, then its name, the time, the log's last line.
+ticker() {
+  ticker_seconds=0
+  while sleep 1 >/dev/null 2>&1; do
+    ticker_seconds=$((ticker_seconds + 1))
+    [ "$ticker_seconds" -ge 2 ] || continue
+    ticker_last=$(tail -n 1 "$2" 2>/dev/null | tr -d '\r' | cut -c 1-70)
+    if [ -t 2 ]; then
+      printf '\r\033[Kquarry: %s (%s s) %s' "$1" "$ticker_seconds" "$ticker_last" >&2
+    elif [ "$ticker_seconds" -eq 2 ]; then
+      printf 'quarry: %s\n' "$1" >&2
+    elif [ $((ticker_seconds % 10)) -eq 0 ]; then
+      printf 'quarry: %s (%s s) %s\n' "$1" "$ticker_seconds" "$ticker_last" >&2
+    fi
+  done
+}
+
+ticker_stop() {
+  [ -n "$ticker_pid" ] || return 0
+  kill "$ticker_pid" 2>/dev/null
+  wait "$ticker_pid" 2>/dev/null
+  ticker_pid=
+  if [ -t 2 ]; then
+    printf '\r\033[K' >&2
+  fi
+}
+
+# step WHAT LOG COMMAND...: run the command with its output in build/log/LOG, showing progress. Returns its status.
+step() {
+  step_what=$1
+  step_log=$logs/$2
+  shift 2
+  mkdir -p "$logs"
+  : >"$step_log"
+  ticker "$step_what" "$step_log" &
+  ticker_pid=$!
+  trap 'ticker_stop; exit 130' INT
+  trap 'ticker_stop; exit 143' TERM
+  "$@" >"$step_log" 2>&1 </dev/null
+  step_status=$?
+  ticker_stop
+  trap - INT TERM
+  return "$step_status"
+}
+
+# must_step: the same, and the end if the command fails.
+must_step() {
+  step "$@" && return 0
+  tail -n 25 "$logs/$2" >&2
+  die "$1 failed; the whole output is in build/log/$2"
+}
+
+# ---- packages ----
+
+# Debian's packages for a purpose.
+packages_for() {
+  case $1 in
+  build-clang) echo clang-14 lld-14 llvm-14 meson ninja-build cpio ;;
+  build-x86_64-gcc) echo gcc binutils meson ninja-build cpio ;;
+  build-riscv64-gcc) echo gcc-riscv64-linux-gnu binutils-riscv64-linux-gnu meson ninja-build cpio ;;
+  hosted) echo clang-14 gcc libc6-dev meson ninja-build ;;
+  emulator-x86_64) echo qemu-system-x86 ;;
+  emulator-riscv64) echo qemu-system-misc opensbi ;;
+  iso) echo grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools ;;
+  ovmf) echo ovmf ;;
+  uboot) echo u-boot-qemu mtools ;;
+  bochs) echo bochs bochs-term bochsbios vgabios ;;
+  check) echo shellcheck clang-format-14 cppcheck ;;
+  esac
+}
+
+# Names of the given packages that are not installed.
+packages_missing() {
+  for package; do
+    case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
+    installed*) ;;
+    *) echo "$package" ;;
+    esac
+  done | sort -u | tr '\n' ' '
+}
+
+# Run as root: with no words in front for root, else through sudo without a question, or with one on a terminal.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  else
+    sudo -n "$@"
+  fi
+}
+
+can_be_root() {
+  [ "$(id -u)" -eq 0 ] && return 0
+  command -v sudo >/dev/null 2>&1 || return 1
+  sudo -n true 2>/dev/null && return 0
+  [ -t 0 ] && [ -t 2 ] && sudo -v
+}
+
+apt_install() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=300 \
+    install --no-install-recommends "$@"
+}
+
+# need PURPOSE...: install what is missing for these purposes, and only that.
+need() {
+  need_list=$(for purpose; do packages_for "$purpose"; done)
+  if ! command -v dpkg-query >/dev/null 2>&1; then
+    say "this is no Debian system; going on in the hope that the tools of these packages are here:" $need_list
+    return 0
+  fi
+  # shellcheck disable=SC2086 # a list of names
+  need_missing=$(packages_missing $need_list)
+  [ -n "$need_missing" ] || return 0
+  if ! can_be_root; then
+    say "missing packages, and neither root nor sudo to install them; run this line, then this command again:"
+    printf 'apt-get update && apt-get install --no-install-recommends %s\n' "$need_missing" >&2
+    exit 1
+  fi
+  # shellcheck disable=SC2086
+  set -- $need_missing
+  say "installing $# packages:" "$@"
+  # A list of packages that is absent or old makes the first try fail at once.
+  step "installing $# packages" install.log apt_install "$@" && return 0
+  must_step "reading Debian's list of packages" update.log as_root apt-get -q update
+  must_step "installing $# packages" install.log apt_install "$@"
+}
+
+# ---- build ----
+
+# The build folder of an architecture and a compiler: clang's has the short name.
+build_dir() {
+  case $2 in
+  clang) echo "$build/$1" ;;
+  *) echo "$build/$1-$2" ;;
+  esac
+}
+
+# configure FOLDER MESON-ARGUMENT...: once; a set-up that failed half-way is made anew.
+configure() {
+  configure_dir=$1
+  configure_name=${1##*/}
+  shift
+  [ -f "$configure_dir/build.ninja" ] && return 0
+  rm -rf "$configure_dir"
+  must_step "configuring $configure_name" "configure-$configure_name.log" \
+    meson setup "$configure_dir" "$root" "$@"
+}
+
+compile() {
+  must_step "building ${1##*/}" "build-${1##*/}.log" ninja -C "$1" -j "$jobs"
+}
+
+# build_kernel ARCH COMPILER: kernel, programs and boot archive.
+build_kernel() {
+  kernel_dir=$(build_dir "$1" "$2")
+  case $2 in
+  clang) need build-clang ;;
+  gcc) need "build-$1-gcc" ;;
+  esac
+  configure "$kernel_dir" --cross-file "$root/cross/$1-$2.ini"
+  compile "$kernel_dir"
+}
+
+# The library, the parsers and their tests as Linux programs: clang's build, and gcc's with sanitizers.
+build_hosted() {
+  need hosted
+  case $1 in
+  plain) CC=clang-14 configure "$build/hosted" && compile "$build/hosted" ;;
+  asan)
+    CC=gcc configure "$build/hosted-asan" -Db_sanitize=address,undefined -Db_lundef=false
+    compile "$build/hosted-asan"
+    ;;
+  esac
+}
