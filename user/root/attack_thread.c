@@ -88,6 +88,67 @@ static void touch(struct attack *attack, const char *what, uint64_t address, enu
     root_release(root, mark);
 }
 
+/* A frame whose last bytes are a call, executable at the last page of the user half. */
+static enum qy_error map_last_call(struct attack *attack, qy_handle_t budget)
+{
+    const uint64_t draft = ATTACK_ADDRESS + 0x40000;
+    volatile unsigned char *end = (volatile unsigned char *)draft + PAGE_BYTES;
+    qy_handle_t frame;
+    enum qy_error error = root_make(attack->root, budget, QY_OBJ_FRAME, 1, &frame);
+
+    if (error == QY_OK)
+        error =
+            root_map(attack->root, budget, frame, draft, QY_MAP_READ | QY_MAP_WRITE, false, NULL);
+    if (error != QY_OK)
+        return error;
+    for (unsigned i = 0; i < sizeof(call_instruction); i++)
+        end[(int)i - (int)sizeof(call_instruction)] = call_instruction[i];
+    error = frame_unmap(frame, QY_SLOT_SPACE, draft);
+    if (error == QY_OK)
+        error = root_map(attack->root, budget, frame, NON_CANONICAL - PAGE_BYTES,
+                         QY_MAP_READ | QY_MAP_EXEC, false, NULL);
+    return error;
+}
+
+/*
+ * A call from the last instruction of the user half returns to an address that is not canonical. On
+ * x86-64 a careless sysret would fault inside the kernel, on the program's stack.
+ */
+static void call_at_the_edge(struct attack *attack)
+{
+    const char *what = "return from a call to the first non-canonical address";
+    struct root *root = attack->root;
+    uint32_t mark = root_mark(root);
+    struct message message = {0};
+    struct child child;
+    struct fault fault;
+    qy_handle_t budget;
+
+    if (!root_check(root, root_make(root, attack->budget, QY_OBJ_UNTYPED, 64, &budget) == QY_OK,
+                    "no budget for a child could be made"))
+        return;
+    enum qy_error error = child_make(root, budget, STACK_PAGE, &child);
+    if (error == QY_OK)
+        error = map_last_call(attack, budget);
+    if (error == QY_INVALID_ADDRESS) {
+        attack_expect(attack, error, QY_INVALID_ADDRESS, "%s: map the page before it", what);
+    } else {
+        if (error == QY_OK)
+            error = thread_start(child.thread, NON_CANONICAL - sizeof(call_instruction),
+                                 child.stack_top, 0, 0);
+        if (error == QY_OK)
+            error = endpoint_receive(child.endpoint, child.reply, &message);
+        bool stopped = error == QY_OK && fault_from(&message, &fault) &&
+                       reply_send(child.reply, QY_FAULT_KILL, 0, 0, 0) == QY_OK &&
+                       child_wait_dead(&child);
+        attack_stopped(attack, stopped, stopped ? "fault, thread killed" : "NOT STOPPED", "%s",
+                       what);
+    }
+    bool gone = cap_revoke(budget) == QY_OK && cap_delete(budget) == QY_OK;
+    root_check(root, gone, "the budget of a child could not be taken back");
+    root_release(root, mark);
+}
+
 void attack_touches(struct attack *attack)
 {
     const struct {
@@ -117,6 +178,7 @@ void attack_touches(struct attack *attack)
     touch(attack, "the program's data as code", (uintptr_t)&verbs & ~7ull, TOUCH_EXECUTE);
     touch(attack, "the thread's own stack as code", 0, TOUCH_EXECUTE);
     touch(attack, "the page below the stack", STACK_PAGE - 8, TOUCH_WRITE);
+    call_at_the_edge(attack);
 }
 
 static void bad_starts(struct attack *attack, const struct child *child)

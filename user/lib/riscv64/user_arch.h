@@ -44,6 +44,9 @@ static inline uint64_t stack_for_entry(uint64_t top)
     return top & ~15ull;
 }
 
+/* The bytes of the ecall instruction. */
+static const unsigned char call_instruction[] = {0x73, 0x00, 0x00, 0x00};
+
 #define CLOCK_NAME "retired instructions"
 
 #endif

@@ -43,6 +43,9 @@ static inline uint64_t stack_for_entry(uint64_t top)
     return (top & ~15ull) - 8;
 }
 
+/* The bytes of the syscall instruction. */
+static const unsigned char call_instruction[] = {0x0f, 0x05};
+
 #define CLOCK_NAME "ticks of the time-stamp counter"
 
 #endif
