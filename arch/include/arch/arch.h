@@ -26,6 +26,9 @@ extern paddr_t arch_image_base;
 /* One past the highest physical address that the CPU can put on its bus, at most 64 TiB. */
 uint64_t arch_physical_limit(void);
 
+/* The largest level of a page that this CPU has: 3 with 1 GiB pages, else 2. */
+unsigned arch_max_page_level(void);
+
 /* Physical memory reachable through the boot tables' direct map: tables built before arch_mmu_load come from below. */
 uint64_t arch_boot_window(void);
 

@@ -5,43 +5,104 @@
  * allocates or flushes: the caller holds the tables' lock, supplies table frames, and invalidates what a call
  * says has been replaced.
  *
- * Invariants: EXACT (a call changes the translations named and no other), ATOMIC, WXOR for one mapping (an entry
- * is never writable and executable).
+ *     address   63..48   47..39   38..30   29..21   20..12   11..0
+ *               = bit 47  root     level 3  level 2  level 1  in the page
+ *
+ * Entries are single 64-bit words, written by one atomic store or exchange: the CPU that walks them meanwhile sees
+ * the old or the new one. A store releases what it points at, a load that goes down acquires it.
+ *
+ * Accessed and dirty bits: every page is mapped with ACCESSED set, and DIRTY if writable, in the kernel's half and in
+ * programs'. So it makes no difference whether the CPU sets these bits, faults for them, or (x86-64) takes a bus lock.
+ *
+ * Invariants
+ *   EXACT        a call changes the translations named and no other
+ *   ATOMIC       a call that fails has changed nothing
+ *   WXOR         an entry is never writable and executable
+ *   ISOLATED     pages of the lower half are USER and not GLOBAL, those of the upper half are not USER; page 0 is never mapped
+ *   PT-RESERVED  no entry has a bit that its format does not define, or that Quarry does not use
+ *   PT-EMPTY     an entry that is not valid is zero
+ *   PT-TREE      no table lies under itself
+ * Cost: O(levels) a call, and O(pages) for runs and ranges. References: Intel SDM volume 3A, section 4.5; RISC-V
+ * Privileged Architecture 1.12, sections 4.3.2, 4.5 and chapter 6 (Svpbmt).
  */
 #ifndef QY_PT_H
 #define QY_PT_H
 
+#include <qy/port.h>
 #include <qy/types.h>
+#include <stdatomic.h>
 
 #define QY_PT_LEVELS 4u
 #define QY_PT_ENTRIES 512u
+#define QY_PT_LARGEST_PAGE 3u /* level of the largest page */
 
-/* Rights and attributes of a mapping, independent of the format. */
-#define QY_PT_READ 1u
-#define QY_PT_WRITE 2u
-#define QY_PT_EXEC 4u
-#define QY_PT_WRITE_THROUGH 8u
-#define QY_PT_UNCACHED 16u
-#define QY_PT_USER 32u
-#define QY_PT_GLOBAL 64u
-#define QY_PT_ACCESSED 128u
-#define QY_PT_DIRTY 256u
-#define QY_PT_ALL 511u
+/*
+ * Rights and attributes of a mapping, independent of the format. READ goes with every mapping: x86-64 cannot refuse
+ * it, and Sv48 has no writable page without it. ACCESSED and DIRTY are only reported.
+ */
+/* X(NAME, bit) */
+#define QY_PT_FLAGS(X)                                                                             \
+    X(READ, 0)                                                                                     \
+    X(WRITE, 1)                                                                                    \
+    X(EXEC, 2)                                                                                     \
+    X(WRITE_THROUGH, 3)                                                                            \
+    X(UNCACHED, 4)                                                                                 \
+    X(USER, 5)                                                                                     \
+    X(GLOBAL, 6)                                                                                   \
+    X(ACCESSED, 7)                                                                                 \
+    X(DIRTY, 8)
 
-struct qy_pt_format {
-    const char *name;
-    uint64_t present;      /* bit that makes an entry valid */
-    uint64_t table;        /* bits of a valid entry that points at a table */
-    uint64_t address_mask; /* bits of an entry that hold the frame number */
-    unsigned address_shift; /* entry bits are (physical address >> 12) << this */
-    uint64_t (*encode_leaf)(paddr_t address, unsigned level, unsigned flags);
-    unsigned (*decode_leaf)(uint64_t entry, unsigned level); /* QY_PT_* flags */
-    bool (*is_leaf)(uint64_t entry, unsigned level);
-    bool (*supports)(unsigned flags, unsigned level); /* false: the format cannot give these flags */
+enum qy_pt_flag {
+#define X(NAME, bit) QY_PT_##NAME = 1 << (bit),
+    QY_PT_FLAGS(X)
+#undef X
 };
 
-extern const struct qy_pt_format qy_pt_x86_64; /* NX in use */
+enum qy_pt_flag_bit {
+#define X(NAME, bit) QY_PT_BIT_##NAME = (bit),
+    QY_PT_FLAGS(X)
+#undef X
+};
+
+#define QY_PT_FLAG_COUNT 9u
+#define QY_PT_MAPPABLE 127u /* the flags that a mapping can be asked for */
+#define QY_PT_ALL 511u
+
+/* A flag is on in an entry whose bits under mask equal value. */
+struct qy_pt_bits {
+    uint64_t mask;
+    uint64_t value;
+};
+
+/* By level: index 1..4. */
+struct qy_pt_format {
+    const char *name;
+    uint64_t valid;         /* set in every entry that means something to the CPU */
+    uint64_t table_kernel;  /* bits of an entry that points at a table of the upper half ... */
+    uint64_t table_user;    /* ... and of the lower half */
+    uint64_t table_allowed; /* bits that such entries may have */
+    uint64_t address_mask;  /* bits that hold a frame number ... */
+    unsigned address_shift; /* ... shifted left by this */
+    uint64_t page[QY_PT_LEVELS + 1];         /* a valid entry maps a page if it has one of these bits */
+    uint64_t page_base[QY_PT_LEVELS + 1];    /* bits that entries of pages of this level have beside leaf[] */
+    uint64_t page_allowed[QY_PT_LEVELS + 1]; /* bits that they may have; 0 = no pages of this level */
+    uint64_t accessed_dirty;
+    struct qy_pt_bits flags[QY_PT_FLAG_COUNT]; /* by the flag's bit number */
+    uint64_t leaf[QY_PT_MAPPABLE + 1];         /* entry bits, by flags; 0 = the format cannot give these flags */
+};
+
+/*
+ * x86-64: NX is in use (EFER.NXE = 1), the page attribute table is as after reset: PWT = write-through, PCD and PWT =
+ * uncached.
+ */
+extern const struct qy_pt_format qy_pt_x86_64;
+/*
+ * Sv48 without Svpbmt: the physical memory attributes alone decide, so device registers are uncached without a bit. No
+ * memory type can be asked for, since none would be given: INVALID_FLAGS.
+ */
 extern const struct qy_pt_format qy_pt_sv48;
+/* Sv48 with Svpbmt (menvcfg.PBMTE = 1): UNCACHED is type IO. There is no write-through: INVALID_FLAGS. */
+extern const struct qy_pt_format qy_pt_sv48_pbmt;
 
 struct qy_pt {
     const struct qy_pt_format *format;
@@ -54,11 +115,58 @@ static inline uint64_t qy_pt_page_bytes(unsigned level)
     return QY_PAGE_BYTES << (9 * (level - 1));
 }
 
+/* Index of the entry for an address in a table of that level. */
+static inline unsigned qy_pt_index(vaddr_t address, unsigned level)
+{
+    return address.raw >> (QY_PAGE_SHIFT + 9 * (level - 1)) & (QY_PT_ENTRIES - 1);
+}
+
+/* An entry of a table, for those who remember where it is. */
+static inline _Atomic uint64_t *qy_pt_slot(paddr_t table, unsigned index)
+{
+    return (_Atomic uint64_t *)qy_port_ram(table) + index;
+}
+
+/* Can pages of that level have these flags (of QY_PT_MAPPABLE)? level: 1 to 3. */
+static inline bool qy_pt_supports(const struct qy_pt_format *format, unsigned flags, unsigned level)
+{
+    return level >= 1 && level <= QY_PT_LEVELS && format->page_allowed[level] && flags <= QY_PT_MAPPABLE &&
+           format->leaf[flags];
+}
+
+/* The entry of a page; the flags are supported, the frame is aligned to the page. */
+static inline uint64_t qy_pt_encode(const struct qy_pt_format *format, paddr_t frame, unsigned level,
+                                    unsigned flags)
+{
+    return frame.raw >> QY_PAGE_SHIFT << format->address_shift | format->page_base[level] | format->leaf[flags];
+}
+
+/* Is one flag on in the entry of a page? */
+static inline bool qy_pt_has(const struct qy_pt_format *format, uint64_t entry, enum qy_pt_flag_bit flag)
+{
+    return (entry & format->flags[flag].mask) == format->flags[flag].value;
+}
+
+/* Flags of the entry of a page. */
+unsigned qy_pt_decode(const struct qy_pt_format *format, uint64_t entry);
+
+/* Does a valid entry of a table of that level map a page (and not point at a table)? */
+static inline bool qy_pt_is_page(const struct qy_pt_format *format, uint64_t entry, unsigned level)
+{
+    return entry & format->valid && entry & format->page[level];
+}
+
+/* The frame that a valid entry maps or the table that it points at. */
+static inline paddr_t qy_pt_entry_address(const struct qy_pt_format *format, uint64_t entry)
+{
+    return paddr((entry & format->address_mask) >> format->address_shift << QY_PAGE_SHIFT);
+}
+
 /* Where a walk ended. */
 struct qy_pt_walk {
-    unsigned level;  /* of the entry: 4 = in the root */
-    paddr_t table;   /* the table that holds it */
-    unsigned index;  /* its index there */
+    unsigned level;  /* of the table that holds the entry: 4 = the root */
+    paddr_t table;   /* that table */
+    unsigned index;  /* of the entry in it */
     uint64_t entry;  /* as read; 0 = nothing */
     bool leaf;       /* it maps a page */
 };
@@ -67,39 +175,64 @@ struct qy_pt_walk {
 struct qy_pt_walk qy_pt_walk(const struct qy_pt *pt, vaddr_t address);
 
 /*
- * Map one page of `level` (1, 2 or 3) at address. Errors: INVALID_ADDRESS (not canonical, address or frame not
- * aligned to the page), INVALID_FLAGS, ALREADY_MAPPED (a page, or a table below, is there), MISSING_TABLE
- * (*missing is the level of the table that has to be installed).
+ * Map `pages` neighbouring pages of `level` (1, 2 or 3) to neighbouring frames, all through one table: one descent,
+ * one store a page. *missing (may be null) is the level of the table that has to be installed first.
+ * Errors: INVALID_ARGUMENT (level, no pages, or they do not lie in one table), INVALID_ADDRESS (not canonical, address
+ * or frame not aligned to the page or too large, page 0), INVALID_FLAGS (not supported, or USER where the address is
+ * in the kernel's half, or the reverse), ALREADY_MAPPED (a page, or a table below, is there), MISSING_TABLE.
  */
-enum qy_error qy_pt_map(struct qy_pt *pt, vaddr_t address, paddr_t frame, unsigned level, unsigned flags,
-                        unsigned *missing) QY_MUST_USE;
+enum qy_error qy_pt_map_run(struct qy_pt *pt, vaddr_t address, paddr_t frame, unsigned level, unsigned pages,
+                            unsigned flags, unsigned *missing) QY_MUST_USE;
 
 /*
- * Install a zeroed frame as the table of `level` (1, 2 or 3) over address. Errors: INVALID_ADDRESS,
- * ALREADY_MAPPED (a table or a page is there), MISSING_TABLE (a higher one is missing, *missing).
- * user: entries below may be reachable from user mode.
+ * Unmap such pages; old (may be null) has room for the entries that were there, in their last state.
+ * Errors: INVALID_ARGUMENT, INVALID_ADDRESS as above, NOT_MAPPED (a page is not there, or has another size).
+ */
+enum qy_error qy_pt_unmap_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages, uint64_t *old)
+    QY_MUST_USE;
+
+/* Change the flags of such pages; old as above. ACCESSED and DIRTY that are on stay on. Errors: as above, INVALID_FLAGS. */
+enum qy_error qy_pt_protect_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages, unsigned flags,
+                                uint64_t *old) QY_MUST_USE;
+
+/* The same for one page. */
+static inline QY_MUST_USE enum qy_error qy_pt_map(struct qy_pt *pt, vaddr_t address, paddr_t frame, unsigned level,
+                                                  unsigned flags, unsigned *missing)
+{
+    return qy_pt_map_run(pt, address, frame, level, 1, flags, missing);
+}
+
+static inline QY_MUST_USE enum qy_error qy_pt_unmap(struct qy_pt *pt, vaddr_t address, unsigned level, uint64_t *old)
+{
+    return qy_pt_unmap_run(pt, address, level, 1, old);
+}
+
+static inline QY_MUST_USE enum qy_error qy_pt_protect(struct qy_pt *pt, vaddr_t address, unsigned level,
+                                                      unsigned flags, uint64_t *old)
+{
+    return qy_pt_protect_run(pt, address, level, 1, flags, old);
+}
+
+/*
+ * Install a zeroed frame as the table of `level` (1, 2 or 3) over address (of any alignment).
+ * Errors: INVALID_ARGUMENT (level), INVALID_ADDRESS (not canonical, frame not aligned or too large, or `user` is
+ * not the half that address lies in), ALREADY_MAPPED (a table or a page is there), MISSING_TABLE (a higher one is
+ * missing, *missing).
  */
 enum qy_error qy_pt_install(struct qy_pt *pt, vaddr_t address, paddr_t table, unsigned level, bool user,
                             unsigned *missing) QY_MUST_USE;
 
-/* Take out the table of `level` over address; it must be empty. Errors: NOT_MAPPED, BUSY (not empty). *out: its frame. */
+/*
+ * Take out the table of `level` over address; it must be empty. *out: its frame, the caller's again once no CPU
+ * walks it. Errors: INVALID_ARGUMENT (level), INVALID_ADDRESS, NOT_MAPPED (no such table), BUSY (not empty).
+ */
 enum qy_error qy_pt_remove(struct qy_pt *pt, vaddr_t address, unsigned level, paddr_t *out) QY_MUST_USE;
-
-/* Unmap the page of `level` at address. *old is its entry. Errors: NOT_MAPPED (or another page size is there). */
-enum qy_error qy_pt_unmap(struct qy_pt *pt, vaddr_t address, unsigned level, uint64_t *old) QY_MUST_USE;
-
-/* Change the flags of the page of `level` at address. Errors: NOT_MAPPED, INVALID_FLAGS. *old is its former entry. */
-enum qy_error qy_pt_protect(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned flags, uint64_t *old)
-    QY_MUST_USE;
 
 /* What address translates to. Errors: NOT_MAPPED, INVALID_ADDRESS. Any of the results may be null. */
 enum qy_error qy_pt_translate(const struct qy_pt *pt, vaddr_t address, paddr_t *out, unsigned *flags,
                               unsigned *level) QY_MUST_USE;
 
-/* Frame that an entry of that format points at. */
-paddr_t qy_pt_entry_address(const struct qy_pt_format *format, uint64_t entry, unsigned level);
-
-/* A run of pages with the same flags and page size. */
+/* A run of pages with the same flags and page size; their frames may lie anywhere. */
 struct qy_pt_region {
     vaddr_t start;
     uint64_t end; /* one past; 0 = the end of the address space */
@@ -107,20 +240,35 @@ struct qy_pt_region {
     unsigned level;
 };
 
-/* The first region at or above address, neighbours merged. Errors: NOT_FOUND. */
+/*
+ * The first region that begins with the page that holds address, or above; neighbours above it are merged, those below
+ * are not looked at. O(pages). Errors: NOT_FOUND, INVALID_ADDRESS (not canonical).
+ */
 enum qy_error qy_pt_region(const struct qy_pt *pt, vaddr_t address, struct qy_pt_region *out) QY_MUST_USE;
 
-/* Call visit for every leaf in order; stop when it returns false. */
-void qy_pt_each(const struct qy_pt *pt, bool (*visit)(void *context, vaddr_t address, uint64_t entry, unsigned level),
-                void *context);
+/* Call visit for every page in [first, last] (both canonical; pages that reach into it too), in order; stop when it returns false. */
+void qy_pt_each_in(const struct qy_pt *pt, vaddr_t first, vaddr_t last,
+                   bool (*visit)(void *context, vaddr_t address, uint64_t entry, unsigned level), void *context);
 
-/* Map [address, address + bytes) to frame with the largest pages that fit, up to max_level, installing tables that
- * alloc_table supplies (zeroed frames). For the kernel's own space at boot. Errors: as above, and alloc_table's. */
+/* The same for the whole address space. */
+void qy_pt_each(const struct qy_pt *pt,
+                bool (*visit)(void *context, vaddr_t address, uint64_t entry, unsigned level), void *context);
+
+/*
+ * Map [address, address + bytes) to frame on, with the largest pages that fit, up to max_level, installing tables
+ * that alloc_table supplies (zeroed frames, below the format's limit). For the kernel's own space at boot.
+ * Errors: as qy_pt_map_run (INVALID_ADDRESS also if the range is empty, wraps or leaves its half), and alloc_table's. No
+ * translation has changed then; tables that were installed meanwhile stay, empty.
+ */
 enum qy_error qy_pt_map_range(struct qy_pt *pt, vaddr_t address, paddr_t frame, uint64_t bytes, unsigned max_level,
                               unsigned flags, enum qy_error (*alloc_table)(void *context, paddr_t *out),
                               void *context) QY_MUST_USE;
 
-/* Null, or the id of the first invariant that does not hold: every reserved bit clear, W^X, no table under itself. */
+/* See to it that there is a table of `level` over address, as above. Errors: as qy_pt_install, and alloc_table's. */
+enum qy_error qy_pt_ensure(struct qy_pt *pt, vaddr_t address, unsigned level,
+                           enum qy_error (*alloc_table)(void *context, paddr_t *out), void *context) QY_MUST_USE;
+
+/* Null, or the id of the first invariant that does not hold: PT-TREE, PT-RESERVED, PT-EMPTY, WXOR, ISOLATED. O(entries). */
 const char *qy_pt_check(const struct qy_pt *pt);
 
 #endif

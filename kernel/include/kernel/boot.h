@@ -1,0 +1,48 @@
+/*
+ * Steps of the boot that kernel_main calls, in this order: the final page tables, what they need once they are
+ * loaded, their check against the layout, and the table of where the firmware's memory went.
+ *
+ * Boot only, one CPU, no lock.
+ */
+#ifndef KERNEL_BOOT_H
+#define KERNEL_BOOT_H
+
+#include <platform/topology.h>
+#include <qy/map.h>
+#include <qy/pt.h>
+
+/*
+ * Build the kernel's final page tables, layout as in kernel/layout.h, into *pt: direct map, image, frame database, CPU
+ * areas, stacks, devices, and a level-3 table for every root entry that any of the windows can ever need, so that
+ * entries 256..511 of the root never change afterwards. Tables come from below arch_boot_window(), memory behind
+ * the windows from the node it serves where that has any. What is behind the windows is not touched yet.
+ * Errors: OUT_OF_MEMORY, TOO_MANY (the map's array is full), others only if the map or the topology is broken;
+ * *what is a static string that says what did not fit. The boot stops then: what was taken is not given back.
+ */
+enum qy_error kernel_tables_build(struct qy_map *map, struct qy_pt *pt, const struct qy_topology *topology,
+                                  const char **what) QY_MUST_USE;
+
+/* Once these tables are loaded: zero the frame database's section table, the CPU areas and the stacks. */
+void kernel_tables_finish(const struct qy_map *map);
+
+/* One past the last frame of usable RAM: the limit of the frame database that kernel_tables_build backs. */
+pfn_t kernel_ram_end(const struct qy_map *map);
+
+/*
+ * Walk the live tables and compare them with the layout: every page lies in a window and has at most its rights,
+ * none is writable and executable, all are global and the kernel's only; the direct map is one; kernel text
+ * and constants have no writable alias; stacks have their guard pages; nothing is mapped in the user half.
+ * Prints how many pages of each size every window has. Null, or a sentence that says what is wrong (the address is printed).
+ */
+const char *kernel_layout_check(const struct qy_pt *pt, const struct qy_topology *topology) QY_MUST_USE;
+
+/*
+ * Print the table: firmware's range -> our use -> owner, then how the uses add up to what the firmware called usable.
+ * Returns false if they do not.
+ */
+bool kernel_map_report(const struct qy_map *map);
+
+/* The boot option crash=KIND: fault on purpose, so that the report of it can be tested. Returns if it is not there. */
+void kernel_crash_on_request(const char *command_line);
+
+#endif

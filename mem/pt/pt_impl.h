@@ -1,0 +1,71 @@
+/*
+ * What the files of mem/pt share: reading and writing entries, going down, and building formats.
+ * Private.
+ */
+#ifndef QY_PT_IMPL_H
+#define QY_PT_IMPL_H
+
+#include <qy/pt.h>
+
+/* Rights that make sense together, in every format: the rest has no entry. */
+#define QY_PT_SANE(f)                                                                              \
+    (QY_PT_READ & (f) && !(QY_PT_WRITE & (f) && QY_PT_EXEC & (f)) &&                               \
+     !(QY_PT_WRITE_THROUGH & (f) && QY_PT_UNCACHED & (f)) &&                                       \
+     !(QY_PT_USER & (f) && QY_PT_GLOBAL & (f)))
+
+/* LEAF(f) for each f from 0 to 127: the table leaf[] of a format. */
+#define QY_PT_FOUR(LEAF, f) LEAF(f), LEAF((f) + 1), LEAF((f) + 2), LEAF((f) + 3)
+#define QY_PT_SIXTEEN(LEAF, f)                                                                     \
+    QY_PT_FOUR(LEAF, f), QY_PT_FOUR(LEAF, (f) + 4), QY_PT_FOUR(LEAF, (f) + 8),                     \
+        QY_PT_FOUR(LEAF, (f) + 12)
+#define QY_PT_EACH_FLAGS(LEAF)                                                                     \
+    QY_PT_SIXTEEN(LEAF, 0), QY_PT_SIXTEEN(LEAF, 16), QY_PT_SIXTEEN(LEAF, 32),                      \
+        QY_PT_SIXTEEN(LEAF, 48), QY_PT_SIXTEEN(LEAF, 64), QY_PT_SIXTEEN(LEAF, 80),                 \
+        QY_PT_SIXTEEN(LEAF, 96), QY_PT_SIXTEEN(LEAF, 112)
+
+static inline uint64_t qy_pt_load(const _Atomic uint64_t *slot)
+{
+    return atomic_load_explicit(slot, memory_order_acquire);
+}
+
+static inline void qy_pt_store(_Atomic uint64_t *slot, uint64_t entry)
+{
+    atomic_store_explicit(slot, entry, memory_order_release);
+}
+
+static inline bool qy_pt_is_upper(vaddr_t address)
+{
+    return address.raw >> 63;
+}
+
+/* One past the largest physical address that an entry can hold. */
+static inline uint64_t qy_pt_physical_end(const struct qy_pt_format *format)
+{
+    return ((format->address_mask >> format->address_shift) + 1) << QY_PAGE_SHIFT;
+}
+
+/*
+ * The slot for address in the table of `level`. OK; MISSING_TABLE with the level of the highest
+ * missing table; or ALREADY_MAPPED when a larger page, or something that is not valid and not zero,
+ * is in the way.
+ */
+static inline enum qy_error qy_pt_descend(const struct qy_pt *pt, vaddr_t address, unsigned level,
+                                          _Atomic uint64_t **out, unsigned *missing)
+{
+    const struct qy_pt_format *format = pt->format;
+    paddr_t table = pt->root;
+    for (unsigned at = QY_PT_LEVELS; at > level; at--) {
+        uint64_t entry = qy_pt_load(qy_pt_slot(table, qy_pt_index(address, at)));
+        if (!entry) {
+            *missing = at - 1;
+            return QY_MISSING_TABLE;
+        }
+        if (!(entry & format->valid) || entry & format->page[at])
+            return QY_ALREADY_MAPPED;
+        table = qy_pt_entry_address(format, entry);
+    }
+    *out = qy_pt_slot(table, qy_pt_index(address, level));
+    return QY_OK;
+}
+
+#endif
