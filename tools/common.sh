@@ -4,6 +4,7 @@
 # Sourced with $root set to the repository. Messages go to standard error: standard output belongs to the machine's
 # console and to the tests' lines. Exit codes: 1 something failed, 2 wrong usage, 124 a time limit passed.
 
+# shellcheck disable=SC2154 # $root is the caller's
 build=$root/build
 logs=$build/log
 jobs=$(nproc 2>/dev/null || echo 2)
@@ -129,7 +130,8 @@ apt_install() {
 need() {
   need_list=$(for purpose; do packages_for "$purpose"; done)
   if ! command -v dpkg-query >/dev/null 2>&1; then
-    say "this is no Debian system; going on in the hope that the tools of these packages are here:" $need_list
+    say "this is no Debian system; going on in the hope that the tools of these packages are here:"
+    printf '%s\n' "$need_list" >&2
     return 0
   fi
   # shellcheck disable=SC2086 # a list of names
@@ -159,15 +161,17 @@ build_dir() {
   esac
 }
 
-# configure FOLDER MESON-ARGUMENT...: once; a set-up that failed half-way is made anew.
+# configure FOLDER COMPILER MESON-ARGUMENT...: once; a set-up that failed half-way is made anew. COMPILER is the native
+# one; a cross build takes its own from the cross file.
 configure() {
   configure_dir=$1
   configure_name=${1##*/}
-  shift
+  configure_cc=$2
+  shift 2
   [ -f "$configure_dir/build.ninja" ] && return 0
   rm -rf "$configure_dir"
   must_step "configuring $configure_name" "configure-$configure_name.log" \
-    meson setup "$configure_dir" "$root" "$@"
+    env CC="$configure_cc" meson setup "$configure_dir" "$root" "$@"
 }
 
 compile() {
@@ -181,7 +185,7 @@ build_kernel() {
   clang) need build-clang ;;
   gcc) need "build-$1-gcc" ;;
   esac
-  configure "$kernel_dir" --cross-file "$root/cross/$1-$2.ini"
+  configure "$kernel_dir" cc --cross-file "$root/cross/$1-$2.ini"
   compile "$kernel_dir"
 }
 
@@ -189,9 +193,12 @@ build_kernel() {
 build_hosted() {
   need hosted
   case $1 in
-  plain) CC=clang-14 configure "$build/hosted" && compile "$build/hosted" ;;
+  plain)
+    configure "$build/hosted" clang-14
+    compile "$build/hosted"
+    ;;
   asan)
-    CC=gcc configure "$build/hosted-asan" -Db_sanitize=address,undefined -Db_lundef=false
+    configure "$build/hosted-asan" gcc -Db_sanitize=address,undefined -Db_lundef=false
     compile "$build/hosted-asan"
     ;;
   esac

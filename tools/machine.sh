@@ -20,7 +20,7 @@ machine_defaults() {
 # Bytes of a size such as 512K, 128M, 2G, 1T; a bare number is in MiB, as for QEMU. Nothing if it is no size.
 size_bytes() {
   case $1 in
-  *[!0-9KMGTkmgt]* | [!0-9]* | '' | *[KMGTkmgt]?*) return 1 ;;
+  *[!0-9KMGTkmgt]* | [!1-9]* | '' | *[KMGTkmgt]?* | ????????*) return 1 ;;
   *[Kk]) echo "$((${1%?} * 1024))" ;;
   *[Gg]) echo "$((${1%?} * 1024 * 1024 * 1024))" ;;
   *[Tt]) echo "$((${1%?} * 1024 * 1024 * 1024 * 1024))" ;;
