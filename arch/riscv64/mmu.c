@@ -15,6 +15,7 @@
 
 static paddr_t kernel_root;
 static unsigned asid_bits;
+static bool has_svpbmt;
 static uint64_t
     finisher_address; /* in the DEVICES window once the final tables are loaded; 0 = none */
 
@@ -24,25 +25,55 @@ static uint64_t satp_of(paddr_t root)
 }
 
 /* The bits of satp's ASID that hold a one (4.1.11). */
-void riscv_mmu_probe(void)
+static unsigned probe_asid_bits(void)
 {
     uint64_t satp = riscv_read_csr(satp);
     uint64_t all = ((1ull << RISCV_SATP_ASID_BITS) - 1) << RISCV_SATP_ASID_SHIFT;
     riscv_write_csr(satp, satp | all);
-    asid_bits = (unsigned)__builtin_popcountll(riscv_read_csr(satp) & all);
+    unsigned bits = (unsigned)__builtin_popcountll(riscv_read_csr(satp) & all);
     riscv_write_csr(satp, satp);
     arch_flush_everything();
+    return bits;
+}
+
+/*
+ * Memory types work only if the firmware has turned them on too, so they are tried: the image's
+ * first byte is read through a page of type IO at the second 512 GiB of the boot tables. Where the
+ * bits are reserved, the read faults.
+ */
+static bool probe_svpbmt(void)
+{
+    volatile uint64_t *root = (volatile uint64_t *)(riscv_read_csr(satp) << QY_PAGE_SHIFT);
+    char byte;
+    root[1] = RISCV_PTE_RW | RISCV_PTE_TYPE_IO;
+    arch_flush_everything();
+    bool works = arch_copy_from_user(&byte, (1ull << 39) + arch_image_base.raw, 1);
+    root[1] = 0;
+    arch_flush_everything();
+    return works;
+}
+
+void riscv_mmu_probe(void)
+{
+    asid_bits = probe_asid_bits();
+    has_svpbmt = probe_svpbmt();
 }
 
 const struct qy_pt_format *arch_pt_format(void)
 {
-    return &qy_pt_sv48;
+    return has_svpbmt ? &qy_pt_sv48_pbmt : &qy_pt_sv48;
 }
 
 /* 56 bits by the format of an entry (4.5.1); Quarry's direct map ends at 64 TiB. */
 uint64_t arch_physical_limit(void)
 {
     return 1ull << 46;
+}
+
+/* Sv48 has pages of 4 KiB, 2 MiB, 1 GiB and 512 GiB; the kernel uses three of them. */
+unsigned arch_max_page_level(void)
+{
+    return 3;
 }
 
 /* The start code stops by itself on a CPU without Sv48, before there is anything that could ask. */
@@ -61,14 +92,15 @@ void arch_protect(void)
 void arch_protection_names(char *buffer, size_t bytes)
 {
     uint64_t status = riscv_read_csr(sstatus);
-    format_to(buffer, bytes, "Sv48, SUM %s, MXR %s, FPU %s; not used: %u ASID bits, Svpbmt",
+    format_to(buffer, bytes, "Sv48, SUM %s, MXR %s, FPU %s%s; %s%u ASID bits unused",
               status & RISCV_SSTATUS_SUM ? "ON" : "off", status & RISCV_SSTATUS_MXR ? "ON" : "off",
-              status & RISCV_SSTATUS_FS ? "ON" : "off", asid_bits);
+              status & RISCV_SSTATUS_FS ? "ON" : "off", has_svpbmt ? ", Svpbmt" : "",
+              has_svpbmt ? "" : "no Svpbmt, ", asid_bits);
 }
 
 /*
- * The test finisher is all that the kernel drives itself. Its mapping asks for no memory type:
- * without Svpbmt the physical memory attributes make device registers uncached.
+ * The test finisher is all that the kernel drives itself. Without Svpbmt the physical memory
+ * attributes alone make device registers uncached.
  */
 enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
                                enum qy_error (*alloc_table)(void *context, paddr_t *out),
@@ -80,7 +112,8 @@ enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topol
     paddr_t page = paddr(qy_align_down(topology->test_finisher.raw, QY_PAGE_BYTES));
     enum qy_error error =
         qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), page, QY_PAGE_BYTES, 1,
-                        QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL, alloc_table, context);
+                        QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL | (has_svpbmt ? QY_PT_UNCACHED : 0),
+                        alloc_table, context);
     if (error == QY_OK)
         finisher_address = KERNEL_DEVICES_BASE + (topology->test_finisher.raw - page.raw);
     return error;

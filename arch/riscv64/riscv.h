@@ -40,6 +40,7 @@
 #define RISCV_PTE_TABLE 0x01
 #define RISCV_PTE_RW 0xc7
 #define RISCV_PTE_RWX 0xcf
+#define RISCV_PTE_TYPE_IO (2ull << 61) /* Svpbmt */
 
 /* Offsets into struct cpu and struct arch_frame (static asserts in offsets.c). */
 #define CPU_FRAME 8

@@ -29,7 +29,7 @@ enum qy_error arch_cpu_start(struct cpu *cpu, paddr_t trampoline, paddr_t root)
 {
     (void)trampoline;
     struct riscv_start *start = (struct riscv_start *)cpu->arch.start;
-    struct qy_pt pt = {&qy_pt_sv48, root};
+    struct qy_pt pt = {arch_pt_format(), root};
     paddr_t argument;
     if (qy_pt_translate(&pt, vaddr((uint64_t)start), &argument, NULL, NULL) != QY_OK)
         return QY_UNSUPPORTED;
