@@ -1,9 +1,9 @@
 /*
  * Calls of programs: from registers to the handler of the invocation and back.
  *
- * The table of include/quarry/invocations.h says of each call which object it is invoked on and which rights it needs; that
- * much is checked here, and a handler begins with a capability that passes. Handlers decode everything, then reserve, then
- * commit (ATOMIC).
+ * The table of include/quarry/invocations.h says of each call which object it is invoked on and
+ * which rights it needs; that much is checked here, and a handler begins with a capability that
+ * passes. Handlers decode everything, then reserve, then commit (ATOMIC).
  */
 #ifndef KERNEL_CALL_H
 #define KERNEL_CALL_H
@@ -29,8 +29,9 @@ QY_INVOCATIONS(X)
 #undef X
 
 /* A capability of the calling thread's node. Errors: INVALID_HANDLE, WRONG_TYPE, NO_RIGHTS. */
-enum qy_error call_lookup(struct call *call, qy_handle_t handle, enum qy_object_type type, unsigned rights,
-                          struct slot **out) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+enum qy_error call_lookup(struct call *call, qy_handle_t handle, enum qy_object_type type,
+                          unsigned rights, struct slot **out) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
 
 /* Is [pointer, pointer + bytes) inside the user half? */
 bool user_range(uptr_t pointer, uint64_t bytes);

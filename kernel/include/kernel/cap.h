@@ -1,10 +1,11 @@
 /*
  * Capabilities: slots, handles, and the tree that says which capability was derived from which.
  *
- * A slot is 64 bytes. Derived capabilities are the children of their source; those of an object made from an untyped are
- * children of the untyped's anchor. Siblings form a list that needs no parent pointers: `next` of the last one is
- * its parent with bit 0 set, `prev` of the first one is the last. So a slot can be taken out and its children spliced
- * into its place in O(1), however many there are:
+ * A slot is 64 bytes. Derived capabilities are the children of their source; those of an object
+ * made from an untyped are children of the untyped's anchor. Siblings form a list that needs no
+ * parent pointers: `next` of the last one is its parent with bit 0 set, `prev` of the first one is
+ * the last. So a slot can be taken out and its children spliced into its place in O(1), however
+ * many there are:
  *
  *          P                          P
  *          | child                    | child            delete(B)
@@ -13,17 +14,17 @@
  *                b1 <-> b2 --B
  *
  * Invariants
- *   CAP-TREE     lists are linked both ways, every slot in use hangs in the tree once, below cap_root
- *   CAP-RIGHTS   a derived capability of the same object has no right that its source lacks
- *   CAP-HANDLE   a handle names the capability for which it was made, or nothing: emptying a slot changes its generation,
- *                and a slot whose generations are used up is never used again
- * Locking: qy_class_caps. Cost: O(1) each; revoke O(descendants) in steps of TEARDOWN_BATCH.
+ *   CAP-TREE     lists are linked both ways, every slot in use hangs in the tree once, below
+ * cap_root CAP-RIGHTS   a derived capability of the same object has no right that its source lacks
+ *   CAP-HANDLE   a handle names the capability for which it was made, or nothing: emptying a slot
+ * changes its generation, and a slot whose generations are used up is never used again Locking:
+ * qy_class_caps. Cost: O(1) each; revoke O(descendants) in steps of TEARDOWN_BATCH.
  */
 #ifndef KERNEL_CAP_H
 #define KERNEL_CAP_H
 
-#include <qy/lock.h>
 #include <quarry/abi.h>
+#include <qy/lock.h>
 
 struct object;
 struct cap_node;
@@ -39,11 +40,11 @@ enum slot_flags {
 
 struct slot {
     uint32_t generation;
-    uint8_t type;        /* enum qy_object_type, as its object's; NONE = empty */
-    uint8_t rights : 4;  /* enum qy_rights */
-    uint8_t flags : 4;   /* enum slot_flags */
-    uint16_t index : 9;  /* of a mapped frame: first entry in the table */
-    uint16_t level : 3;  /* of a mapped frame: level of the entries */
+    uint8_t type;       /* enum qy_object_type, as its object's; NONE = empty */
+    uint8_t rights : 4; /* enum qy_rights */
+    uint8_t flags : 4;  /* enum slot_flags */
+    uint16_t index : 9; /* of a mapped frame: first entry in the table */
+    uint16_t level : 3; /* of a mapped frame: level of the entries */
     struct object *object;
     struct slot *child; /* the first capability derived from this one */
     uintptr_t next;     /* the next sibling; of the last: its parent | 1 */
@@ -88,21 +89,25 @@ void slot_fill(struct slot *slot, struct object *object, unsigned rights, struct
     QY_REQUIRES(qy_class_caps);
 
 /*
- * Fill an empty slot with a capability derived from source. The caller has checked rights and badge (slot_may_derive).
+ * Fill an empty slot with a capability derived from source. The caller has checked rights and badge
+ * (slot_may_derive).
  */
-void slot_derive(struct slot *slot, struct slot *source, unsigned rights, uint64_t badge) QY_REQUIRES(qy_class_caps);
-
-/*
- * May a capability with these rights and badge (0 = the source's) be derived? Errors: INVALID_ARGUMENT (rights that do not
- * exist, a badge on something that has none or has one already), NO_RIGHTS (more than the source has), REVOKED (what
- * is derived from source is being deleted), TOO_MANY.
- */
-enum qy_error slot_may_derive(const struct slot *source, unsigned rights, uint64_t badge) QY_MUST_USE
+void slot_derive(struct slot *slot, struct slot *source, unsigned rights, uint64_t badge)
     QY_REQUIRES(qy_class_caps);
 
 /*
- * Empty a slot: unmap its frame, take it out of the tree (what was derived from it moves up to its parent), and doom the
- * object if it was the last capability. The teardown has room; the caller runs it afterwards.
+ * May a capability with these rights and badge (0 = the source's) be derived? Errors:
+ * INVALID_ARGUMENT (rights that do not exist, a badge on something that has none or has one
+ * already), NO_RIGHTS (more than the source has), REVOKED (what is derived from source is being
+ * deleted), TOO_MANY.
+ */
+enum qy_error slot_may_derive(const struct slot *source, unsigned rights,
+                              uint64_t badge) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+
+/*
+ * Empty a slot: unmap its frame, take it out of the tree (what was derived from it moves up to its
+ * parent), and doom the object if it was the last capability. The teardown has room; the caller
+ * runs it afterwards.
  */
 void slot_delete(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_class_caps);
 
@@ -110,14 +115,17 @@ void slot_delete(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_cl
 enum qy_error node_lookup(struct cap_node *node, qy_handle_t handle, struct slot **out) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
 
-/* As node_lookup, for an object of a type with these rights. Errors: INVALID_HANDLE, WRONG_TYPE, NO_RIGHTS. */
-enum qy_error node_lookup_typed(struct cap_node *node, qy_handle_t handle, enum qy_object_type type, unsigned rights,
-                                struct slot **out) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+/* As node_lookup, for an object of a type with these rights. Errors: INVALID_HANDLE, WRONG_TYPE,
+ * NO_RIGHTS. */
+enum qy_error node_lookup_typed(struct cap_node *node, qy_handle_t handle, enum qy_object_type type,
+                                unsigned rights, struct slot **out) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
 
 /* Number of capabilities derived directly, counted up to limit. */
 unsigned slot_children(const struct slot *slot, unsigned limit) QY_REQUIRES(qy_class_caps);
 
-/* Null, or the id of the first invariant that the tree below a slot breaks. *slots counts them. O(slots). */
+/* Null, or the id of the first invariant that the tree below a slot breaks. *slots counts them.
+ * O(slots). */
 const char *cap_check(struct slot *root, uint64_t *slots) QY_REQUIRES(qy_class_caps);
 
 #endif

@@ -1,17 +1,18 @@
 /*
  * Kernel objects: what capabilities name, and the memory that they are made of.
  *
- *     untyped --- arena: pages -------------------------- frames, tables, capability nodes, child untypeds
+ *     untyped --- arena: pages -------------------------- frames, tables, capability nodes, child
+ * untypeds
  *           \---- one slab cache for each type: headers - every object begins with struct object
  *
- * An object lives as long as a capability names it. When the last one goes it is doomed: kernel/teardown.h takes it
- * apart and gives its memory back to the untyped that it came from.
+ * An object lives as long as a capability names it. When the last one goes it is doomed:
+ * kernel/teardown.h takes it apart and gives its memory back to the untyped that it came from.
  *
  * Invariants
  *   CONSERVE     an untyped's `objects` is the number of objects that hold memory of its arena
- *   PAID         headers and pages come from the untyped that the caller named, nothing from elsewhere
- *   OBJ-COUNT    `capabilities` is the number of slots that name the object
- * Locking: everything here is guarded by qy_class_caps.
+ *   PAID         headers and pages come from the untyped that the caller named, nothing from
+ * elsewhere OBJ-COUNT    `capabilities` is the number of slots that name the object Locking:
+ * everything here is guarded by qy_class_caps.
  */
 #ifndef KERNEL_OBJECT_H
 #define KERNEL_OBJECT_H
@@ -29,7 +30,8 @@ enum object_flags {
 struct object {
     uint8_t type;  /* enum qy_object_type */
     uint8_t flags; /* enum object_flags */
-    uint32_t pins; /* uses by calls that wait for other CPUs: its memory stays until they are gone */
+    uint32_t
+        pins; /* uses by calls that wait for other CPUs: its memory stays until they are gone */
     uint64_t capabilities;
     uint64_t id;             /* never used again, for messages and records */
     struct untyped *untyped; /* where its memory came from; null if static */
@@ -45,10 +47,12 @@ struct untyped {
     struct qy_arena *arena; /* &own, or a root arena */
     struct qy_arena own;
     uint64_t objects;
+    struct untyped *next, *prev;                /* of all untypeds */
     struct qy_cache caches[OBJECT_SMALL_TYPES]; /* by type; arena null = not used yet */
 };
 
-/* A power of two of pages that can be mapped. Its mappings are in the capability slots (kernel/space.h). */
+/* A power of two of pages that can be mapped. Its mappings are in the capability slots
+ * (kernel/space.h). */
 struct frame {
     struct object object;
     pfn_t first;
@@ -72,12 +76,14 @@ struct shortage {
 };
 
 /*
- * Take memory for one object of that type out of an untyped: a header, which is zeroed, and its pages, which are not.
- * The object has no capability yet. pages: a power of two for FRAME and CAP_NODE, any number for UNTYPED, else 0 or 1.
- * Errors: INVALID_ARGUMENT, OUT_OF_MEMORY (*shortage says of what); nothing has changed then.
+ * Take memory for one object of that type out of an untyped: a header, which is zeroed, and its
+ * pages, which are not. The object has no capability yet. pages: a power of two for FRAME and
+ * CAP_NODE, any number for UNTYPED, else 0 or 1. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY (*shortage
+ * says of what); nothing has changed then.
  */
-enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uint64_t pages, struct object **out,
-                             struct shortage *shortage) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uint64_t pages,
+                             struct object **out, struct shortage *shortage) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
 
 /* Zero the pages of a reserved object (ZERO). Needs no lock: nobody else knows the object yet. */
 void object_zero(struct object *object);
@@ -88,8 +94,15 @@ void object_finish(struct object *object) QY_REQUIRES(qy_class_caps);
 /* Give the memory of an object without capabilities and pins back. */
 void object_free(struct object *object) QY_REQUIRES(qy_class_caps);
 
-/* Make an untyped of an arena that has no capability: at boot, for root arenas and the kernel's own. */
-void untyped_init(struct untyped *untyped, struct qy_arena *arena);
+/* Make the kernel's own untyped, which has no capability, of an arena. Boot. */
+void untyped_init(struct untyped *untyped, struct qy_arena *arena) QY_REQUIRES(qy_class_caps);
+
+/* An untyped, with its header from `from`, that names a root arena. Boot. Errors: OUT_OF_MEMORY. */
+enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena,
+                            struct untyped **out) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+
+/* All untypeds, in no order. */
+struct untyped *untyped_first(void) QY_REQUIRES(qy_class_caps);
 
 /* Return the pages of caches without objects to the arena. */
 void untyped_drain(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
@@ -106,7 +119,8 @@ struct object_totals {
 };
 struct object_totals object_totals(enum qy_object_type type) QY_REQUIRES(qy_class_caps);
 
-/* Null, or the id of the first invariant that does not hold for an untyped and its caches. Walks its arena. */
+/* Null, or the id of the first invariant that does not hold for an untyped and its caches. Walks
+ * its arena. */
 const char *untyped_check(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * Which thread runs next: a round robin for each CPU.
  *
- * A thread stays on the CPU on which it was started. Locking: each CPU's queue and the states of its threads have a lock
- * of class qy_class_sched. Cost: O(1).
+ * A thread stays on the CPU on which it was started. Locking: each CPU's queue and the states of
+ * its threads have a lock of class qy_class_sched. Cost: O(1).
  */
 #ifndef KERNEL_SCHED_H
 #define KERNEL_SCHED_H
@@ -10,8 +10,9 @@
 #include <kernel/thread.h>
 
 /*
- * Choose what this CPU runs next and load its space. Returns the registers to restore, or null when there is nothing to run;
- * then the kernel's own tables are loaded, and the caller waits for an interrupt. Called without locks, interrupts off.
+ * Choose what this CPU runs next and load its space. Returns the registers to restore, or null when
+ * there is nothing to run; then the kernel's own tables are loaded, and the caller waits for an
+ * interrupt. Called without locks, interrupts off.
  */
 struct arch_frame *sched_pick(struct cpu *cpu) QY_EXCLUDES(qy_class_sched);
 
@@ -21,7 +22,8 @@ void sched_tick(struct cpu *cpu);
 /* The thread can run: put it at the end of its CPU's queue, and wake the CPU if it idles. */
 void sched_ready(struct thread *thread) QY_REQUIRES(qy_class_caps);
 
-/* The thread changes to a state in which it does not run. If it runs on another CPU, that one is interrupted. */
+/* The thread changes to a state in which it does not run. If it runs on another CPU, that one is
+ * interrupted. */
 void sched_block(struct thread *thread, enum qy_thread_state state) QY_REQUIRES(qy_class_caps);
 
 /* Set or clear the mark; a thread that is READY enters or leaves its queue. */

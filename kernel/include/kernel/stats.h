@@ -5,16 +5,18 @@
 #define KERNEL_STATS_H
 
 #include <kernel/cpu.h>
+#include <quarry/records.h>
 #include <qy/framedb.h>
 #include <qy/map.h>
-#include <quarry/records.h>
 
 struct qy_topology;
 struct kernel_arenas;
 
-/* Where the numbers come from; all of it stays the kernel's and lives for ever. boot_clock: the clock at entry. */
-void stats_init(const struct qy_map *map, const struct qy_framedb *db, const struct qy_topology *topology,
-                struct kernel_arenas *arenas, uint64_t boot_clock);
+/* Where the numbers come from; all of it stays the kernel's and lives for ever. boot_clock: the
+ * clock at entry. */
+void stats_init(const struct qy_map *map, const struct qy_framedb *db,
+                const struct qy_topology *topology, struct kernel_arenas *arenas,
+                uint64_t boot_clock);
 
 union stats_record {
 #define R(NAME, value, name, table) struct qy_record_##name name;
@@ -23,9 +25,10 @@ union stats_record {
 };
 
 /*
- * Fill the index-th record of that kind; *bytes is its size. Errors: INVALID_ARGUMENT (kind), NOT_FOUND (index).
+ * Fill the index-th record of that kind; *bytes is its size. Errors: INVALID_ARGUMENT (kind),
+ * NOT_FOUND (index).
  */
-enum qy_error stats_record(uint64_t kind, uint64_t index, union stats_record *out, size_t *bytes) QY_MUST_USE
-    QY_EXCLUDES(qy_class_caps);
+enum qy_error stats_record(uint64_t kind, uint64_t index, union stats_record *out,
+                           size_t *bytes) QY_MUST_USE QY_EXCLUDES(qy_class_caps);
 
 #endif

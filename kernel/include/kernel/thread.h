@@ -1,20 +1,21 @@
 /*
  * Threads: registers, what they run in, and what they wait for.
  *
- *     NEW --start--> READY <--pick/expire--> RUNNING --send, receive, call, fault--> SENDING RECEIVING CALLING FAULTED
- *                      ^                                                                 |
- *                      +------------------- the other side completes ---------------------+        exit, kill --> DEAD
- *     suspended is a mark beside the state: a thread that has it is in no run queue
+ *     NEW --start--> READY <--pick/expire--> RUNNING --send, receive, call, fault--> SENDING
+ * RECEIVING CALLING FAULTED ^                                                                 |
+ *                      +------------------- the other side completes ---------------------+ exit,
+ * kill --> DEAD suspended is a mark beside the state: a thread that has it is in no run queue
  *
- * A thread's space, capability node and fault handler are capabilities in slots of the thread itself, derived from those
- * with which it was configured: revoking one of those takes it from the thread too, and the thread stops.
+ * A thread's space, capability node and fault handler are capabilities in slots of the thread
+ * itself, derived from those with which it was configured: revoking one of those takes it from the
+ * thread too, and the thread stops.
  *
  * Invariants
- *   THREAD-QUEUE  a READY thread that is not suspended is in the run queue of its CPU, once; no other is
- *   THREAD-WAIT   a SENDING or RECEIVING thread is in the queue of `endpoint`; a CALLING or FAULTED one is bound to `reply` or
- *                 in the queue of `endpoint`
- * Locking: all but the fields named below is guarded by qy_class_caps; state, suspended and run queue links also by the
- * lock of the thread's CPU (qy_class_sched).
+ *   THREAD-QUEUE  a READY thread that is not suspended is in the run queue of its CPU, once; no
+ * other is THREAD-WAIT   a SENDING or RECEIVING thread is in the queue of `endpoint`; a CALLING or
+ * FAULTED one is bound to `reply` or in the queue of `endpoint` Locking: all but the fields named
+ * below is guarded by qy_class_caps; state, suspended and run queue links also by the lock of the
+ * thread's CPU (qy_class_sched).
  */
 #ifndef KERNEL_THREAD_H
 #define KERNEL_THREAD_H
@@ -48,7 +49,8 @@ struct thread {
     uint64_t badge;
     uint64_t faults, calls;
     uint64_t exit_code;
-    uint64_t last_fault[2]; /* instruction and address of the last fault that needed nothing: those cannot repeat */
+    uint64_t last_fault[2]; /* instruction and address of the last fault that needed nothing: those
+                               cannot repeat */
 };
 
 static inline struct cap_node *thread_node(const struct thread *thread)
@@ -59,21 +61,23 @@ static inline struct cap_node *thread_node(const struct thread *thread)
 void thread_finish(struct thread *thread);
 
 /*
- * Bind what a thread runs in; handler may be null. The sources have been checked. Errors: those of slot_may_derive;
- * nothing has changed then. The old bindings are deleted through the teardown, which has room.
+ * Bind what a thread runs in; handler may be null. The sources have been checked. Errors: those of
+ * slot_may_derive; nothing has changed then. The old bindings are deleted through the teardown,
+ * which has room.
  */
-enum qy_error thread_configure(struct thread *thread, struct slot *space, struct slot *node, struct slot *handler,
-                               uint64_t badge, struct teardown *teardown) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+enum qy_error thread_configure(struct thread *thread, struct slot *space, struct slot *node,
+                               struct slot *handler, uint64_t badge,
+                               struct teardown *teardown) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
 /* A binding of the thread is going: it stops if it cannot run without. */
 void thread_unbound(struct thread *thread, struct slot *slot) QY_REQUIRES(qy_class_caps);
 
 /*
- * Start a thread that is NEW or DEAD. Errors: BUSY (it runs already), INVALID_ADDRESS (instruction or stack outside the
- * user half), INVALID_ARGUMENT (no such CPU, or no space or node bound).
+ * Start a thread that is NEW or DEAD. Errors: BUSY (it runs already), INVALID_ADDRESS (instruction
+ * or stack outside the user half), INVALID_ARGUMENT (no such CPU, or no space or node bound).
  */
-enum qy_error thread_start(struct thread *thread, uint64_t instruction, uint64_t stack, uint64_t argument, uint64_t cpu)
-    QY_MUST_USE QY_REQUIRES(qy_class_caps);
+enum qy_error thread_start(struct thread *thread, uint64_t instruction, uint64_t stack,
+                           uint64_t argument, uint64_t cpu) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
 /* End a thread: it waits for nothing and runs no more. Its object stays. */
 void thread_end(struct thread *thread) QY_REQUIRES(qy_class_caps);
@@ -82,7 +86,8 @@ void thread_end(struct thread *thread) QY_REQUIRES(qy_class_caps);
 void thread_complete(struct thread *thread, enum qy_error error, const uint64_t values[5])
     QY_REQUIRES(qy_class_caps);
 
-enum dismantle thread_dismantle(struct thread *thread, struct teardown *teardown) QY_REQUIRES(qy_class_caps);
+enum dismantle thread_dismantle(struct thread *thread, struct teardown *teardown)
+    QY_REQUIRES(qy_class_caps);
 
 /* What thread_info reports. */
 enum qy_thread_state thread_state(const struct thread *thread) QY_REQUIRES(qy_class_caps);

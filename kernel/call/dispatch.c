@@ -1,0 +1,89 @@
+/*
+ * Dispatch: generated from the table of invocations. See kernel/call.h.
+ */
+#include <arch/arch.h>
+#include <kernel/call.h>
+#include <kernel/space.h>
+#include <kernel/trace.h>
+
+struct invocation {
+    enum qy_error (*handler)(struct call *call);
+    uint8_t type;   /* of the object that x0 names; NONE: x0 is not looked at here */
+    uint8_t rights; /* that the capability needs */
+};
+
+static const struct invocation invocations[QY_CALL_COUNT] = {
+#define X(number, name, type, rights, arguments, results)                                          \
+    [number] = {call_##name, QY_OBJ_##type, rights},
+    QY_INVOCATIONS(X)
+#undef X
+};
+
+enum qy_error call_lookup(struct call *call, qy_handle_t handle, enum qy_object_type type,
+                          unsigned rights, struct slot **out)
+{
+    return node_lookup_typed(thread_node(call->thread), handle, type, rights, out);
+}
+
+bool user_range(uptr_t pointer, uint64_t bytes)
+{
+    return pointer.raw < USER_END && bytes <= USER_END - pointer.raw;
+}
+
+enum qy_error call_null(struct call *call)
+{
+    (void)call;
+    return QY_OK;
+}
+
+static enum qy_error invoke(struct call *call, uint64_t number) QY_REQUIRES(qy_class_caps)
+{
+    if (number >= QY_CALL_COUNT)
+        return QY_UNKNOWN_CALL;
+    const struct invocation *invocation = &invocations[number];
+    if (invocation->type != QY_OBJ_NONE) {
+        enum qy_error error =
+            call_lookup(call, call->arguments[0], (enum qy_object_type)invocation->type,
+                        invocation->rights, &call->slot);
+        if (error != QY_OK)
+            return error;
+    }
+    return invocation->handler(call);
+}
+
+static void results_write(struct call *call, enum qy_error error)
+{
+    struct arch_frame *frame = &call->thread->frame;
+    arch_call_result(frame, error);
+    for (unsigned i = 0; i < 5; i++)
+        arch_call_value(frame, i + 1, call->values[i]);
+}
+
+void call_dispatch(struct cpu *cpu)
+{
+    struct thread *thread = cpu->current;
+    struct call call = {.cpu = cpu, .thread = thread};
+    uint64_t number = arch_call_number(&thread->frame);
+    if (number == QY_CALL_null) { /* the floor that other calls are measured against: no lock */
+        results_write(&call, QY_OK);
+        return;
+    }
+    for (unsigned i = 0; i < 6; i++)
+        call.arguments[i] = arch_call_argument(&thread->frame, i);
+
+    caps_acquire();
+    if (thread->state != QY_THREAD_RUNNING) { /* another CPU ended it while this one waited */
+        caps_release();
+        return;
+    }
+    uint64_t id = thread->object.id;
+    thread->calls++;
+    enum qy_error error = invoke(&call, number);
+    /* If this CPU let go of the thread, its memory may be somebody else's by now. */
+    if (!call.waits && cpu->current == thread)
+        results_write(&call, error);
+    caps_release();
+    trace_call(number, call.arguments[0], error, id);
+    if (error != QY_OK)
+        trace_error(number, error, call.values[0], call.values[1]);
+}

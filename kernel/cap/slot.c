@@ -1,0 +1,184 @@
+/*
+ * Slots and the tree of capabilities: filling, deriving, emptying, looking up. See kernel/cap.h for
+ * the picture.
+ */
+#include <kernel/object.h>
+#include <kernel/space.h>
+#include <kernel/teardown.h>
+#include <kernel/thread.h>
+
+static struct qy_lock caps_lock;
+struct slot cap_root;
+
+void caps_acquire(void) QY_UNCHECKED
+{
+    qy_lock_acquire(&caps_lock);
+}
+
+void caps_release(void) QY_UNCHECKED
+{
+    qy_lock_release(&caps_lock);
+}
+
+static bool is_parent(uintptr_t next)
+{
+    return next & 1;
+}
+
+static struct slot *parent_in(uintptr_t next)
+{
+    return (struct slot *)(next & ~(uintptr_t)1);
+}
+
+static void tree_insert(struct slot *slot, struct slot *parent)
+{
+    struct slot *first = parent->child;
+    if (first) {
+        slot->next = (uintptr_t)first;
+        slot->prev = first->prev;
+        first->prev = slot;
+    } else {
+        slot->next = (uintptr_t)parent | 1;
+        slot->prev = slot;
+    }
+    parent->child = slot;
+}
+
+/* Take a slot out; its children, if any, take its place among its siblings. */
+static void tree_remove(struct slot *slot)
+{
+    bool first = is_parent(slot->prev->next);
+    bool last = is_parent(slot->next);
+    struct slot *head = slot->child;
+    struct slot *tail = head ? head->prev : NULL;
+
+    if (first && last) {
+        parent_in(slot->next)->child = head;
+        if (head)
+            tail->next = slot->next;
+        return;
+    }
+    /* What stands after the gap once it is closed, and before it. */
+    struct slot *after = head ? head : slot_next(slot);
+    struct slot *before = head ? tail : slot->prev;
+    if (first)
+        parent_in(slot->prev->next)->child = after;
+    else
+        slot->prev->next = head ? (uintptr_t)head : slot->next;
+    if (last)
+        parent_in(slot->next)->child->prev = before;
+    else
+        slot_next(slot)->prev = before;
+    if (head) {
+        head->prev = slot->prev;
+        tail->next = slot->next;
+    }
+}
+
+void slot_fill(struct slot *slot, struct object *object, unsigned rights, struct slot *parent)
+{
+    slot->type = object->type;
+    slot->rights = rights & QY_RIGHT_ALL;
+    slot->flags = 0;
+    slot->object = object;
+    slot->child = NULL;
+    slot->table = NULL;
+    slot->badge = 0;
+    slot->map_next = NULL;
+    slot->map_prev = NULL;
+    object->capabilities++;
+    tree_insert(slot, parent);
+}
+
+void slot_derive(struct slot *slot, struct slot *source, unsigned rights, uint64_t badge)
+{
+    slot_fill(slot, source->object, rights, source);
+    if (source->type == QY_OBJ_ENDPOINT)
+        slot->badge = badge ? badge : source->badge;
+}
+
+enum qy_error slot_may_derive(const struct slot *source, unsigned rights, uint64_t badge)
+{
+    if (rights & ~(unsigned)QY_RIGHT_ALL)
+        return QY_INVALID_ARGUMENT;
+    if (rights & ~(unsigned)source->rights)
+        return QY_NO_RIGHTS;
+    if (badge && (source->type != QY_OBJ_ENDPOINT || source->badge))
+        return QY_INVALID_ARGUMENT;
+    if (source->flags & SLOT_REVOKING)
+        return QY_REVOKED;
+    return QY_OK;
+}
+
+void slot_delete(struct slot *slot, struct teardown *teardown)
+{
+    struct object *object = slot->object;
+    if (slot->flags & SLOT_REVOKING)
+        teardown_forget_slot(slot);
+    if (slot->type == QY_OBJ_FRAME && slot->table)
+        frame_unmap(slot, teardown);
+    if (slot->flags & SLOT_BOUND)
+        thread_unbound(slot->holder, slot);
+    tree_remove(slot);
+    slot->type = QY_OBJ_NONE;
+    slot->rights = 0;
+    slot->flags = 0;
+    slot->object = NULL;
+    slot->child = NULL;
+    if (slot->generation == UINT32_MAX)
+        slot->flags = SLOT_RETIRED;
+    else
+        slot->generation++;
+    if (--object->capabilities == 0)
+        teardown_doom(teardown, object);
+}
+
+enum qy_error node_lookup(struct cap_node *node, qy_handle_t handle, struct slot **out)
+{
+    uint32_t index = QY_HANDLE_INDEX(handle);
+    if (!node || index >= node->count)
+        return QY_INVALID_HANDLE;
+    struct slot *slot = &node->slots[index];
+    if (slot->type == QY_OBJ_NONE || slot->generation != QY_HANDLE_GENERATION(handle))
+        return QY_INVALID_HANDLE;
+    *out = slot;
+    return QY_OK;
+}
+
+enum qy_error node_lookup_typed(struct cap_node *node, qy_handle_t handle, enum qy_object_type type,
+                                unsigned rights, struct slot **out)
+{
+    struct slot *slot;
+    enum qy_error error = node_lookup(node, handle, &slot);
+    if (error != QY_OK)
+        return error;
+    if (slot->type != type)
+        return QY_WRONG_TYPE;
+    if (rights & ~(unsigned)slot->rights)
+        return QY_NO_RIGHTS;
+    *out = slot;
+    return QY_OK;
+}
+
+unsigned slot_children(const struct slot *slot, unsigned limit)
+{
+    unsigned count = 0;
+    for (const struct slot *child = slot->child; child && count < limit; child = slot_next(child))
+        count++;
+    return count;
+}
+
+/* One node of cap.c's dismantling: a slot, or a run of empty ones. */
+#define EMPTY_SLOTS_A_STEP 64u
+
+enum dismantle node_dismantle(struct cap_node *node, struct teardown *teardown)
+{
+    for (unsigned i = 0; i < EMPTY_SLOTS_A_STEP && node->cursor < node->count; i++) {
+        struct slot *slot = &node->slots[node->cursor++];
+        if (slot->type != QY_OBJ_NONE) {
+            slot_delete(slot, teardown);
+            break;
+        }
+    }
+    return node->cursor < node->count ? DISMANTLE_MORE : DISMANTLE_DONE;
+}

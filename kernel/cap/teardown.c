@@ -1,0 +1,250 @@
+/*
+ * The engine that takes doomed objects apart and revokes. See kernel/teardown.h.
+ */
+#include <arch/arch.h>
+#include <kernel/ipc.h>
+#include <kernel/print.h>
+#include <kernel/sched.h>
+#include <kernel/shootdown.h>
+#include <kernel/space.h>
+#include <kernel/trace.h>
+
+static struct teardown *revokes QY_GUARDED_BY(qy_class_caps); /* under way on some CPU */
+
+void teardown_flush(struct teardown *teardown, struct space *space, struct object *memory,
+                    vaddr_t address, uint64_t pages, bool unmapped)
+{
+    space->object.pins++;
+    memory->pins++;
+    teardown->flushes[teardown->flush_count++] = (struct flush){
+        .space = space, .memory = memory, .address = address, .pages = pages, .unmapped = unmapped};
+}
+
+void teardown_doom(struct teardown *teardown, struct object *object)
+{
+    object->flags |= OBJECT_DYING;
+    if (object->flags & OBJECT_STATIC)
+        return;
+    if (object->type == QY_OBJ_UNTYPED)
+        teardown_forget_untyped((struct untyped *)object);
+    object->link = teardown->doomed;
+    teardown->doomed = object;
+}
+
+void teardown_forget_slot(struct slot *slot)
+{
+    for (struct teardown *revoke = revokes; revoke; revoke = revoke->next) {
+        if (revoke->root == slot) {
+            revoke->root = NULL;
+            revoke->overtaken = true;
+        }
+    }
+}
+
+void teardown_forget_untyped(struct untyped *untyped)
+{
+    for (struct teardown *revoke = revokes; revoke; revoke = revoke->next) {
+        if (revoke->memory == untyped) {
+            revoke->memory = NULL;
+            revoke->overtaken = true;
+        }
+    }
+}
+
+enum dismantle untyped_dismantle(struct untyped *untyped, struct teardown *teardown)
+{
+    if (untyped->anchor.child) {
+        slot_delete(untyped->anchor.child, teardown);
+        return DISMANTLE_MORE;
+    }
+    return untyped->objects ? DISMANTLE_WAIT : DISMANTLE_DONE;
+}
+
+static enum dismantle dismantle(struct object *object, struct teardown *teardown)
+    QY_REQUIRES(qy_class_caps)
+{
+    switch ((enum qy_object_type)object->type) {
+    case QY_OBJ_UNTYPED:
+        return untyped_dismantle((struct untyped *)object, teardown);
+    case QY_OBJ_PAGE_TABLE:
+        return table_dismantle((struct page_table *)object, teardown);
+    case QY_OBJ_ADDRESS_SPACE:
+        return space_dismantle((struct space *)object, teardown);
+    case QY_OBJ_CAP_NODE:
+        return node_dismantle((struct cap_node *)object, teardown);
+    case QY_OBJ_THREAD:
+        return thread_dismantle((struct thread *)object, teardown);
+    case QY_OBJ_ENDPOINT:
+        return endpoint_dismantle((struct endpoint *)object);
+    case QY_OBJ_REPLY:
+        return reply_dismantle((struct reply *)object);
+    default: /* a frame: its mappings went with its capabilities */
+        return DISMANTLE_DONE;
+    }
+}
+
+/* One step on the first doomed object. Returns true if something can go on now that could not
+ * before. */
+static bool step_doomed(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
+{
+    struct object *object = teardown->doomed;
+    teardown->doomed = object->link;
+    struct object *rest = teardown->doomed;
+    teardown->doomed =
+        NULL; /* what the step dooms comes before the rest, the object itself after it */
+    enum dismantle left = dismantle(object, teardown);
+    struct object **end = &teardown->doomed;
+    while (*end)
+        end = &(*end)->link;
+    if (left == DISMANTLE_MORE) {
+        object->link = rest;
+        *end = object;
+        return true;
+    }
+    *end = rest;
+    if (left == DISMANTLE_DONE && object->pins == 0) {
+        object_free(object);
+        return true;
+    }
+    object->link = teardown->waiting;
+    teardown->waiting = object;
+    return false;
+}
+
+/* One step of a revoke; false when there is nothing to do now. */
+static bool step_revoke(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
+{
+    struct untyped *memory = teardown->memory;
+    if (teardown->root && teardown->root->child) {
+        slot_delete(teardown->root->child, teardown);
+        return true;
+    }
+    if (memory && memory->anchor.child) {
+        slot_delete(memory->anchor.child, teardown);
+        return true;
+    }
+    if (memory && memory->objects == 0) {
+        untyped_drain(memory);
+        memory->object.flags &= (uint8_t)~OBJECT_REVOKING;
+        teardown->memory = NULL;
+    }
+    return false;
+}
+
+/* Up to a batch of steps; returns true if any made way for a waiting object. */
+static bool step_batch(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
+{
+    bool progress = false;
+    for (unsigned i = 0; i < TEARDOWN_BATCH && teardown_has_room(teardown); i++) {
+        if (teardown->doomed)
+            progress |= step_doomed(teardown);
+        else if (!step_revoke(teardown))
+            break;
+    }
+    return progress;
+}
+
+static bool is_finished(const struct teardown *teardown)
+{
+    return !teardown->doomed && !teardown->waiting && !teardown->flush_count && !teardown->memory &&
+           !(teardown->root && teardown->root->child);
+}
+
+/* Tell other CPUs what to forget: once for each space, the whole of it unless one range says all.
+ */
+static void tell_others(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps)
+{
+    for (unsigned i = 0; i < teardown->flush_count; i++) {
+        const struct flush *flush = &teardown->flushes[i];
+        uint64_t start = flush->address.raw, end = start + flush->pages * QY_PAGE_BYTES,
+                 pages = flush->pages;
+        bool told = false, whole = pages == 0;
+        for (unsigned j = 0; j < i; j++)
+            told |= teardown->flushes[j].space == flush->space;
+        if (told)
+            continue;
+        for (unsigned j = i + 1; j < teardown->flush_count; j++) {
+            const struct flush *other = &teardown->flushes[j];
+            if (other->space != flush->space)
+                continue;
+            uint64_t other_end = other->address.raw + other->pages * QY_PAGE_BYTES;
+            whole |= other->pages == 0;
+            pages += other->pages;
+            start = other->address.raw < start ? other->address.raw : start;
+            end = other_end > end ? other_end : end;
+        }
+        if (whole || end - start != pages * QY_PAGE_BYTES)
+            shootdown(flush->space, vaddr(0), 0);
+        else
+            shootdown(flush->space, vaddr(start), pages);
+    }
+}
+
+/* Every CPU has forgotten: the memory and the spaces of the flushes are free of them. */
+static void unpin(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
+{
+    for (unsigned i = 0; i < teardown->flush_count; i++) {
+        const struct flush *flush = &teardown->flushes[i];
+        if (flush->unmapped)
+            qy_frame_unmap(flush->memory->untyped->arena->db,
+                           ((struct frame *)flush->memory)->first);
+        flush->space->object.pins--;
+        flush->memory->pins--;
+    }
+    teardown->flush_count = 0;
+}
+
+static void retry_waiting(struct teardown *teardown)
+{
+    while (teardown->waiting) {
+        struct object *object = teardown->waiting;
+        teardown->waiting = object->link;
+        object->link = teardown->doomed;
+        teardown->doomed = object;
+    }
+}
+
+void teardown_run(struct teardown *teardown)
+{
+    for (;;) {
+        bool progress = step_batch(teardown);
+        if (is_finished(teardown))
+            return;
+        if (progress && !teardown->doomed && !teardown->flush_count) {
+            retry_waiting(teardown);
+            continue;
+        }
+        sched_let_go(cpu_this());
+        caps_release();
+        tell_others(teardown);
+        qy_port_relax();
+        caps_acquire();
+        unpin(teardown);
+        retry_waiting(teardown);
+    }
+}
+
+static void revoke_unlink(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
+{
+    struct teardown **at = &revokes;
+    while (*at != teardown)
+        at = &(*at)->next;
+    *at = teardown->next;
+}
+
+enum qy_error teardown_revoke(struct slot *slot)
+{
+    struct untyped *memory = slot->type == QY_OBJ_UNTYPED ? (struct untyped *)slot->object : NULL;
+    if ((slot->flags & SLOT_REVOKING) || (memory && (memory->object.flags & OBJECT_REVOKING)))
+        return QY_REVOKED;
+    struct teardown teardown = {.root = slot, .memory = memory, .next = revokes};
+    slot->flags |= SLOT_REVOKING;
+    if (memory)
+        memory->object.flags |= OBJECT_REVOKING;
+    revokes = &teardown;
+    teardown_run(&teardown);
+    revoke_unlink(&teardown);
+    if (teardown.root)
+        teardown.root->flags &= ~(unsigned)SLOT_REVOKING & 15;
+    return teardown.overtaken ? QY_REVOKED : QY_OK;
+}

@@ -1,0 +1,306 @@
+/*
+ * Memory of objects: headers from the slab caches of an untyped, pages from its arena.
+ */
+#include <kernel/ipc.h>
+#include <kernel/print.h>
+#include <kernel/space.h>
+#include <kernel/trace.h>
+#include <lib/string.h>
+
+#define HEADER_ALIGN 16u
+
+struct kind {
+    const char *name;
+    size_t header_bytes;       /* 0: cannot be made from an untyped */
+    bool has_pages;            /* beside the header */
+    bool any_order;            /* the caller says how many, a power of two; else one page */
+    enum qy_frame_state state; /* of those pages */
+};
+
+static const struct kind kinds[QY_OBJ_COUNT] = {
+    [QY_OBJ_UNTYPED] = {"untyped", sizeof(struct untyped), false, false, QY_FRAME_CHILD},
+    [QY_OBJ_FRAME] = {"frame", sizeof(struct frame), true, true, QY_FRAME_USER},
+    [QY_OBJ_PAGE_TABLE] = {"page table", sizeof(struct page_table), true, false, QY_FRAME_TABLE},
+    [QY_OBJ_ADDRESS_SPACE] = {"address space", sizeof(struct space), true, false, QY_FRAME_TABLE},
+    [QY_OBJ_CAP_NODE] = {"capability node", sizeof(struct cap_node), true, true, QY_FRAME_OBJECT},
+    [QY_OBJ_THREAD] = {"thread", sizeof(struct thread), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_ENDPOINT] = {"endpoint", sizeof(struct endpoint), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_REPLY] = {"reply", sizeof(struct reply), false, false, QY_FRAME_OBJECT},
+};
+
+static struct object_totals totals[QY_OBJ_COUNT] QY_GUARDED_BY(qy_class_caps);
+static struct untyped *untypeds QY_GUARDED_BY(qy_class_caps);
+static uint64_t last_id QY_GUARDED_BY(qy_class_caps);
+
+uint64_t object_new_id(void)
+{
+    return ++last_id;
+}
+
+struct object_totals object_totals(enum qy_object_type type)
+{
+    return totals[type];
+}
+
+struct untyped *untyped_first(void)
+{
+    return untypeds;
+}
+
+/* First page and order of what an object has beside its header; false if that is nothing. */
+static bool pages_of(const struct object *object, pfn_t *first, unsigned *order)
+{
+    *order = 0;
+    switch ((enum qy_object_type)object->type) {
+    case QY_OBJ_FRAME:
+        *first = ((const struct frame *)object)->first;
+        *order = ((const struct frame *)object)->order;
+        return true;
+    case QY_OBJ_CAP_NODE:
+        *first = ((const struct cap_node *)object)->first;
+        *order = ((const struct cap_node *)object)->order;
+        return true;
+    case QY_OBJ_PAGE_TABLE:
+        *first = ((const struct page_table *)object)->table.frame;
+        return true;
+    case QY_OBJ_ADDRESS_SPACE:
+        *first = ((const struct space *)object)->root.frame;
+        return true;
+    default:
+        return false;
+    }
+}
+
+uint64_t object_pages(const struct object *object)
+{
+    pfn_t first;
+    unsigned order;
+    if (object->type == QY_OBJ_UNTYPED) {
+        const struct untyped *untyped = (const struct untyped *)object;
+        return untyped->arena == &untyped->own ? untyped->own.total_pages : 0;
+    }
+    return pages_of(object, &first, &order) ? 1ull << order : 0;
+}
+
+static uint64_t object_bytes(const struct object *object)
+{
+    return kinds[object->type].header_bytes + object_pages(object) * QY_PAGE_BYTES;
+}
+
+static void set_pages(struct object *object, pfn_t first, unsigned order)
+{
+    switch ((enum qy_object_type)object->type) {
+    case QY_OBJ_FRAME:
+        ((struct frame *)object)->first = first;
+        ((struct frame *)object)->order = (uint8_t)order;
+        break;
+    case QY_OBJ_CAP_NODE: {
+        struct cap_node *node = (struct cap_node *)object;
+        node->first = first;
+        node->order = (uint8_t)order;
+        node->slots = qy_port_ram(pfn_to_paddr(first));
+        node->count = (uint32_t)(SLOTS_PER_PAGE << order);
+        break;
+    }
+    case QY_OBJ_PAGE_TABLE:
+        ((struct page_table *)object)->table.frame = first;
+        break;
+    default:
+        ((struct space *)object)->root.frame = first;
+        break;
+    }
+}
+
+static void untyped_link(struct untyped *untyped) QY_REQUIRES(qy_class_caps)
+{
+    untyped->next = untypeds;
+    untyped->prev = NULL;
+    if (untypeds)
+        untypeds->prev = untyped;
+    untypeds = untyped;
+}
+
+static void untyped_unlink(struct untyped *untyped) QY_REQUIRES(qy_class_caps)
+{
+    if (untyped->prev)
+        untyped->prev->next = untyped->next;
+    else
+        untypeds = untyped->next;
+    if (untyped->next)
+        untyped->next->prev = untyped->prev;
+}
+
+static enum qy_error header_alloc(struct untyped *from, enum qy_object_type type,
+                                  struct object **out, struct shortage *shortage)
+{
+    struct qy_cache *cache = &from->caches[type];
+    if (!cache->arena) {
+        enum qy_error error = qy_cache_init(cache, from->arena, kinds[type].name,
+                                            kinds[type].header_bytes, HEADER_ALIGN);
+        if (error != QY_OK)
+            return error;
+    }
+    void *memory;
+    enum qy_error error = qy_cache_alloc(cache, &memory);
+    if (error != QY_OK) {
+        shortage->pages = 1ull << cache->slab_order;
+        return error;
+    }
+    *out = memory;
+    (*out)->type = (uint8_t)type;
+    (*out)->untyped = from;
+    return QY_OK;
+}
+
+/* A header goes back; an empty slab that only it needed too. */
+static void header_free(struct object *object, bool drain)
+{
+    struct qy_cache *cache = &object->untyped->caches[object->type];
+    enum qy_error error = qy_cache_free(cache, object);
+    if (error != QY_OK)
+        kernel_panic("SLAB-FREE: the header of a %s cannot be freed: %s", cache->name,
+                     qy_error_name(error));
+    if (drain)
+        qy_cache_drain(cache);
+}
+
+static enum qy_error pages_alloc(struct untyped *from, struct object *object, uint64_t pages,
+                                 struct shortage *shortage) QY_REQUIRES(qy_class_caps)
+{
+    const struct kind *kind = &kinds[object->type];
+    enum qy_error error = QY_OK;
+    shortage->pages = pages;
+    if (object->type == QY_OBJ_UNTYPED) {
+        struct untyped *child = (struct untyped *)object;
+        error = qy_arena_carve(from->arena, &child->own, pages, (uint32_t)object->id);
+        child->arena = &child->own;
+    } else if (kind->has_pages) {
+        unsigned order = kind->any_order ? qy_order_of(pages) : 0;
+        pfn_t first;
+        shortage->pages = 1ull << order;
+        error = qy_arena_alloc(from->arena, order, kind->state, &first);
+        if (error == QY_OK)
+            set_pages(object, first, order);
+    }
+    return error;
+}
+
+static bool pages_are_valid(enum qy_object_type type, uint64_t pages)
+{
+    if (type == QY_OBJ_UNTYPED)
+        return pages != 0;
+    if (kinds[type].any_order)
+        return pages != 0 && (pages & (pages - 1)) == 0 && pages <= 1ull << QY_MAX_ORDER;
+    return pages <= 1;
+}
+
+static void account(const struct object *object, int sign) QY_REQUIRES(qy_class_caps)
+{
+    struct object_totals *total = &totals[object->type];
+    total->live += (uint64_t)(int64_t)sign;
+    total->bytes += (uint64_t)(sign * (int64_t)object_bytes(object));
+}
+
+enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uint64_t pages,
+                             struct object **out, struct shortage *shortage)
+{
+    if (type >= QY_OBJ_COUNT || kinds[type].header_bytes == 0 || !pages_are_valid(type, pages))
+        return QY_INVALID_ARGUMENT;
+    struct object *object;
+    shortage->largest_order = -1;
+    enum qy_error error = header_alloc(from, type, &object, shortage);
+    if (error == QY_OK) {
+        object->id = object_new_id();
+        error = pages_alloc(from, object, pages, shortage);
+        if (error != QY_OK)
+            header_free(object, true);
+    }
+    if (error != QY_OK) {
+        shortage->largest_order = qy_arena_largest(from->arena);
+        return error;
+    }
+    if (type == QY_OBJ_UNTYPED)
+        untyped_link((struct untyped *)object);
+    from->objects++;
+    account(object, 1);
+    *out = object;
+    return QY_OK;
+}
+
+void object_zero(struct object *object)
+{
+    pfn_t first;
+    unsigned order;
+    if (pages_of(object, &first, &order))
+        memset(qy_port_ram(pfn_to_paddr(first)), 0, QY_PAGE_BYTES << order);
+}
+
+void object_finish(struct object *object)
+{
+    if (object->type == QY_OBJ_ADDRESS_SPACE)
+        space_finish((struct space *)object);
+    if (object->type == QY_OBJ_THREAD)
+        thread_finish((struct thread *)object);
+    trace_object_retyped(object->id, object->type, object_bytes(object),
+                         object->untyped->object.id);
+}
+
+void object_free(struct object *object)
+{
+    struct untyped *from = object->untyped;
+    pfn_t first;
+    unsigned order;
+    enum qy_error error = QY_OK;
+
+    trace_object_deleted(object->id, object->type, object_bytes(object), from->object.id);
+    account(object, -1);
+    if (object->type == QY_OBJ_UNTYPED) {
+        struct untyped *untyped = (struct untyped *)object;
+        untyped_drain(untyped);
+        untyped_unlink(untyped);
+        if (untyped->arena == &untyped->own)
+            error = qy_arena_return(&untyped->own);
+    } else if (pages_of(object, &first, &order)) {
+        error = qy_arena_free(from->arena, first, order, kinds[object->type].state);
+    }
+    if (error != QY_OK)
+        kernel_panic("CONSERVE: the memory of %s %u cannot be given back: %s",
+                     qy_object_name((enum qy_object_type)object->type), (unsigned)object->id,
+                     qy_error_name(error));
+    header_free(object, false);
+    from->objects--;
+}
+
+void untyped_init(struct untyped *untyped, struct qy_arena *arena)
+{
+    memset(untyped, 0, sizeof(*untyped));
+    untyped->object.type = QY_OBJ_UNTYPED;
+    untyped->object.flags = OBJECT_STATIC;
+    untyped->object.id = object_new_id();
+    untyped->arena = arena;
+    untyped_link(untyped);
+}
+
+enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena, struct untyped **out)
+{
+    struct object *object;
+    struct shortage shortage;
+    enum qy_error error = header_alloc(from, QY_OBJ_UNTYPED, &object, &shortage);
+    if (error != QY_OK)
+        return error;
+    *out = (struct untyped *)object;
+    object->id = object_new_id();
+    (*out)->arena = arena;
+    untyped_link(*out);
+    from->objects++;
+    account(object, 1);
+    return QY_OK;
+}
+
+void untyped_drain(struct untyped *untyped)
+{
+    for (unsigned type = 0; type < OBJECT_SMALL_TYPES; type++) {
+        if (untyped->caches[type].arena)
+            qy_cache_drain(&untyped->caches[type]);
+    }
+}

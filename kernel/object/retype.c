@@ -1,0 +1,140 @@
+/*
+ * The calls on untypeds: retype and info.
+ *
+ * Retype reserves everything, zeroes it without the lock, looks again at what the caller named, and
+ * commits. While memory is zeroed it counts as objects of the untyped, so a revoke of it waits.
+ */
+#include <kernel/call.h>
+#include <kernel/object.h>
+
+/* Objects of one call: bounds the time for which the lock is held. */
+#define RETYPE_MAX 256u
+
+struct retype {
+    struct untyped *from;
+    enum qy_object_type type;
+    uint64_t pages, count, index;
+    qy_handle_t node;
+    struct object *reserved; /* linked; the last one taken first */
+};
+
+/* The destination: count empty slots of a node. */
+static enum qy_error destination(struct call *call, const struct retype *retype,
+                                 struct cap_node **out) QY_REQUIRES(qy_class_caps)
+{
+    struct slot *slot;
+    enum qy_error error = call_lookup(call, retype->node, QY_OBJ_CAP_NODE, QY_RIGHT_WRITE, &slot);
+    if (error != QY_OK)
+        return error;
+    struct cap_node *node = (struct cap_node *)slot->object;
+    if (retype->index == 0 || retype->index >= node->count ||
+        retype->count > node->count - retype->index)
+        return QY_INVALID_ARGUMENT;
+    for (uint64_t i = 0; i < retype->count; i++) {
+        if (!slot_is_empty(&node->slots[retype->index + i]))
+            return QY_SLOT_OCCUPIED;
+    }
+    *out = node;
+    return QY_OK;
+}
+
+static void give_up(struct retype *retype) QY_REQUIRES(qy_class_caps)
+{
+    while (retype->reserved) {
+        struct object *object = retype->reserved;
+        retype->reserved = object->link;
+        object_free(object);
+    }
+    untyped_drain(retype->from);
+}
+
+static enum qy_error reserve(struct call *call, struct retype *retype) QY_REQUIRES(qy_class_caps)
+{
+    for (uint64_t i = 0; i < retype->count; i++) {
+        struct object *object;
+        struct shortage shortage = {0, -1};
+        enum qy_error error =
+            object_reserve(retype->from, retype->type, retype->pages, &object, &shortage);
+        if (error != QY_OK) {
+            give_up(retype);
+            if (error == QY_OUT_OF_MEMORY) {
+                call->values[0] = shortage.pages;
+                call->values[1] = (uint64_t)(int64_t)shortage.largest_order;
+            }
+            return error;
+        }
+        object->link = retype->reserved;
+        retype->reserved = object;
+    }
+    return QY_OK;
+}
+
+/* Zero what was reserved, without the lock; nobody else knows it. */
+static void zero(struct retype *retype) QY_REQUIRES(qy_class_caps)
+{
+    if (retype->type == QY_OBJ_UNTYPED || object_pages(retype->reserved) == 0)
+        return;
+    caps_release();
+    for (struct object *object = retype->reserved; object; object = object->link)
+        object_zero(object);
+    caps_acquire();
+}
+
+static void commit(struct retype *retype, struct cap_node *node) QY_REQUIRES(qy_class_caps)
+{
+    for (uint64_t i = retype->count; i-- > 0;) {
+        struct object *object = retype->reserved;
+        retype->reserved = object->link;
+        object->link = NULL;
+        object_finish(object);
+        slot_fill(&node->slots[retype->index + i], object, QY_RIGHT_ALL, &retype->from->anchor);
+    }
+}
+
+enum qy_error call_untyped_retype(struct call *call)
+{
+    struct retype retype = {.from = (struct untyped *)call->slot->object,
+                            .pages = call->arguments[2],
+                            .node = call->arguments[3],
+                            .index = call->arguments[4],
+                            .count = call->arguments[5]};
+    struct cap_node *node;
+    if (call->arguments[1] == QY_OBJ_NONE || call->arguments[1] >= OBJECT_SMALL_TYPES ||
+        retype.count == 0 || retype.count > RETYPE_MAX)
+        return QY_INVALID_ARGUMENT;
+    retype.type = (enum qy_object_type)call->arguments[1];
+    enum qy_error error = destination(call, &retype, &node);
+    if (error != QY_OK)
+        return error;
+    if (retype.from->object.flags & OBJECT_REVOKING)
+        return QY_REVOKED;
+    error = reserve(call, &retype);
+    if (error != QY_OK)
+        return error;
+    zero(&retype);
+    /* Another CPU may have changed anything meanwhile, but not freed the untyped: it holds objects.
+     */
+    error = retype.from->object.flags & (OBJECT_REVOKING | OBJECT_DYING)
+                ? QY_REVOKED
+                : destination(call, &retype, &node);
+    if (error != QY_OK) {
+        give_up(&retype);
+        return error;
+    }
+    commit(&retype, node);
+    call->values[0] = slot_handle(&node->slots[retype.index], (uint32_t)retype.index);
+    return QY_OK;
+}
+
+enum qy_error call_untyped_info(struct call *call)
+{
+    struct untyped *untyped = (struct untyped *)call->slot->object;
+    struct qy_record_arena record;
+    qy_arena_record(untyped->arena, &record);
+    call->values[0] = record.total_bytes;
+    call->values[1] = record.free_bytes;
+    call->values[2] = record.largest_order;
+    call->values[3] = untyped->objects;
+    call->values[4] = record.node | record.zone << 16;
+    return QY_OK;
+}

@@ -1,0 +1,98 @@
+/*
+ * The calls that map.
+ */
+#include <kernel/call.h>
+#include <kernel/space.h>
+
+enum qy_error call_frame_map(struct call *call)
+{
+    struct slot *space;
+    unsigned level = 0;
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &space);
+    if (error != QY_OK)
+        return error;
+    error = frame_map(call->slot, (struct space *)space->object, call->arguments[2],
+                      call->arguments[3], &level);
+    call->values[0] = level;
+    return error;
+}
+
+/* The mapping that the call names must be the one that the capability has. */
+static enum qy_error mapping_check(struct call *call) QY_REQUIRES(qy_class_caps)
+{
+    struct slot *space;
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &space);
+    if (error != QY_OK)
+        return error;
+    const struct slot *slot = call->slot;
+    if (!slot->table || table_space(slot->table) != (struct space *)space->object ||
+        frame_address(slot).raw != call->arguments[2])
+        return QY_NOT_MAPPED;
+    return QY_OK;
+}
+
+enum qy_error call_frame_unmap(struct call *call)
+{
+    enum qy_error error = mapping_check(call);
+    if (error != QY_OK)
+        return error;
+    struct teardown teardown = {0};
+    frame_unmap(call->slot, &teardown);
+    teardown_run(&teardown);
+    return QY_OK;
+}
+
+enum qy_error call_frame_protect(struct call *call)
+{
+    enum qy_error error = mapping_check(call);
+    if (error != QY_OK)
+        return error;
+    struct teardown teardown = {0};
+    error = frame_protect(call->slot, call->arguments[3], &teardown);
+    teardown_run(&teardown);
+    return error;
+}
+
+enum qy_error call_table_map(struct call *call)
+{
+    struct slot *space;
+    unsigned missing = 0;
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &space);
+    if (error != QY_OK)
+        return error;
+    if (call->arguments[3] >= QY_PT_LEVELS)
+        return QY_INVALID_ARGUMENT;
+    error = table_map((struct page_table *)call->slot->object, (struct space *)space->object,
+                      call->arguments[2], (unsigned)call->arguments[3], &missing);
+    call->values[0] = missing;
+    return error;
+}
+
+enum qy_error call_table_unmap(struct call *call)
+{
+    struct teardown teardown = {0};
+    enum qy_error error = table_unmap((struct page_table *)call->slot->object, &teardown);
+    teardown_run(&teardown);
+    return error;
+}
+
+enum qy_error call_space_query(struct call *call)
+{
+    const struct space *space = (const struct space *)call->slot->object;
+    struct qy_pt_region region;
+    if (call->arguments[1] >= USER_END)
+        return QY_INVALID_ADDRESS;
+    enum qy_error error = qy_pt_region(&space->pt, vaddr(call->arguments[1]), &region);
+    if (error != QY_OK)
+        return error;
+    if (region.start.raw >= USER_END)
+        return QY_NOT_FOUND;
+    call->values[0] = region.start.raw;
+    call->values[1] = region.end;
+    call->values[2] = region.flags & QY_MAP_ALL;
+    call->values[3] = qy_pt_page_bytes(region.level);
+    return QY_OK;
+}

@@ -1,0 +1,217 @@
+/*
+ * Mapping frames: which entries, with which flags, and who has to be told. See kernel/space.h.
+ */
+#include <arch/arch.h>
+#include <kernel/trace.h>
+
+#include "space_impl.h"
+
+/* QY_MAP_* and QY_PT_* agree in these bits, so nothing is translated. */
+_Static_assert((QY_PT_READ | QY_PT_WRITE << 8 | QY_PT_EXEC << 16) ==
+                   (QY_MAP_READ | QY_MAP_WRITE << 8 | QY_MAP_EXEC << 16),
+               "flags of the ABI are those of the page tables");
+
+static struct frame *frame_of(const struct slot *slot)
+{
+    return (struct frame *)slot->object;
+}
+
+static struct qy_framedb *db_of(const struct slot *slot)
+{
+    return slot->object->untyped->arena->db;
+}
+
+/* Entries of a mapping with pages of that level. */
+static uint64_t entries_of(unsigned order, unsigned level)
+{
+    return 1ull << (order - 9 * (level - 1));
+}
+
+vaddr_t frame_address(const struct slot *slot)
+{
+    return vaddr(slot->table->base.raw + slot->index * qy_pt_page_bytes(slot->level));
+}
+
+static enum qy_error flags_check(uint64_t flags, unsigned rights)
+{
+    const uint64_t allowed = QY_MAP_READ | QY_MAP_WRITE | QY_MAP_EXEC; /* RAM is cached */
+    if ((flags & ~allowed) || !(flags & QY_MAP_READ) ||
+        ((flags & QY_MAP_WRITE) && (flags & QY_MAP_EXEC)))
+        return QY_INVALID_FLAGS;
+    if (((flags & QY_MAP_WRITE) && !(rights & QY_RIGHT_WRITE)) ||
+        ((flags & QY_MAP_EXEC) && !(rights & QY_RIGHT_EXEC)) || !(rights & QY_RIGHT_READ))
+        return QY_NO_RIGHTS;
+    return QY_OK;
+}
+
+static unsigned pt_flags(uint64_t flags)
+{
+    return (unsigned)flags | QY_PT_USER;
+}
+
+/* Point the entries of a mapping at its frame. */
+static void entries_set(const struct slot *slot, const struct qy_pt_format *format, unsigned flags)
+{
+    const struct frame *frame = frame_of(slot);
+    for (unsigned i = 0; i < entries_of(frame->order, slot->level); i++) {
+        paddr_t at = paddr(pfn_to_paddr(frame->first).raw + i * qy_pt_page_bytes(slot->level));
+        entry_set(slot->table, slot->index + i, qy_pt_encode(format, at, slot->level, flags));
+    }
+}
+
+static void entries_clear(const struct slot *slot)
+{
+    for (unsigned i = 0; i < entries_of(frame_of(slot)->order, slot->level); i++)
+        entry_set(slot->table, slot->index + i, 0);
+}
+
+/* The largest page size that the frame has and the CPU gives these flags; 0 = none. */
+static unsigned page_level(const struct qy_pt_format *format, unsigned order, unsigned flags)
+{
+    unsigned level = 1 + order / 9;
+    while (level > 1 && (level > arch_max_page_level() || !qy_pt_supports(format, flags, level)))
+        level--;
+    return qy_pt_supports(format, flags, level) && entries_of(order, level) <= QY_PT_ENTRIES ? level
+                                                                                             : 0;
+}
+
+static void mapping_link(struct slot *slot, struct table *table, unsigned index, unsigned level)
+{
+    slot->table = table;
+    slot->index = index % QY_PT_ENTRIES;
+    slot->level = level & 7;
+    slot->map_prev = NULL;
+    slot->map_next = table->mappings;
+    if (table->mappings)
+        table->mappings->map_prev = slot;
+    table->mappings = slot;
+    table->leaves = (uint16_t)(table->leaves + entries_of(frame_of(slot)->order, level));
+}
+
+static void mapping_unlink(struct slot *slot)
+{
+    struct table *table = slot->table;
+    if (slot->map_prev)
+        slot->map_prev->map_next = slot->map_next;
+    else
+        table->mappings = slot->map_next;
+    if (slot->map_next)
+        slot->map_next->map_prev = slot->map_prev;
+    table->leaves = (uint16_t)(table->leaves - entries_of(frame_of(slot)->order, slot->level));
+    slot->map_next = slot->map_prev = NULL;
+    slot->table = NULL;
+}
+
+/* The place of a mapping: a table of the right level whose entries are empty. */
+static enum qy_error place_find(struct space *space, uint64_t address, unsigned level,
+                                uint64_t entries, struct table **out, unsigned *missing)
+{
+    struct table *table = space_table(space, address, level);
+    unsigned index = table_index(table, address);
+    if (table->level != level) {
+        if (entry_get(table, index))
+            return QY_ALREADY_MAPPED;
+        *missing = table->level - 1u;
+        return QY_MISSING_TABLE;
+    }
+    for (uint64_t i = 0; i < entries; i++) {
+        if (entry_get(table, index + (unsigned)i))
+            return QY_ALREADY_MAPPED;
+    }
+    *out = table;
+    return QY_OK;
+}
+
+enum qy_error frame_map(struct slot *slot, struct space *space, uint64_t address, uint64_t flags,
+                        unsigned *level)
+{
+    const struct frame *frame = frame_of(slot);
+    uint64_t bytes = QY_PAGE_BYTES << frame->order;
+    struct table *table;
+    enum qy_error error = flags_check(flags, slot->rights);
+    if (error != QY_OK)
+        return error;
+    if (address < QY_PAGE_BYTES || address >= USER_END || bytes > USER_END - address ||
+        address % bytes)
+        return QY_INVALID_ADDRESS;
+    if (slot->table)
+        return QY_ALREADY_MAPPED;
+    unsigned page = page_level(space->pt.format, frame->order, pt_flags(flags));
+    if (page == 0)
+        return QY_UNSUPPORTED;
+    error = place_find(space, address, page, entries_of(frame->order, page), &table, level);
+    if (error != QY_OK)
+        return error;
+    error = qy_frame_map(db_of(slot), frame->first, flags & QY_MAP_WRITE, flags & QY_MAP_EXEC);
+    if (error != QY_OK)
+        return error;
+    mapping_link(slot, table, table_index(table, address), page);
+    entries_set(slot, space->pt.format, pt_flags(flags));
+    trace_page_mapped(space->object.id, address, entry_get(table, slot->index), page);
+    return QY_OK;
+}
+
+enum qy_error space_map_reserved(struct space *space, uint64_t address, paddr_t page,
+                                 unsigned *level)
+{
+    struct table *table;
+    enum qy_error error = place_find(space, address, 1, 1, &table, level);
+    if (error != QY_OK)
+        return error;
+    entry_set(table, table_index(table, address),
+              qy_pt_encode(space->pt.format, page, 1, pt_flags(QY_MAP_READ)));
+    table->leaves++;
+    return QY_OK;
+}
+
+void frame_unmap(struct slot *slot, struct teardown *teardown)
+{
+    struct table *table = slot->table;
+    struct space *space = table_space(table);
+    const struct frame *frame = frame_of(slot);
+    if (!space) { /* the table has been taken out, and every CPU has forgotten it */
+        mapping_forget(slot);
+        return;
+    }
+    vaddr_t address = frame_address(slot);
+    trace_page_unmapped(space->object.id, address.raw, entry_get(table, slot->index), slot->level);
+    entries_clear(slot);
+    mapping_unlink(slot);
+    teardown_flush(teardown, space, slot->object, address, 1ull << frame->order, true);
+}
+
+void mapping_forget(struct slot *slot)
+{
+    entries_clear(slot);
+    mapping_unlink(slot);
+    qy_frame_unmap(db_of(slot), frame_of(slot)->first);
+}
+
+enum qy_error frame_protect(struct slot *slot, uint64_t flags, struct teardown *teardown)
+{
+    struct table *table = slot->table;
+    struct space *space = table_space(table);
+    const struct frame *frame = frame_of(slot);
+    struct qy_framedb *db = db_of(slot);
+    enum qy_error error = flags_check(flags, slot->rights);
+    if (error != QY_OK)
+        return error;
+    const struct qy_pt_format *format = space->pt.format;
+    if (!qy_pt_supports(format, pt_flags(flags), slot->level))
+        return QY_UNSUPPORTED;
+    uint64_t entry = entry_get(table, slot->index);
+    unsigned old = qy_pt_decode(format, entry);
+    qy_frame_unmap(db, frame->first);
+    error = qy_frame_map(db, frame->first, flags & QY_MAP_WRITE, flags & QY_MAP_EXEC);
+    if (error != QY_OK) {
+        enum qy_error again = qy_frame_map(db, frame->first, old & QY_PT_WRITE, old & QY_PT_EXEC);
+        if (again != QY_OK)
+            qy_port_broken("WXOR", "a mapping that was allowed is refused", frame->first.raw);
+        return error;
+    }
+    entries_set(slot, format, pt_flags(flags));
+    vaddr_t address = frame_address(slot);
+    trace_page_protected(space->object.id, address.raw, entry_get(table, slot->index), slot->level);
+    teardown_flush(teardown, space, slot->object, address, 1ull << frame->order, false);
+    return QY_OK;
+}

@@ -1,0 +1,122 @@
+/*
+ * Statistics records. See kernel/stats.h.
+ */
+#include <arch/arch.h>
+#include <kernel/arenas.h>
+#include <kernel/object.h>
+#include <kernel/stats.h>
+#include <lib/string.h>
+#include <platform/topology.h>
+
+static struct {
+    const struct qy_map *map;
+    const struct qy_framedb *db;
+    struct kernel_arenas *arenas;
+    uint32_t nodes;
+    uint64_t boot_ticks;
+} from;
+
+void stats_init(const struct qy_map *map, const struct qy_framedb *db,
+                const struct qy_topology *topology, struct kernel_arenas *arenas,
+                uint64_t boot_clock)
+{
+    from.map = map;
+    from.db = db;
+    from.arenas = arenas;
+    from.nodes = topology->node_count;
+    from.boot_ticks = arch_clock() - boot_clock;
+}
+
+static enum qy_error fill_machine(uint64_t index, struct qy_record_machine *out)
+{
+    if (index)
+        return QY_NOT_FOUND;
+    *out =
+        (struct qy_record_machine){.usable_bytes = from.map->usable_bytes,
+                                   .cpus = cpu_count,
+                                   .nodes = from.nodes,
+                                   .arenas = from.arenas->count,
+                                   .sections_initialised = qy_framedb_sections_initialised(from.db),
+                                   .sections_total = qy_framedb_sections_total(from.db),
+                                   .boot_ticks = from.boot_ticks};
+    for (unsigned i = 0; i < cpu_count; i++) {
+        out->calls += cpu_at(i)->stats.calls;
+        out->faults += cpu_at(i)->stats.faults;
+    }
+    return QY_OK;
+}
+
+static enum qy_error fill_use(uint64_t index, struct qy_record_use *out)
+{
+    uint64_t bytes[QY_USE_COUNT];
+    if (index >= QY_USE_COUNT)
+        return QY_NOT_FOUND;
+    qy_map_totals(from.map, bytes);
+    *out = (struct qy_record_use){.use = index, .bytes = bytes[index]};
+    return QY_OK;
+}
+
+/* The root arenas, then the kernel's own. */
+static enum qy_error fill_arena(uint64_t index, struct qy_record_arena *out)
+{
+    if (index > from.arenas->count)
+        return QY_NOT_FOUND;
+    qy_arena_record(index < from.arenas->count ? &from.arenas->roots[index] : &from.arenas->kernel,
+                    out);
+    return QY_OK;
+}
+
+static enum qy_error fill_object(uint64_t index, struct qy_record_object *out)
+{
+    if (index >= QY_OBJ_COUNT)
+        return QY_NOT_FOUND;
+    caps_acquire();
+    struct object_totals totals = object_totals((enum qy_object_type)index);
+    caps_release();
+    *out = (struct qy_record_object){.type = index, .live = totals.live, .bytes = totals.bytes};
+    return QY_OK;
+}
+
+/* The caches of headers, by object type, summed over all untypeds. */
+static enum qy_error fill_cache(uint64_t index, struct qy_record_cache *out)
+{
+    if (index >= OBJECT_SMALL_TYPES)
+        return QY_NOT_FOUND;
+    memset(out, 0, sizeof(*out));
+    caps_acquire();
+    for (struct untyped *untyped = untyped_first(); untyped; untyped = untyped->next) {
+        struct qy_record_cache one;
+        if (!untyped->caches[index].arena)
+            continue;
+        qy_cache_record(&untyped->caches[index], &one);
+        out->object_bytes = one.object_bytes;
+        out->slab_order = one.slab_order;
+        out->live += one.live;
+        out->capacity += one.capacity;
+        out->slabs += one.slabs;
+    }
+    caps_release();
+    return QY_OK;
+}
+
+static enum qy_error fill_cpu(uint64_t index, struct qy_record_cpu *out)
+{
+    if (index >= cpu_count)
+        return QY_NOT_FOUND;
+    *out = cpu_at((unsigned)index)->stats;
+    return QY_OK;
+}
+
+enum qy_error stats_record(uint64_t kind, uint64_t index, union stats_record *out, size_t *bytes)
+{
+    switch (kind) {
+#define R(NAME, value, name, table)                                                                \
+    case QY_RECORD_KIND_##NAME:                                                                    \
+        *bytes = sizeof(out->name);                                                                \
+        return fill_##name(index, &out->name);
+        QY_RECORDS(R)
+#undef R
+    default:
+        return QY_INVALID_ARGUMENT;
+    }
+}

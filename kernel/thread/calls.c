@@ -1,0 +1,84 @@
+/*
+ * The calls on threads.
+ */
+#include <kernel/call.h>
+#include <kernel/print.h>
+#include <kernel/sched.h>
+
+static struct thread *target(const struct call *call)
+{
+    return (struct thread *)call->slot->object;
+}
+
+enum qy_error call_thread_configure(struct call *call)
+{
+    struct slot *space, *node, *handler = NULL;
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &space);
+    if (error == QY_OK)
+        error = call_lookup(call, call->arguments[2], QY_OBJ_CAP_NODE,
+                            QY_RIGHT_READ | QY_RIGHT_WRITE, &node);
+    if (error == QY_OK && call->arguments[3])
+        error = call_lookup(call, call->arguments[3], QY_OBJ_ENDPOINT, QY_RIGHT_WRITE, &handler);
+    if (error == QY_OK && !handler && call->arguments[4])
+        error = QY_INVALID_ARGUMENT;
+    if (error != QY_OK)
+        return error;
+    struct teardown teardown = {0};
+    error = thread_configure(target(call), space, node, handler, call->arguments[4], &teardown);
+    teardown_run(&teardown);
+    return error;
+}
+
+enum qy_error call_thread_start(struct call *call)
+{
+    return thread_start(target(call), call->arguments[1], call->arguments[2], call->arguments[3],
+                        call->arguments[4]);
+}
+
+enum qy_error call_thread_suspend(struct call *call)
+{
+    struct thread *thread = target(call);
+    if (thread->state == QY_THREAD_NEW || thread->state == QY_THREAD_DEAD)
+        return QY_INVALID_ARGUMENT;
+    sched_suspend(thread, true);
+    return QY_OK;
+}
+
+enum qy_error call_thread_resume(struct call *call)
+{
+    struct thread *thread = target(call);
+    if (thread->state == QY_THREAD_NEW || thread->state == QY_THREAD_DEAD ||
+        thread->space.type == QY_OBJ_NONE || thread->node.type == QY_OBJ_NONE)
+        return QY_INVALID_ARGUMENT;
+    sched_suspend(thread, false);
+    return QY_OK;
+}
+
+enum qy_error call_thread_info(struct call *call)
+{
+    const struct thread *thread = target(call);
+    call->values[0] = thread_state(thread);
+    call->values[1] = thread->cpu ? thread->cpu->index : 0;
+    call->values[2] = thread->faults;
+    call->values[3] = thread->calls;
+    call->values[4] = thread->object.id;
+    return QY_OK;
+}
+
+enum qy_error call_thread_exit(struct call *call)
+{
+    struct thread *thread = call->thread;
+    thread->exit_code = call->arguments[1];
+    call->waits = true;
+    if (thread->is_root)
+        kernel_exit((unsigned)thread->exit_code);
+    thread_end(thread);
+    return QY_OK;
+}
+
+enum qy_error call_yield(struct call *call)
+{
+    call->thread->expired = true;
+    return QY_OK;
+}
