@@ -9,6 +9,7 @@
 #include <arch/arch.h>
 #include <kernel/arenas.h>
 #include <kernel/boot.h>
+#include <kernel/cpus.h>
 #include <kernel/entry.h>
 #include <kernel/image.h>
 #include <kernel/print.h>
@@ -188,14 +189,15 @@ static _Noreturn void continue_on_own_stack(void *unused)
     (void)unused;
     struct qy_bytes archive = boot_archive();
     qy_framedb_init(&framedb, (void *)KERNEL_FRAMES_BASE, (void *)KERNEL_BLOCKS_BASE,
-                    (void *)KERNEL_SECTIONS_BASE, paddr_to_pfn(paddr(arch_physical_limit())));
+                    (void *)KERNEL_SECTIONS_BASE, kernel_ram_end(&map));
     struct kernel_arenas *arenas = kernel_arenas_make(&map, &framedb, &topology);
 
     arch_timer_start();
     cpus_start(&topology, trampoline, kernel_tables.root);
     print("CPUs: %u of %u run; nodes: %u\n", cpu_count, topology.cpu_count, topology.node_count);
     give_back_boot_memory();
-    kernel_map_report(&map);
+    if (!kernel_map_report(&map))
+        kernel_panic("the uses of memory do not add up to what the firmware called usable");
     const char *broken = kernel_layout_check(&kernel_tables, &topology);
     if (broken)
         kernel_panic("the live page tables are not the layout's: %s", broken);

@@ -10,13 +10,12 @@
 #include <platform/parse.h>
 #include <qy/port.h>
 
-/* Uses up the kernel stack; the address of a local keeps the compiler from turning it into a loop.
- */
-static __attribute__((noinline)) uint64_t overflow_stack(volatile uint64_t *above)
+/* Uses up the kernel stack: far more frames than fit, each of which is looked at after the call. */
+static __attribute__((noinline)) uint64_t overflow_stack(unsigned depth)
 {
     volatile uint64_t frame[64];
-    frame[0] = above ? above[0] + 1 : 0;
-    return overflow_stack(frame) + frame[0];
+    frame[0] = depth;
+    return depth ? overflow_stack(depth - 1) + frame[0] : 0;
 }
 
 void kernel_crash_on_request(const char *command_line)
@@ -26,7 +25,7 @@ void kernel_crash_on_request(const char *command_line)
         return;
     print("crash on request: %s\n", kind);
     if (strcmp(kind, "stack") == 0)
-        print("%u\n", (unsigned)overflow_stack(NULL));
+        print("%u\n", (unsigned)overflow_stack(1000000));
     else if (strcmp(kind, "null") == 0)
         *(volatile uint64_t *)(kernel_text_end - kernel_text_end + 8) = 1;
     else if (strcmp(kind, "text") == 0)

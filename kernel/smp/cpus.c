@@ -2,13 +2,12 @@
  * Bringing the CPUs up, and what the memory core asks of the kernel it lives in (qy/port.h).
  */
 #include <arch/arch.h>
-#include <kernel/boot.h>
+#include <kernel/cpus.h>
 #include <kernel/entry.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
 #include <kernel/shootdown.h>
 #include <lib/string.h>
-#include <platform/topology.h>
 
 unsigned cpu_count = 1;
 static bool cpu_areas_exist;

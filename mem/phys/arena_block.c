@@ -60,7 +60,7 @@ static void count(struct qy_block *block, unsigned order, int change)
         block->orders &= (uint16_t) ~(1u << order);
 }
 
-void qy_map_empty(struct qy_block *block)
+void qy_block_map_empty(struct qy_block *block)
 {
     for (unsigned w = 0; w < QY_MAP_WORDS; w++)
         qy_word_store(&block->map[w], 0);
@@ -71,7 +71,7 @@ void qy_map_empty(struct qy_block *block)
     block->list = QY_UNLISTED;
 }
 
-unsigned qy_map_order_at(const struct qy_block *block, unsigned index)
+unsigned qy_block_map_order_at(const struct qy_block *block, unsigned index)
 {
     unsigned order = 0;
     while (order < QY_BLOCK_ORDER &&
@@ -80,7 +80,7 @@ unsigned qy_map_order_at(const struct qy_block *block, unsigned index)
     return order;
 }
 
-unsigned qy_map_first(const struct qy_block *block, unsigned order)
+unsigned qy_block_map_first(const struct qy_block *block, unsigned order)
 {
     if (order < 6) {
         for (unsigned w = 0; w < QY_MAP_WORDS; w++) {
@@ -99,7 +99,7 @@ unsigned qy_map_first(const struct qy_block *block, unsigned order)
     qy_port_broken("MAP-COUNT", "a block's map lacks a free block that it counts, of order", order);
 }
 
-void qy_map_take(struct qy_block *block, unsigned start, unsigned order, unsigned from)
+void qy_block_map_take(struct qy_block *block, unsigned start, unsigned order, unsigned from)
 {
     range_set(block, start, order, false);
     block->free = (uint16_t)(block->free - (1u << order));
@@ -109,7 +109,7 @@ void qy_map_take(struct qy_block *block, unsigned start, unsigned order, unsigne
         count(block, o, 1);
 }
 
-unsigned qy_map_give(struct qy_block *block, unsigned start, unsigned order)
+unsigned qy_block_map_give(struct qy_block *block, unsigned start, unsigned order)
 {
     range_set(block, start, order, true);
     block->free = (uint16_t)(block->free + (1u << order));
@@ -123,7 +123,7 @@ unsigned qy_map_give(struct qy_block *block, unsigned start, unsigned order)
     return order;
 }
 
-bool qy_map_check(const struct qy_block *block)
+bool qy_block_map_check(const struct qy_block *block)
 {
     unsigned counts[QY_BLOCK_ORDER + 1] = {0}, free = 0;
     for (unsigned i = 0; i < QY_BLOCK_PAGES;) {
@@ -131,7 +131,7 @@ bool qy_map_check(const struct qy_block *block)
             i++;
             continue;
         }
-        unsigned order = qy_map_order_at(block, i);
+        unsigned order = qy_block_map_order_at(block, i);
         counts[order]++;
         free += 1u << order;
         i += 1u << order;

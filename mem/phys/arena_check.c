@@ -34,7 +34,7 @@ static const char *tally_map(const struct qy_arena *arena, const struct qy_found
     if (block == tally->map_block)
         return NULL;
     tally->map_block = block;
-    if (!qy_map_check(b))
+    if (!qy_block_map_check(b))
         return "MAP-COUNT";
     if (b->orders) {
         unsigned largest = 31 - (unsigned)__builtin_clz(b->orders);

@@ -119,9 +119,9 @@ void qy_fine_convert(struct qy_arena *arena, uint32_t block)
             i++;
             continue;
         }
-        unsigned order = qy_map_order_at(b, i);
+        unsigned order = qy_block_map_order_at(b, i);
         qy_fine_push(arena, start + i, order);
         i += 1u << order;
     }
-    qy_map_empty(b);
+    qy_block_map_empty(b);
 }

@@ -61,21 +61,21 @@ void qy_lists_place(struct qy_arena *arena, uint32_t block) QY_REQUIRES(qy_class
 
 /* ---- arena_block.c: the map of one block; pure functions on the descriptor ---- */
 
-void qy_map_empty(struct qy_block *block);
+void qy_block_map_empty(struct qy_block *block);
 
 /* Start of the lowest free block of exactly that order; counts[order] != 0. */
-unsigned qy_map_first(const struct qy_block *block, unsigned order);
+unsigned qy_block_map_first(const struct qy_block *block, unsigned order);
 
 /* Take 2^order frames at `start` out of the free block of order `from` that holds them (9: the
  * whole block). */
-void qy_map_take(struct qy_block *block, unsigned start, unsigned order, unsigned from);
+void qy_block_map_take(struct qy_block *block, unsigned start, unsigned order, unsigned from);
 
 /* Put 2^order frames at `start` back; returns the order of the free block that they are part of
  * now, 9 if all. */
-unsigned qy_map_give(struct qy_block *block, unsigned start, unsigned order);
+unsigned qy_block_map_give(struct qy_block *block, unsigned start, unsigned order);
 
 /* True if counts, free and orders are what the map says. */
-bool qy_map_check(const struct qy_block *block);
+bool qy_block_map_check(const struct qy_block *block);
 
 /* ---- arena_fine.c ---- */
 

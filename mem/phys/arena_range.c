@@ -64,11 +64,11 @@ static void take_from_block(struct qy_arena *arena, uint64_t start, unsigned fro
         return;
     }
     qy_block_prepare(db, block);
-    qy_map_empty(b);
+    qy_block_map_empty(b);
     b->free = QY_BLOCK_PAGES;
     for (unsigned w = 0; w < QY_MAP_WORDS; w++)
         qy_word_store(&b->map[w], ~0ull);
-    qy_map_take(b, (unsigned)(at - start), order, QY_BLOCK_ORDER);
+    qy_block_map_take(b, (unsigned)(at - start), order, QY_BLOCK_ORDER);
     qy_store(&b->tag, qy_tag(QY_KIND_MAP, QY_BLOCK_ORDER, QY_FRAME_RESERVED, arena));
     qy_lists_place(arena, block);
 }
@@ -106,7 +106,7 @@ void qy_range_take(struct qy_arena *arena, const struct qy_found *free, uint64_t
         take_from_block(arena, free->start, free->order, at, order);
         break;
     case QY_AT_MAP:
-        qy_map_take(&arena->db->blocks[block], (unsigned)(at % QY_BLOCK_PAGES), order, free->order);
+        qy_block_map_take(&arena->db->blocks[block], (unsigned)(at % QY_BLOCK_PAGES), order, free->order);
         qy_lists_place(arena, block);
         break;
     case QY_AT_FINE:
@@ -164,7 +164,7 @@ void qy_range_give(struct qy_arena *arena, uint64_t start, unsigned order)
     if (order < QY_BLOCK_ORDER) {
         struct qy_block *b = &db->blocks[block];
         bool map = qy_tag_kind(qy_load(&b->tag)) == QY_KIND_MAP;
-        order = map ? qy_map_give(b, (unsigned)(start % QY_BLOCK_PAGES), order)
+        order = map ? qy_block_map_give(b, (unsigned)(start % QY_BLOCK_PAGES), order)
                     : qy_fine_give(arena, start, order);
         if (map && order < QY_BLOCK_ORDER)
             qy_lists_place(arena, block);
@@ -184,7 +184,7 @@ static void fit_in_map(const struct qy_arena *arena, unsigned list, unsigned ord
     uint32_t block = arena->lists[list].first;
     const struct qy_block *b = &arena->db->blocks[block];
     unsigned from = order + (unsigned)__builtin_ctz((unsigned)b->orders >> order);
-    out->start = block * QY_BLOCK_PAGES + qy_map_first(b, from);
+    out->start = block * QY_BLOCK_PAGES + qy_block_map_first(b, from);
     out->order = from;
     out->level = QY_AT_MAP;
 }

@@ -70,7 +70,7 @@ static struct qy_found find_frame(const struct qy_framedb *db, uint64_t frame, q
     unsigned index = frame % QY_BLOCK_PAGES;
     bool map = qy_tag_kind(block_tag) == QY_KIND_MAP;
     if (map && (qy_word_load(&b->map[index / 64]) >> index % 64 & 1)) {
-        unsigned order = qy_map_order_at(b, index);
+        unsigned order = qy_block_map_order_at(b, index);
         return (struct qy_found){qy_align_down(frame, 1ull << order), order, QY_AT_MAP,
                                  QY_FRAME_FREE, qy_tag_owner(block_tag)};
     }

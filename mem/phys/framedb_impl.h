@@ -158,6 +158,6 @@ void qy_section_prepare(struct qy_framedb *db, uint64_t section);
 void qy_block_prepare(struct qy_framedb *db, uint64_t block);
 
 /* Order of the largest free block of a map that holds the frame `index` (which is free). */
-unsigned qy_map_order_at(const struct qy_block *block, unsigned index);
+unsigned qy_block_map_order_at(const struct qy_block *block, unsigned index);
 
 #endif

@@ -1,0 +1,19 @@
+/*
+ * Bringing the CPUs up at boot.
+ */
+#ifndef KERNEL_CPUS_H
+#define KERNEL_CPUS_H
+
+#include <kernel/cpu.h>
+#include <platform/topology.h>
+
+/* Fill the CPUs' areas and set the boot CPU up; cpu_this() works afterwards. The final tables are loaded. */
+void cpus_prepare(const struct qy_topology *topology);
+
+/* Start all others; cpu_count is then the number that run. They wait until cpus_release. */
+void cpus_start(const struct qy_topology *topology, paddr_t trampoline, paddr_t root);
+
+/* Let the other CPUs run threads. */
+void cpus_release(void);
+
+#endif
