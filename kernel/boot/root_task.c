@@ -1,8 +1,8 @@
 /*
- * The root task: made with the same objects and by the same steps as a program would make another.
+ * The root task: made of the same objects and by the same steps as a program would make another.
  *
- *     slots of its node | 0 | node space thread console system | ... | untypeds, largest first |
- * image, stack, tables | free
+ *     slots of its node: 0 nothing | node, space, thread, console, system | untypeds, largest first
+ *                        | image, stack, tables | free
  *
  * Everything is paid by the kernel's arena, through an untyped that has no capability. Boot only,
  * one CPU.

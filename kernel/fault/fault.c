@@ -72,11 +72,11 @@ static bool is_stale(struct thread *thread, uint64_t address, enum qy_fault_acce
         return false;
     *mark = QY_MARK_PROTECTED;
     uint64_t instruction = arch_frame_instruction(&thread->frame);
-    bool again = thread->last_fault[0] == instruction && thread->last_fault[1] == address;
+    bool again = thread->stale_fault[0] == instruction && thread->stale_fault[1] == address;
     if (!(flags & QY_PT_USER) || !(flags & needed[access]) || again)
         return false;
-    thread->last_fault[0] = instruction;
-    thread->last_fault[1] = address;
+    thread->stale_fault[0] = instruction;
+    thread->stale_fault[1] = address;
     return true;
 }
 
@@ -102,7 +102,7 @@ void fault_raise(struct cpu *cpu, uint64_t address, enum qy_fault_access access)
     if (is_stale(thread, address, access, &mark)) {
         arch_flush_range(vaddr(qy_align_down(address, QY_PAGE_BYTES)), 1);
     } else {
-        thread->last_fault[0] = thread->last_fault[1] = 0;
+        thread->stale_fault[0] = thread->stale_fault[1] = 0;
         thread->message = (struct message){QY_FAULT_LABEL(access, mark),
                                            {address, instruction, thread->object.id}};
         resolution = deliver(thread);

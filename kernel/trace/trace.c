@@ -1,8 +1,7 @@
 /*
  * Trace records as lines of the console. See kernel/trace.h.
  *
- *     trace: 123456789 cause 0:42 thread 7 page_mapped space=3 address=0x400000 entry=0x...
- * level=0x1
+ *     trace: 123456 cause 0:42 cpu 0 thread 7 page_mapped space=0x3 address=0x400000 entry=0x87 ...
  */
 #include <kernel/cpu.h>
 #include <kernel/print.h>

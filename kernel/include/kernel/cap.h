@@ -14,11 +14,13 @@
  *                b1 <-> b2 --B
  *
  * Invariants
- *   CAP-TREE     lists are linked both ways, every slot in use hangs in the tree once, below
- * cap_root CAP-RIGHTS   a derived capability of the same object has no right that its source lacks
- *   CAP-HANDLE   a handle names the capability for which it was made, or nothing: emptying a slot
- * changes its generation, and a slot whose generations are used up is never used again Locking:
- * qy_class_caps. Cost: O(1) each; revoke O(descendants) in steps of TEARDOWN_BATCH.
+ *   CAP-TREE    lists are linked both ways; every slot in use is in the tree once, below cap_root
+ *               or the anchor of an untyped
+ *   CAP-RIGHTS  a derived capability of the same object has no right that its source lacks
+ *   CAP-HANDLE  a handle names the capability for which it was made, or nothing: emptying a slot
+ *               changes its generation, and a slot whose generations are used up stays empty
+ *
+ * Locking: qy_class_caps. Cost: O(1) each; revoke O(descendants) in steps of TEARDOWN_BATCH.
  */
 #ifndef KERNEL_CAP_H
 #define KERNEL_CAP_H

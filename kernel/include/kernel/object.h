@@ -1,18 +1,18 @@
 /*
  * Kernel objects: what capabilities name, and the memory that they are made of.
  *
- *     untyped --- arena: pages -------------------------- frames, tables, capability nodes, child
- * untypeds
- *           \---- one slab cache for each type: headers - every object begins with struct object
+ *     untyped -- arena -- pages: frames, tables, capability nodes, child untypeds
+ *            \-- a slab cache for each type: headers; every object begins with struct object
  *
  * An object lives as long as a capability names it. When the last one goes it is doomed:
  * kernel/teardown.h takes it apart and gives its memory back to the untyped that it came from.
  *
  * Invariants
- *   CONSERVE     an untyped's `objects` is the number of objects that hold memory of its arena
- *   PAID         headers and pages come from the untyped that the caller named, nothing from
- * elsewhere OBJ-COUNT    `capabilities` is the number of slots that name the object Locking:
- * everything here is guarded by qy_class_caps.
+ *   CONSERVE   an untyped's `objects` is the number of objects that hold memory of its arena
+ *   PAID       headers and pages come from the untyped that the caller named, nothing else
+ *   OBJ-COUNT  `capabilities` is the number of slots that name the object
+ *
+ * Locking: qy_class_caps. Cost: that of the arena and the cache; object_zero O(bytes).
  */
 #ifndef KERNEL_OBJECT_H
 #define KERNEL_OBJECT_H

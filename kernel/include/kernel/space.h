@@ -1,23 +1,28 @@
 /*
  * Address spaces and page tables: where frames are mapped, and how to find out.
  *
- *     space.root (level 4)                a capability slot of a frame says where that capability
- * maps it: | children, by index               slot.table, slot.index, slot.level page table (level
- * 3)                a table lists the slots that map through it: | table.mappings page table (level
- * 2)                so taking a table or a space away finds every mapping in it, and | taking a
- * frame away finds its entry without a walk page table (level 1) -- mappings: slot <-> slot <->
- * slot
+ *     space.root (level 4)        a capability slot of a frame says where that capability maps it:
+ *        | by index                   slot.table, slot.index, slot.level
+ *     page table (level 3)        a table lists the slots that map through it:
+ *        |                            table.mappings
+ *     page table (level 2)        so taking a table or a space away finds every mapping in it, and
+ *        |                        taking a frame away finds its entries without a walk
+ *     page table (level 1)
+ *        | mappings
+ *     slot <-> slot <-> slot
  *
- * Tables belong to their PAGE_TABLE objects: destroying a space takes them out and leaves them to
- * their owners.
+ * Tables belong to their PAGE_TABLE objects: destroying a space takes them out, empties them and
+ * leaves them to their owners.
  *
  * Invariants
- *   SPACE-MAP    each recorded mapping's entries point at its frame with its page size; a frame's
- * mapping count is the number of slots that map it, and of those whose shootdown is under way
- *   SPACE-TREE   a table is installed at one place, the one that its record names
+ *   SPACE-MAP   each recorded mapping's entries point at its frame with its page size; a frame's
+ *               mapping count is the number of slots that map it and of those whose shootdown is
+ *               under way
+ *   SPACE-TREE  a table is installed at one place, the one that its record names
  *   WXOR, EXACT, ISOLATED (the user half only)
+ *
  * Locking: qy_class_caps. Cost: map O(levels), with up to 32 steps a level to find a table among
- * its neighbours; unmap O(1).
+ * its neighbours; unmap O(entries of the frame).
  */
 #ifndef KERNEL_SPACE_H
 #define KERNEL_SPACE_H
@@ -31,8 +36,7 @@
 
 struct table {
     struct table *parent; /* null: a root, or not installed */
-    struct space
-        *space; /* of a root; of a table just taken out, until every CPU has forgotten it */
+    struct space *space;  /* of a root; of a table taken out, until every CPU has forgotten it */
     pfn_t frame;
     uint8_t level;   /* 1 = its entries map 4 KiB pages; 4 = root */
     uint16_t index;  /* in the parent */
@@ -40,9 +44,8 @@ struct table {
     uint16_t leaves; /* entries that map pages and are recorded */
     vaddr_t base;    /* of what it translates */
     struct slot *mappings;
-    struct table
-        *buckets[TABLE_BUCKETS]; /* tables installed in it, by index modulo the number of buckets */
-    struct table *next, *prev;   /* in the parent's bucket */
+    struct table *buckets[TABLE_BUCKETS]; /* tables installed in it, by index modulo buckets */
+    struct table *next, *prev;            /* in the parent's bucket */
 };
 
 struct page_table {

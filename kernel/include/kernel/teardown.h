@@ -3,15 +3,17 @@
  * CPUs without a lock.
  *
  *     with the lock of capabilities                     without it
- *     delete slots; unlink objects; clear entries  -->  TLB shootdowns; other CPUs leave threads
- * and spaces free what nobody can reach any more          <-- (until nothing is left)
+ *     delete slots; unlink objects; clear entries  -->  shootdowns; CPUs leave threads, spaces
+ *     free what nobody can reach any more          <--
+ *     (until nothing is left)
  *
  * An object whose entry in a page table was just cleared is pinned until the shootdown is done, so
  * its memory cannot be used again while any CPU still translates to it (REVOKED, EXACT). A pinned
- * object waits in the list of whoever doomed it. Who waits for whom: shootdowns are answered by
- * every waiting CPU; a CPU that waits here lets go of its own thread and space once they are doomed
- * (sched_let_go); pins are held only across shootdowns; an untyped waits for the objects in it,
- * never the reverse. So there is no circle.
+ * object waits in the list of whoever doomed it.
+ *
+ * Who waits for whom: shootdowns are answered by every waiting CPU; a CPU that waits here lets go
+ * of its own thread and space once they are doomed (sched_let_go); pins are held only across
+ * shootdowns; an untyped waits for the objects in it, never the reverse. So there is no circle.
  *
  * Nothing is allocated and nothing recurses: doomed objects are linked through themselves.
  * Invariants: REVOKED, EXACT, CONSERVE (in transit = doomed and waiting objects). Locking:

@@ -1,10 +1,14 @@
 /*
  * Threads: registers, what they run in, and what they wait for.
  *
- *     NEW --start--> READY <--pick/expire--> RUNNING --send, receive, call, fault--> SENDING
- * RECEIVING CALLING FAULTED ^                                                                 |
- *                      +------------------- the other side completes ---------------------+ exit,
- * kill --> DEAD suspended is a mark beside the state: a thread that has it is in no run queue
+ *     NEW --start--> READY <--pick, expire--> RUNNING --send, receive, call, fault--+
+ *                      ^                         |                                  v
+ *                      |                        exit    SENDING, RECEIVING, CALLING, FAULTED
+ *                      |                         v               |                  |
+ *                      |                       DEAD <--- kill ---+                  |
+ *                      +------------------- the other side completes ---------------+
+ *
+ * `suspended` is a mark beside the state: a thread that has it is in no run queue.
  *
  * A thread's space, capability node and fault handler are capabilities in slots of the thread
  * itself, derived from those with which it was configured: revoking one of those takes it from the
@@ -12,10 +16,12 @@
  *
  * Invariants
  *   THREAD-QUEUE  a READY thread that is not suspended is in the run queue of its CPU, once; no
- * other is THREAD-WAIT   a SENDING or RECEIVING thread is in the queue of `endpoint`; a CALLING or
- * FAULTED one is bound to `reply` or in the queue of `endpoint` Locking: all but the fields named
- * below is guarded by qy_class_caps; state, suspended and run queue links also by the lock of the
- * thread's CPU (qy_class_sched).
+ *                 other is
+ *   THREAD-WAIT   a SENDING or RECEIVING thread is in the queue of `endpoint`; a CALLING or FAULTED
+ *                 one is bound to `reply` or in the queue of `endpoint`
+ *
+ * Locking: all is guarded by qy_class_caps; state, suspended, run_space and the links of a run
+ * queue also by the lock of the thread's CPU (qy_class_sched).
  */
 #ifndef KERNEL_THREAD_H
 #define KERNEL_THREAD_H
@@ -38,8 +44,7 @@ struct thread {
     bool suspended; /* also qy_class_sched */
     bool expired;   /* it gives way to the next one in its queue; only its CPU looks */
     bool is_root;   /* the root task's first thread: the machine ends with it */
-    bool wants_reply;
-    struct cpu *cpu;            /* where it runs */
+    struct cpu *cpu;            /* where it runs; null = not started yet */
     struct thread *next, *prev; /* in a run queue (qy_class_sched) or an endpoint's queue */
     struct space *run_space;    /* what sched_pick loads (qy_class_sched); null: cannot run */
     struct slot space, node, handler;
@@ -49,8 +54,7 @@ struct thread {
     uint64_t badge;
     uint64_t faults, calls;
     uint64_t exit_code;
-    uint64_t last_fault[2]; /* instruction and address of the last fault that needed nothing: those
-                               cannot repeat */
+    uint64_t stale_fault[2]; /* instruction and address of the last fault that needed nothing */
 };
 
 static inline struct cap_node *thread_node(const struct thread *thread)

@@ -1,9 +1,9 @@
 /*
- * Trace: a record of what happened, why, where and for whom, from the table in include/quarry/trace.h.
+ * Trace: a record of what happened, why, where and for whom, from the table in quarry/trace.h.
  *
- * trace_NAME(...) costs one test of a mask when its event is not traced. The mask comes from the boot option
- * trace=WORD,WORD...: a word selects every event whose name contains it; "all" selects all. Each record becomes one line
- * of the console.
+ * trace_NAME(...) costs one test of a mask when its event is not traced. The mask comes from the
+ * boot option trace=WORD,WORD...: a word selects every event whose name contains it; "all" selects
+ * all. Each record becomes one line of the console.
  */
 #ifndef KERNEL_TRACE_H
 #define KERNEL_TRACE_H
@@ -19,7 +19,8 @@ void trace_init(const char *command_line);
 void trace_write(enum qy_trace_event event, const uint64_t fields[4]);
 
 #define T(NAME, bit, name, fields)                                                                 \
-    static inline void trace_##name(uint64_t first, uint64_t second, uint64_t third, uint64_t fourth) \
+    static inline void trace_##name(uint64_t first, uint64_t second, uint64_t third,               \
+                                    uint64_t fourth)                                               \
     {                                                                                              \
         if (__builtin_expect(trace_mask >> QY_TRACE_##NAME & 1, 0))                                \
             trace_write(QY_TRACE_##NAME, (const uint64_t[4]){first, second, third, fourth});       \
@@ -28,7 +29,7 @@ QY_TRACE_EVENTS(T)
 #undef T
 
 #define T(NAME, bit, name, fields)                                                                 \
-    _Static_assert(sizeof(struct qy_trace_##name) == sizeof(struct qy_trace_head) + 4 * sizeof(uint64_t), \
+    _Static_assert(sizeof(struct qy_trace_##name) == sizeof(struct qy_trace_head) + 4 * 8,         \
                    "an event has four fields");
 QY_TRACE_EVENTS(T)
 #undef T
