@@ -1,10 +1,10 @@
 # shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables shared with the script that sources this; set -u finds a misspelt one
 # What every shell tool of the front door shares: messages, progress, the packages, the build.
 #
 # Sourced with $root set to the repository. Messages go to standard error: standard output belongs to the machine's
 # console and to the tests' lines. Exit codes: 1 something failed, 2 wrong usage, 124 a time limit passed.
 
-# shellcheck disable=SC2154 # $root is the caller's
 build=$root/build
 logs=$build/log
 jobs=$(nproc 2>/dev/null || echo 2)
@@ -90,6 +90,7 @@ packages_for() {
   iso) echo grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools ;;
   ovmf) echo ovmf ;;
   uboot) echo u-boot-qemu mtools ;;
+  device-tree) echo device-tree-compiler ;;
   bochs) echo bochs bochs-term bochsbios vgabios ;;
   check) echo shellcheck clang-format-14 cppcheck ;;
   esac

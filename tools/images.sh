@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables shared with the script that sources this; set -u finds a misspelt one
 # Images that firmware boots. Sourced after common.sh.
 
 # make_iso OUTPUT KERNEL ARCHIVE WORDS SECONDS: an ISO for BIOS and UEFI, with GRUB. An empty ARCHIVE leaves it out.

@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables shared with the script that sources this; set -u finds a misspelt one
 # Emulated machines: one description in m_* variables, one function for each emulator. Sourced after common.sh.
 #
 #   m_arch     x86_64, riscv64
@@ -30,7 +31,6 @@ size_bytes() {
 
 # QEMU's words for memory and nodes, one a line. The host reserves nothing, so that a machine may be larger than it.
 memory_words() {
-  memory_bytes=$(size_bytes "$m_memory")
   printf '%s\n' -m "$((memory_bytes / 1048576))M" -smp "$m_cpus"
   if [ "$m_nodes" -eq 1 ]; then
     printf '%s\n' -object "memory-backend-ram,id=ram,size=$memory_bytes,reserve=off"
@@ -66,6 +66,7 @@ memory_words() {
 
 # Run QEMU. Returns its exit status; 124 when the time limit passed.
 machine_qemu() {
+  memory_bytes=$(size_bytes "$m_memory")
   memory_option=
   [ "$m_nodes" -ne 1 ] || memory_option=,memory-backend=ram
   # The words of memory_words hold no blanks.

@@ -1,0 +1,216 @@
+#!/bin/sh
+# Run one line of the matrix: boot.sh "LINE". Prints one line with the verdict, and appends "KIND COUNT" to
+# build/test/results. The console's log is build/log/NAME.log.
+#
+# The verdict needs both the exit device (the emulator's status) and the console's last line, "quarry: exit N". Passing
+# the time limit is a hang, told apart from a failure.
+
+set -u
+root=$(cd "$(dirname "$0")/../.." && pwd -P) || exit 1
+# shellcheck source=tools/common.sh
+. "$root/tools/common.sh"
+# shellcheck source=tools/machine.sh
+. "$root/tools/machine.sh"
+# shellcheck source=tools/images.sh
+. "$root/tools/images.sh"
+# shellcheck source=tests/boot/result.sh
+. "$root/tests/boot/result.sh"
+
+# ---- preparing ----
+
+read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
+  machine_defaults
+  m_arch=$1 m_path=$2 m_cpus=$3 m_memory=$4 variant=$5 want=$6
+  shift 6
+  says=$*
+  compiler=clang archive=good typing=no tree=
+  limit=$(limit_of "$m_path")
+  for word in $(echo "$variant" | tr + ' '); do
+    case $word in
+    cpu:*) m_cpu=${word#cpu:} ;;
+    numa:*) m_nodes=${word#numa:} ;;
+    words:*) m_words="$m_words${m_words:+ }${word#words:}" ;;
+    compiler:*) compiler=${word#compiler:} ;;
+    archive:*) archive=${word#archive:} ;;
+    tree:*) tree=${word#tree:} ;;
+    typing) typing=yes m_words=interactive ;;
+    long) limit=$((limit * 3)) ;;
+    esac
+  done
+  m_seconds=$limit
+}
+
+limit_of() { # seconds, several times of what a loaded machine needs; QUARRY_TEST_SECONDS sets it for all
+  case $1 in
+  bochs) echo "${QUARRY_TEST_SECONDS:-150}" ;;
+  uefi | uboot) echo "${QUARRY_TEST_SECONDS:-90}" ;;
+  *) echo "${QUARRY_TEST_SECONDS:-60}" ;;
+  esac
+}
+
+# The boot archive of a kind, made from the good one.
+prepare_archive() { # GOOD
+  m_archive=$files/boot.cpio
+  case $archive in
+  good) m_archive=$1 ;;
+  none) m_archive= ;;
+  empty) printf '' | (cd "$files" && cpio --quiet -o -H newc >"$m_archive") ;;
+  random) head -c 20000 /dev/urandom >"$m_archive" ;;
+  truncated) head -c $(($(wc -c <"$1") / 2)) "$1" >"$m_archive" ;;
+  rootless)
+    echo hello >"$files/motd"
+    (cd "$files" && echo motd | cpio --quiet -o -H newc >"$m_archive")
+    ;;
+  esac
+}
+
+prepare_tree() {
+  dtc_tree=$files/tree.dtb
+  case $tree in
+  nomemory)
+    qemu-system-riscv64 -machine "virt,dumpdtb=$dtc_tree" -m "$m_memory" -smp "$m_cpus" -display none \
+      -bios none >"$files/tree.log" 2>&1 &&
+      fdtput -r "$dtc_tree" /memory@80000000
+    m_more="-dtb $dtc_tree"
+    ;;
+  esac
+}
+
+prepare() {
+  folder=$(build_dir "$m_arch" "$compiler")
+  m_kernel=$folder/kernel/quarry.elf
+  files=$build/test/$(file_name "$name")
+  rm -rf "$files"
+  mkdir -p "$files" "$logs"
+  prepare_archive "$folder/user/boot.cpio"
+  [ -z "$tree" ] || prepare_tree
+  case $m_path in
+  bios | uefi | bochs)
+    m_image=$files/quarry.iso
+    make_iso "$m_image" "$m_kernel" "$m_archive" "$m_words" 0 >"$files/iso.log" 2>&1
+    ;;
+  uboot)
+    m_image=$files/quarry.img
+    make_disk "$m_image" "$folder/arch/riscv64/efi/BOOTRISCV64.EFI" "$m_words" >"$files/disk.log" 2>&1
+    ;;
+  esac
+}
+
+# ---- a session at the prompt ----
+
+session='help mem caps maps cpus nonsense halt'
+
+# Type a line whenever the prompt stands at the console's end; gives up by itself after the time limit.
+type_session() { # CONSOLE
+  typed=0
+  tries=$((limit * 10))
+  for command in $session; do
+    while [ "$(tr -d '\r' <"$1" | grep -c '^quarry> ')" -le "$typed" ]; do
+      tries=$((tries - 1))
+      [ "$tries" -gt 0 ] || return
+      sleep 0.1
+    done
+    typed=$((typed + 1))
+    printf '%s\r' "$command"
+  done
+  sleep 5
+}
+
+session_says='mem +where the RAM is && halt +switch the machine off && use of RAM && all together && rights: r = &&'
+session_says="$session_says r-x +4 KiB && there is no command \"nonsense\" && quarry> halt"
+
+# ---- running and judging ----
+
+run_machine() { # CONSOLE
+  case $m_path-$typing in
+  bochs-*) machine_bochs "$files" >"$1" 2>&1 ;;
+  *-yes)
+    mkfifo "$files/keys"
+    type_session "$1" >"$files/keys" 2>/dev/null &
+    machine_qemu <"$files/keys" >"$1" 2>&1
+    ;;
+  *) machine_qemu </dev/null >"$1" 2>&1 ;;
+  esac
+}
+
+# What every boot that is to succeed says.
+good_boot_says() {
+  case $m_path in
+  pvh) printf 'booted by PVH' ;;
+  bios | bochs) printf 'booted by Multiboot2.*firmware memory map' ;;
+  uefi) printf 'booted by Multiboot2.*UEFI memory map' ;;
+  opensbi) printf 'booted by OpenSBI' ;;
+  uboot) printf 'booted by UEFI.*UEFI memory map' ;;
+  esac
+  printf ' && CPUs: %s of %s run; nodes: %s' "$m_cpus" "$m_cpus" "$m_nodes"
+  printf ' && root: all checks held'
+}
+
+# The first expression that the console does not match, if any.
+first_unsaid() { # CONSOLE EXPRESSIONS
+  rest=$2
+  while [ -n "$rest" ]; do
+    expression=${rest%% && *}
+    [ "$expression" != "$rest" ] || rest="$rest && "
+    rest=${rest#*" && "}
+    if ! grep -Eq -- "$expression" "$1"; then
+      echo "$expression"
+      return
+    fi
+  done
+}
+
+# Sets verdict (ok, FAIL, HANG) and reason.
+judge() { # STATUS CONSOLE
+  verdict=FAIL
+  tr -d '\r' <"$2" >"$2.text"
+  last=$(grep -v '^[[:space:]]*$' "$2.text" | tail -n 1)
+  code=$(kernel_code "$1")
+  case $m_path in
+  bochs) code=$want ;; # its status says nothing
+  esac
+  case $1 in
+  124 | 137) verdict=HANG reason="no end after $m_seconds s; last line: $last" && return ;;
+  esac
+  [ -n "$code" ] || { reason="the emulator ended with status $1, not through the exit device; last line: $last" && return; }
+  [ "$last" = "quarry: exit $code" ] || { reason="the last line is not 'quarry: exit $code': $last" && return; }
+  [ "$code" -eq "$want" ] ||
+    { reason="exit code $code, expected $want: $(grep -E 'stop:|panic:|FAILED|NOT OK' "$2.text" | head -n 1)" && return; }
+  expected=$says
+  [ "$want" -ne 0 ] || expected="$(good_boot_says)${says:+ && $says}"
+  [ "$typing" = no ] || expected="$expected && $session_says"
+  unsaid=$(first_unsaid "$2.text" "$expected")
+  [ -z "$unsaid" ] || { reason="the console does not say: $unsaid" && return; }
+  [ "$want" -ne 1 ] || [ "$(grep -c '^quarry: stop: ' "$2.text")" -eq 1 ] ||
+    { reason="there is not one stop line but $(grep -c '^quarry: stop: ' "$2.text")" && return; }
+  verdict=ok reason=
+}
+
+# A reason why this machine cannot be had here, if any.
+cannot() {
+  if [ "$(size_bytes "$m_memory")" -gt 17179869184 ] && [ "$(cat /proc/sys/vm/overcommit_memory 2>/dev/null)" = 2 ]; then
+    echo "this host does not let a process reserve more memory than it has (vm.overcommit_memory = 2)"
+  fi
+}
+
+main() {
+  # shellcheck disable=SC2086 # the columns of the line
+  read_line $1
+  name=$(test_name "$1")
+  why=$(cannot)
+  if [ -n "$why" ]; then
+    result skip "$name" 0 "$why"
+    return
+  fi
+  prepare
+  console=$logs/$(file_name "$name").log
+  begin=$(now)
+  run_machine "$console"
+  judge $? "$console"
+  rm -f "$console.text"
+  [ "$verdict" != ok ] || rm -rf "$files"
+  result "$verdict" "$name" $(($(now) - begin)) "$reason" "$console"
+}
+
+set -f # the matrix holds regular expressions, no patterns for files
+main "$1"
