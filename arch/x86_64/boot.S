@@ -233,13 +233,14 @@ trampoline_64:
     .align 8
 trampoline_gdt:
     .quad 0, 0x00af9b000000ffff, 0x00cf93000000ffff
+    .quad 0x00cf9b000000ffff /* 0x18: 32-bit code, on the way */
 trampoline_gdt_pointer:
-    .short 23
+    .short 31
     .long 0
     .align 8
 trampoline_jump32:
     .long 0
-    .short X86_KERNEL_CS
+    .short 0x18
     .align 8
 trampoline_jump64:
     .long 0

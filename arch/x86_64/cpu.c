@@ -30,6 +30,8 @@ struct x86_table_pointer {
     uint64_t base;
 } __attribute__((packed));
 
+struct arch_frame *x86_next_frame(struct cpu *cpu, struct arch_frame *frame);
+_Noreturn void x86_restore_user(struct arch_frame *frame);
 extern char x86_stubs[], x86_syscall[], boot_gdt[];
 
 static struct x86_gate idt[256]; /* shared by all CPUs */
@@ -124,28 +126,18 @@ void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t st
     };
 }
 
-static void frame_bind(struct cpu *cpu, struct arch_frame *frame)
+/* Make a frame the one that this CPU restores now and saves to at its next entry, by call or by
+ * interrupt. */
+struct arch_frame *x86_next_frame(struct cpu *cpu, struct arch_frame *frame)
 {
     cpu->frame = frame;
     cpu->arch.tss.rsp[0] = (uint64_t)(frame + 1);
+    return frame;
 }
-
-extern _Noreturn void x86_restore_user(struct arch_frame *frame);
 
 _Noreturn void arch_resume(struct cpu *cpu, struct arch_frame *frame)
 {
-    frame_bind(cpu, frame);
-    x86_restore_user(frame);
-}
-
-struct arch_frame *x86_next_frame(struct cpu *cpu, struct arch_frame *frame);
-
-/* Make a frame the one that this CPU restores now and saves to at its next entry. */
-struct arch_frame *x86_next_frame(struct cpu *cpu, struct arch_frame *frame)
-{
-    if (cpu->frame != frame)
-        frame_bind(cpu, frame);
-    return frame;
+    x86_restore_user(x86_next_frame(cpu, frame));
 }
 
 void arch_frame_print(const struct arch_frame *f)

@@ -3,7 +3,7 @@
  *
  * From user mode everything is saved in the current thread's struct arch_frame (see arch_types.h), then the CPU's
  * one kernel stack is used from its top. In kernel mode the same frame is pushed on the stack in use. A call returns by
- * sysret where that is safe (a canonical user rip; Intel's sysret faults in ring 0 otherwise), else by iret.
+ * sysret, anything else by iret; trap.c sees to it that the return address is canonical.
  */
 #include "x86.h"
 
@@ -137,9 +137,6 @@ x86_restore_user:
     movq %rdi, %rsp
     cmpl $0x100, 120(%rsp)  /* vector */
     jne 1f
-    movq 136(%rsp), %rax    /* rip */
-    shrq $47, %rax
-    jnz 1f
     popq %r15
     popq %r14
     popq %r13

@@ -74,6 +74,20 @@ static bool interrupt(struct cpu *cpu, uint64_t vector)
     }
 }
 
+/*
+ * What runs next. A call at the very end of the user half leaves a return address that is not
+ * canonical: iret and sysret would fault on it in the kernel, so the thread takes the fault here.
+ */
+static struct arch_frame *leave(struct cpu *cpu)
+{
+    for (;;) {
+        struct arch_frame *frame = x86_next_frame(cpu, entry_exit(cpu));
+        if (__builtin_expect(frame->rip >> 47 == 0, 1))
+            return frame;
+        entry_exception(cpu, exception_names[13], 13);
+    }
+}
+
 struct arch_frame *x86_trap_user(struct arch_frame *frame, struct cpu *cpu)
 {
     uint64_t vector = frame->vector;
@@ -81,13 +95,13 @@ struct arch_frame *x86_trap_user(struct arch_frame *frame, struct cpu *cpu)
         entry_fault(cpu, x86_read_cr2(), access_of(frame->error));
     else if (!interrupt(cpu, vector))
         entry_exception(cpu, exception_names[vector & 31], vector);
-    return x86_next_frame(cpu, entry_exit(cpu));
+    return leave(cpu);
 }
 
 struct arch_frame *x86_call(struct cpu *cpu)
 {
     entry_call(cpu);
-    return x86_next_frame(cpu, entry_exit(cpu));
+    return leave(cpu);
 }
 
 void x86_trap_kernel(struct arch_frame *frame)
