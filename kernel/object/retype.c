@@ -130,6 +130,7 @@ enum qy_error call_untyped_info(struct call *call)
 {
     struct untyped *untyped = (struct untyped *)call->slot->object;
     struct qy_record_arena record;
+    untyped_drain(untyped); /* slabs that no object uses are free memory to whoever asks */
     qy_arena_record(untyped->arena, &record);
     call->values[0] = record.total_bytes;
     call->values[1] = record.free_bytes;
