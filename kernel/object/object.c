@@ -143,7 +143,7 @@ static enum qy_error header_alloc(struct untyped *from, enum qy_object_type type
     void *memory;
     enum qy_error error = qy_cache_alloc(cache, &memory);
     if (error != QY_OK) {
-        shortage->pages = 1ull << cache->slab_order;
+        shortage->pages = 1ull << cache->min_order;
         return error;
     }
     *out = memory;
@@ -201,19 +201,30 @@ static void account(const struct object *object, int sign) QY_REQUIRES(qy_class_
     total->bytes += (uint64_t)(sign * (int64_t)object_bytes(object));
 }
 
+static enum qy_error object_alloc(struct untyped *from, enum qy_object_type type, uint64_t pages,
+                                  struct object **out, struct shortage *shortage)
+    QY_REQUIRES(qy_class_caps)
+{
+    enum qy_error error = header_alloc(from, type, out, shortage);
+    if (error != QY_OK)
+        return error;
+    (*out)->id = object_new_id();
+    error = pages_alloc(from, *out, pages, shortage);
+    if (error != QY_OK)
+        header_free(*out, true);
+    return error;
+}
+
 enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uint64_t pages,
                              struct object **out, struct shortage *shortage)
 {
     if (type >= QY_OBJ_COUNT || kinds[type].header_bytes == 0 || !pages_are_valid(type, pages))
         return QY_INVALID_ARGUMENT;
     struct object *object;
-    shortage->largest_order = -1;
-    enum qy_error error = header_alloc(from, type, &object, shortage);
-    if (error == QY_OK) {
-        object->id = object_new_id();
-        error = pages_alloc(from, object, pages, shortage);
-        if (error != QY_OK)
-            header_free(object, true);
+    enum qy_error error = object_alloc(from, type, pages, &object, shortage);
+    if (error == QY_OUT_OF_MEMORY) { /* empty slabs that caches keep are free memory too */
+        untyped_drain(from);
+        error = object_alloc(from, type, pages, &object, shortage);
     }
     if (error != QY_OK) {
         shortage->largest_order = qy_arena_largest(from->arena);

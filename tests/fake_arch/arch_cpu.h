@@ -1,0 +1,52 @@
+/*
+ * The inline functions of an architecture, on struct arch_frame as it stands.
+ */
+#ifndef ARCH_CPU_H
+#define ARCH_CPU_H
+
+#include <quarry/errors.h>
+
+extern struct cpu *fake_cpu_current; /* the CPU that the test plays */
+
+static inline struct cpu *cpu_this(void)
+{
+    return fake_cpu_current;
+}
+
+static inline uint64_t arch_clock(void)
+{
+    static uint64_t ticks;
+    return ++ticks;
+}
+
+static inline uint64_t arch_call_number(const struct arch_frame *frame)
+{
+    return frame->number;
+}
+
+static inline uint64_t arch_call_argument(const struct arch_frame *frame, unsigned i)
+{
+    return frame->arguments[i];
+}
+
+static inline void arch_call_result(struct arch_frame *frame, enum qy_error error)
+{
+    frame->number = (uint64_t)error;
+}
+
+static inline void arch_call_value(struct arch_frame *frame, unsigned i, uint64_t value)
+{
+    frame->arguments[i] = value;
+}
+
+static inline uint64_t arch_frame_instruction(const struct arch_frame *frame)
+{
+    return frame->instruction;
+}
+
+static inline uint64_t arch_frame_stack(const struct arch_frame *frame)
+{
+    return frame->stack;
+}
+
+#endif

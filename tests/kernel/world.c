@@ -1,0 +1,573 @@
+/*
+ * The simulated machine under the kernel's objects: architecture, console, shootdown. See world.h.
+ */
+#include "world.h"
+
+#include <arch/arch.h>
+#include <hosted/hosted.h>
+#include <kernel/fault.h>
+#include <kernel/print.h>
+#include <kernel/shootdown.h>
+#include <lib/format.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#define TLB_MAX 4096u
+#define CONSOLE_BYTES 65536u
+
+struct tlb_entry {
+    uint64_t address;
+    uint64_t entry;
+};
+
+struct tlb {
+    unsigned count;
+    struct tlb_entry entries[TLB_MAX];
+};
+
+struct cpu *fake_cpu_current;
+unsigned cpu_count = WORLD_CPUS;
+struct kernel_arenas world_arenas;
+char world_console[CONSOLE_BYTES];
+const char *world_broken;
+jmp_buf *world_end;
+unsigned world_exit_code;
+
+static struct cpu cpus[WORLD_CPUS];
+static struct tlb tlbs[WORLD_CPUS];
+static struct hosted_machine machine;
+static struct qy_arena root_arena;
+static struct qy_pt kernel_tables;
+static size_t console_used;
+static struct thread *root_thread;
+
+/* A CPU in the kernel. */
+struct running {
+    ucontext_t context;
+    bool busy;
+    enum qy_invocation number;
+    uint64_t x[6];
+    struct result result;
+    char stack[65536];
+};
+
+static struct running runs[WORLD_CPUS];
+static ucontext_t driver;
+static struct running *inside; /* the coroutine that runs; null = the test itself */
+
+uint64_t fake_cpu_area(unsigned cpu)
+{
+    return (uint64_t)&cpus[cpu];
+}
+
+/* ---- the architecture ---- */
+
+void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t stack,
+                     uint64_t argument)
+{
+    memset(frame, 0, sizeof(*frame));
+    frame->instruction = instruction;
+    frame->stack = stack;
+    frame->arguments[0] = argument;
+}
+
+void arch_space_load(struct cpu *cpu, struct qy_pt *pt)
+{
+    (void)pt;
+    tlbs[cpu->index].count = 0;
+}
+
+void arch_ipi(struct cpu *cpu)
+{
+    cpu->arch.interrupts++;
+}
+
+static void tlb_forget(struct tlb *tlb, uint64_t address, uint64_t pages)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < tlb->count; i++) {
+        bool named = pages == 0 || tlb->entries[i].address - address < pages * QY_PAGE_BYTES;
+        if (!named)
+            tlb->entries[kept++] = tlb->entries[i];
+    }
+    tlb->count = kept;
+}
+
+void arch_flush_range(vaddr_t address, uint64_t pages)
+{
+    tlb_forget(&tlbs[fake_cpu_current->index], address.raw, pages);
+}
+
+const struct qy_pt_format *arch_pt_format(void)
+{
+    return &qy_pt_x86_64;
+}
+
+unsigned arch_max_page_level(void)
+{
+    return 3;
+}
+
+uint64_t arch_clock_hz(void)
+{
+    return 0;
+}
+
+int arch_console_get(void)
+{
+    return -1;
+}
+
+static bool user_copy(uint64_t user, void *kernel, size_t bytes, bool to_user)
+{
+    struct space *space = atomic_load(&fake_cpu_current->active);
+    unsigned char *at = kernel;
+    for (size_t i = 0; i < bytes; i++) {
+        paddr_t page;
+        unsigned flags;
+        if (!space || qy_pt_translate(&space->pt, vaddr(user + i), &page, &flags, NULL) != QY_OK ||
+            (to_user && !(flags & QY_PT_WRITE)))
+            return false;
+        unsigned char *byte = qy_port_ram(page);
+        if (to_user)
+            *byte = at[i];
+        else
+            at[i] = *byte;
+    }
+    return true;
+}
+
+bool arch_copy_from_user(void *out, uint64_t user, size_t bytes)
+{
+    return user_copy(user, out, bytes, false);
+}
+
+bool arch_copy_to_user(uint64_t user, const void *in, size_t bytes)
+{
+    return user_copy(user, (void *)(uintptr_t)in, bytes, true);
+}
+
+/* ---- waiting: others act ---- */
+
+static void yield(void)
+{
+    struct running *run = inside;
+    if (!run)
+        return;
+    inside = NULL;
+    swapcontext(&run->context, &driver);
+}
+
+void shootdown(struct space *space, vaddr_t address, uint64_t pages)
+{
+    for (unsigned i = 0; i < WORLD_CPUS; i++) {
+        yield();
+        if (atomic_load(&cpus[i].active) == space)
+            tlb_forget(&tlbs[i], address.raw, pages);
+    }
+}
+
+void shootdown_answer(struct cpu *cpu)
+{
+    (void)cpu;
+}
+
+void __wrap_qy_port_relax(void);
+void __wrap_qy_port_relax(void)
+{
+    yield();
+}
+
+/* Memory for a new owner: nobody may still translate to it. */
+static void check_unreachable(const struct object *object)
+{
+    if (object->type != QY_OBJ_FRAME)
+        return;
+    const struct frame *frame = (const struct frame *)object;
+    uint64_t base = pfn_to_paddr(frame->first).raw, end = base + (QY_PAGE_BYTES << frame->order);
+    for (unsigned i = 0; i < WORLD_CPUS; i++) {
+        for (unsigned j = 0; j < tlbs[i].count; j++) {
+            uint64_t page = qy_pt_entry_address(&qy_pt_x86_64, tlbs[i].entries[j].entry).raw;
+            if (page >= base && page < end)
+                world_broken = "REVOKED: memory has a new owner, and a CPU still translates to it";
+        }
+    }
+}
+
+void __real_object_zero(struct object *object);
+void __wrap_object_zero(struct object *object);
+void __wrap_object_zero(struct object *object)
+{
+    check_unreachable(object);
+    yield();
+    __real_object_zero(object);
+    yield();
+}
+
+/* ---- console and end ---- */
+
+void console_write(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes && console_used + 1 < CONSOLE_BYTES; i++)
+        world_console[console_used++] = text[i];
+    world_console[console_used] = 0;
+}
+
+void print_v(const char *format, va_list arguments)
+{
+    char line[1024];
+    format_to_v(line, sizeof(line), format, arguments);
+    console_write(line, strlen(line));
+}
+
+void print(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_v(format, arguments);
+    va_end(arguments);
+}
+
+static _Noreturn void end(unsigned code)
+{
+    world_exit_code = code;
+    if (world_end)
+        longjmp(*world_end, 1);
+    fprintf(stderr, "the kernel ended with code %u:\n%s\n", code, world_console);
+    abort();
+}
+
+_Noreturn void kernel_exit(unsigned code)
+{
+    end(code);
+}
+
+_Noreturn void kernel_stop(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_v(format, arguments);
+    va_end(arguments);
+    end(1);
+}
+
+_Noreturn void kernel_panic(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_v(format, arguments);
+    va_end(arguments);
+    end(2);
+}
+
+/* ---- the boot archive ---- */
+
+static void put(unsigned char *at, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        at[i] = (unsigned char)(value >> 8 * i);
+}
+
+/* An ELF executable with a page of text and one of data, whose last half is not in the file. */
+static size_t program_make(unsigned char *at)
+{
+    memset(at, 0, 0x3000);
+    memcpy(at,
+           "\x7f"
+           "ELF\2\1\1",
+           7);
+    put(at + 16, 2, 2);
+    put(at + 18, 62, 2);
+    put(at + 20, 1, 4);
+    put(at + 24, 0x400000, 8);
+    put(at + 32, 64, 8);
+    put(at + 52, 64, 2);
+    put(at + 54, 56, 2);
+    put(at + 56, 2, 2);
+    static const uint64_t headers[2][5] = {{5, 0x1000, 0x400000, 0x1000, 0x1000},
+                                           {6, 0x2000, 0x401000, 0x800, 0x1000}};
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned char *header = at + 64 + 56 * i;
+        put(header, 1, 4);
+        put(header + 4, headers[i][0], 4);
+        put(header + 8, headers[i][1], 8);
+        put(header + 16, headers[i][2], 8);
+        put(header + 24, headers[i][2], 8);
+        put(header + 32, headers[i][3], 8);
+        put(header + 40, headers[i][4], 8);
+        put(header + 48, 0x1000, 8);
+    }
+    memset(at + 0x1000, 0x11, 0x1000);
+    memset(at + 0x2000, 0x22, 0x800);
+    return 0x2800;
+}
+
+static unsigned char *cpio_entry(unsigned char *at, const char *name, const void *data,
+                                 size_t bytes)
+{
+    size_t name_bytes = strlen(name) + 1;
+    int header = sprintf((char *)at, "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx%08x",
+                         1, 0100644, 0, 0, 1, 0, bytes, 0, 0, 0, 0, name_bytes, 0);
+    unsigned char *next = at + header;
+    memcpy(next, name, name_bytes);
+    next += name_bytes;
+    while ((next - at) % 4)
+        *next++ = 0;
+    if (bytes)
+        memcpy(next, data, bytes);
+    next += bytes;
+    while ((next - at) % 4)
+        *next++ = 0;
+    return next;
+}
+
+static struct qy_bytes archive_make(unsigned char *at)
+{
+    static unsigned char program[0x3000];
+    size_t bytes = program_make(program);
+    unsigned char *next = cpio_entry(at, "root", program, bytes);
+    next = cpio_entry(next, "TRAILER!!!", NULL, 0);
+    return (struct qy_bytes){at, (size_t)(next - at)};
+}
+
+/* ---- booting ---- */
+
+#define ARCHIVE_BASE 0x100000ull
+#define ROOT_TABLE 0x180000ull
+#define ARENA_BASE 0x200000ull
+
+void world_make(unsigned mib)
+{
+    static struct qy_boot_info info;
+    if (!hosted_machine_make(&machine, (uint64_t)mib << 20, true))
+        abort();
+    hosted_ram_add(&machine, pfn(1), pfn((uint64_t)mib << 8));
+    qy_arena_init(&root_arena, &machine.db, 0, QY_ZONE_DMA32, 1);
+    if (qy_arena_add(&root_arena, pfn(ARENA_BASE >> 12), pfn((uint64_t)mib << 8)) != QY_OK)
+        abort();
+    world_arenas = (struct kernel_arenas){.count = 1, .roots = &root_arena};
+    if (qy_arena_carve(&root_arena, &world_arenas.kernel, 512, 2) != QY_OK)
+        abort();
+    kernel_tables = (struct qy_pt){&qy_pt_x86_64, paddr(ROOT_TABLE)};
+    memset(qy_port_ram(paddr(ROOT_TABLE)), 0, QY_PAGE_BYTES);
+    memset(cpus, 0, sizeof(cpus));
+    memset(tlbs, 0, sizeof(tlbs));
+    for (unsigned i = 0; i < WORLD_CPUS; i++)
+        cpus[i].index = i;
+    fake_cpu_current = &cpus[0];
+    console_used = 0;
+    world_console[0] = 0;
+    root_task_create(&info, archive_make(qy_port_ram(paddr(ARCHIVE_BASE))), &kernel_tables,
+                     &world_arenas);
+    world_pick(0);
+}
+
+struct object *world_object(uint32_t slot)
+{
+    return world_root_node()->slots[slot].object;
+}
+
+struct thread *world_root_thread(void)
+{
+    return root_thread;
+}
+
+struct cap_node *world_root_node(void)
+{
+    return thread_node(root_thread);
+}
+
+/* ---- acting ---- */
+
+struct thread *world_pick(unsigned cpu)
+{
+    struct cpu *before = fake_cpu_current;
+    fake_cpu_current = &cpus[cpu];
+    sched_pick(&cpus[cpu]);
+    struct thread *thread = cpus[cpu].current;
+    if (thread && thread->is_root)
+        root_thread = thread;
+    fake_cpu_current = before;
+    return thread;
+}
+
+struct result world_result(const struct thread *thread)
+{
+    struct result result = {.error = (enum qy_error)thread->frame.number};
+    for (unsigned i = 1; i < 6; i++)
+        result.x[i] = thread->frame.arguments[i];
+    return result;
+}
+
+static void run_call(void)
+{
+    struct running *run = inside;
+    struct cpu *cpu = &cpus[run - runs];
+    struct thread *thread = cpu->current;
+    thread->frame.number = run->number;
+    memcpy(thread->frame.arguments, run->x, sizeof(run->x));
+    cpu->entries++;
+    run->result = (struct result){.waits = true};
+    call_dispatch(cpu);
+    if (cpu->current == thread && thread->state == QY_THREAD_RUNNING)
+        run->result = world_result(thread);
+    world_pick((unsigned)(run - runs));
+    run->busy = false;
+}
+
+static void resume(struct running *run)
+{
+    struct cpu *before = fake_cpu_current;
+    fake_cpu_current = &cpus[run - runs];
+    inside = run;
+    swapcontext(&driver, &run->context);
+    inside = NULL;
+    fake_cpu_current = before;
+}
+
+void world_begin(unsigned cpu, enum qy_invocation number, const uint64_t x[6])
+{
+    struct running *run = &runs[cpu];
+    getcontext(&run->context);
+    run->context.uc_stack.ss_sp = run->stack;
+    run->context.uc_stack.ss_size = sizeof(run->stack);
+    run->context.uc_link = &driver;
+    run->number = number;
+    memcpy(run->x, x, sizeof(run->x));
+    run->busy = true;
+    makecontext(&run->context, run_call, 0);
+    resume(run);
+}
+
+bool world_busy(unsigned cpu)
+{
+    return runs[cpu].busy;
+}
+
+void world_step(unsigned cpu)
+{
+    resume(&runs[cpu]);
+}
+
+void world_interrupts(unsigned cpu)
+{
+    if (!runs[cpu].busy && cpus[cpu].arch.interrupts) {
+        cpus[cpu].arch.interrupts = 0;
+        world_pick(cpu);
+    }
+}
+
+struct result world_last(unsigned cpu)
+{
+    return runs[cpu].result;
+}
+
+struct result world_call(unsigned cpu, enum qy_invocation number, uint64_t x0, uint64_t x1,
+                         uint64_t x2, uint64_t x3, uint64_t x4, uint64_t x5)
+{
+    const uint64_t x[6] = {x0, x1, x2, x3, x4, x5};
+    world_begin(cpu, number, x);
+    for (unsigned turns = 0; world_busy(cpu); turns++) {
+        for (unsigned i = 0; i < WORLD_CPUS; i++) {
+            if (world_busy(i))
+                world_step(i);
+            world_interrupts(i);
+        }
+        if (turns > 1000000) {
+            fprintf(stderr, "call %u does not end\n", number);
+            abort();
+        }
+    }
+    for (unsigned i = 0; i < WORLD_CPUS; i++)
+        world_interrupts(i);
+    return world_last(cpu);
+}
+
+void world_fault(unsigned cpu, uint64_t address, enum qy_fault_access access, uint64_t instruction)
+{
+    struct cpu *before = fake_cpu_current;
+    fake_cpu_current = &cpus[cpu];
+    cpus[cpu].current->frame.instruction = instruction;
+    fault_raise(&cpus[cpu], address, access);
+    world_pick(cpu);
+    fake_cpu_current = before;
+}
+
+/* ---- checking ---- */
+
+static bool tlb_visit(void *context, vaddr_t address, uint64_t entry, unsigned level)
+{
+    struct tlb *tlb = context;
+    if (address.raw >= USER_END)
+        return false;
+    for (uint64_t i = 0; i < qy_pt_page_bytes(level) && tlb->count < TLB_MAX; i += QY_PAGE_BYTES)
+        tlb->entries[tlb->count++] = (struct tlb_entry){address.raw + i, entry + i};
+    return true;
+}
+
+/* Remember every translation, beside those remembered already. */
+void world_fill_tlbs(void)
+{
+    for (unsigned i = 0; i < WORLD_CPUS; i++) {
+        struct space *space = atomic_load(&cpus[i].active);
+        tlbs[i].count = 0; /* the check has shown that what it held is what the tables say */
+        if (space)
+            qy_pt_each(&space->pt, tlb_visit, &tlbs[i]);
+    }
+}
+
+static const char *tlbs_check(void)
+{
+    for (unsigned i = 0; i < WORLD_CPUS; i++) {
+        const struct space *space = atomic_load(&cpus[i].active);
+        for (unsigned j = 0; j < tlbs[i].count; j++) {
+            const struct tlb_entry *entry = &tlbs[i].entries[j];
+            paddr_t page;
+            unsigned flags;
+            if (!space ||
+                qy_pt_translate(&space->pt, vaddr(entry->address), &page, &flags, NULL) != QY_OK)
+                return "REVOKED: a CPU translates what is not mapped";
+            if (page.raw != qy_pt_entry_address(space->pt.format, entry->entry).raw)
+                return "EXACT: a CPU translates to another frame";
+            if (qy_pt_decode(space->pt.format, entry->entry) & ~flags & QY_PT_WRITE)
+                return "EXACT: a CPU may write what is protected";
+        }
+    }
+    return NULL;
+}
+
+/* Spaces and endpoints below a slot list; every object once or more. */
+static const char *objects_check(const struct slot *root) QY_UNCHECKED
+{
+    for (const struct slot *slot = root->child; slot; slot = slot_next(slot)) {
+        const char *broken = NULL;
+        if (slot->type == QY_OBJ_ADDRESS_SPACE)
+            broken = space_check((struct space *)slot->object);
+        if (slot->type == QY_OBJ_ENDPOINT)
+            broken = endpoint_check((struct endpoint *)slot->object);
+        if (broken)
+            return broken;
+    }
+    return NULL;
+}
+
+const char *world_check(void) QY_UNCHECKED
+{
+    uint64_t slots = 0, counted = 0;
+    const char *broken = cap_check(&cap_root, &slots);
+    for (struct untyped *untyped = untyped_first(); untyped && !broken; untyped = untyped->next) {
+        broken = cap_check(&untyped->anchor, &slots);
+        if (!broken)
+            broken = objects_check(&untyped->anchor);
+        if (!broken)
+            broken = untyped->object.flags & OBJECT_STATIC ? NULL : untyped_check(untyped);
+        counted += untyped->object.pins;
+    }
+    if (broken)
+        return broken;
+    if (counted)
+        return "a pin was forgotten";
+    return tlbs_check();
+}

@@ -1,0 +1,83 @@
+/*
+ * The kernel's objects on a simulated machine: hosted RAM, CPUs that are coroutines, and TLBs that
+ * keep everything that they are allowed to keep.
+ *
+ * The world is booted by root_task_create from an archive made in memory. CPU 0 runs the root
+ * task's thread; calls go through call_dispatch. Wherever the kernel works without its lock
+ * (shootdown, zeroing, waiting), a CPU yields: the test says which one goes on, so interleavings
+ * are explored, and repeated from a seed.
+ *
+ * TLBs: world_fill_tlbs makes each CPU remember every translation of its space. A shootdown makes
+ * it forget what was named, loading another space everything; nothing else does. world_check then
+ * compares: a CPU that remembers what the tables no longer say is a broken REVOKED or EXACT. And
+ * when memory is zeroed for a new owner, no TLB may still name it.
+ */
+#ifndef TESTS_KERNEL_WORLD_H
+#define TESTS_KERNEL_WORLD_H
+
+#include <kernel/arenas.h>
+#include <kernel/call.h>
+#include <kernel/ipc.h>
+#include <kernel/object.h>
+#include <kernel/root_task.h>
+#include <kernel/sched.h>
+#include <kernel/space.h>
+#include <setjmp.h>
+
+#define WORLD_CPUS 3u
+
+/* What a call returned; waits = the thread waits for somebody. */
+struct result {
+    enum qy_error error;
+    bool waits;
+    uint64_t x[6]; /* x[1]..x[5] */
+};
+
+extern struct kernel_arenas world_arenas;
+extern char world_console[]; /* what was printed since world_make */
+/* Boot a machine of that many MiB, with RAM full of garbage. Once in a process. */
+void world_make(unsigned mib);
+
+/* The current thread of a CPU makes a call; it runs to its end, CPUs that wait meanwhile too. */
+struct result world_call(unsigned cpu, enum qy_invocation number, uint64_t x0, uint64_t x1,
+                         uint64_t x2, uint64_t x3, uint64_t x4, uint64_t x5);
+
+/* The same, but it runs to the first yield only. */
+void world_begin(unsigned cpu, enum qy_invocation number, const uint64_t x[6]);
+/* Has a call of this CPU begun and not ended? If so, world_step lets it run to the next yield. */
+bool world_busy(unsigned cpu);
+void world_step(unsigned cpu);
+/* A CPU that is not in the kernel takes its interrupts. */
+void world_interrupts(unsigned cpu);
+/* The result of the last call of this CPU. */
+struct result world_last(unsigned cpu);
+
+/* Results of the last call of a thread that has been completed meanwhile. */
+struct result world_result(const struct thread *thread);
+
+/* What CPU `cpu` runs now, after choosing as at the end of an entry. */
+struct thread *world_pick(unsigned cpu);
+
+/* The current thread of a CPU faults. */
+void world_fault(unsigned cpu, uint64_t address, enum qy_fault_access access, uint64_t instruction);
+
+/* The root task's thread, node and space. */
+struct thread *world_root_thread(void);
+struct cap_node *world_root_node(void);
+/* The object in a slot of the root task's node. */
+struct object *world_object(uint32_t slot);
+
+void world_fill_tlbs(void);
+
+/* Null, or what is broken: every untyped, every tree, every space, every TLB. */
+const char *world_check(void);
+
+/* Promises found broken at once, as they were; null = none. */
+extern const char *world_broken;
+
+/* Where the kernel goes when it ends: kernel_exit, kernel_stop, kernel_panic jump here if it is
+ * set, else abort. */
+extern jmp_buf *world_end;
+extern unsigned world_exit_code;
+
+#endif
