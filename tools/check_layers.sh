@@ -3,8 +3,8 @@
 #
 #     abi <- mem <- kernel <- arch      platform -> mem's types      user -> abi      hosted -> mem      lib alone
 #
-# A file may include what its layer's row names, and files of its own layer by a path in quotes. Headers of the system
-# are for what runs on Linux; the rest has the freestanding ones only.
+# A file may include what its layer's row names, and files of its own layer by a path in quotes; tests, on top, take
+# anything apart. Headers of the system are for what runs on Linux; the rest has the freestanding ones only.
 
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 2
@@ -33,7 +33,8 @@ allowed() {
   arch/*) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h" ;;
   user) echo "quarry/ lib/ user/ user_arch.h" ;;
   hosted) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
-  tests | bench) echo "quarry/ qy/ lib/ platform/ hosted/ user/ tap.h SYSTEM" ;;
+  tests) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h hosted/ user/ SYSTEM" ;;
+  bench) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   tools) echo "quarry/ kernel/layout.h SYSTEM" ;;
   *) echo "" ;;
   esac
@@ -71,7 +72,7 @@ quote_allowed() { # LAYER FILE HEADER
   target=$(normal_path "${2%/*}/$3")
   [ -f "$target" ] || target=$3
   case $1 in
-  tests | bench) [ "$(layer_of "$target")" != kernel ] ;;
+  tests) return 0 ;;
   *) [ "$(layer_of "$target")" = "$1" ] ;;
   esac
 }
@@ -82,7 +83,7 @@ includes=$(mktemp) || exit 2
 trap 'rm -f "$includes"' EXIT
 find . -path ./build -prune -o -path ./.git -prune -o \( -name '*.[chS]' -o -name '*.ld' \) -type f -print |
   LC_ALL=C sort | xargs grep -nE '^[[:space:]]*#[[:space:]]*include' /dev/null |
-  sed -E 's,^\./,,; s,^([^:]*):([0-9]+):[[:space:]]*#[[:space:]]*include[[:space:]]*,\1 \2 ,' >"$includes"
+  sed -E 's,^\./,,; s,^([^:]*):([0-9]+):[[:space:]]*#[[:space:]]*include(_next)?[[:space:]]*,\1 \2 ,' >"$includes"
 while read -r file line header _; do
   count=$((count + 1))
   layer=$(layer_of "$file")

@@ -72,7 +72,7 @@ step() {
 # must_step: the same, and the end if the command fails.
 must_step() {
   step "$@" && return 0
-  tail -n 25 "$logs/$2" >&2
+  tail -n 25 "$logs/$2" | cut -c 1-300 >&2
   die "$1 failed; the whole output is in build/log/$2"
 }
 
@@ -186,7 +186,11 @@ build_kernel() {
   clang) need build-clang ;;
   gcc) need "build-$1-gcc" ;;
   esac
-  configure "$kernel_dir" cc --cross-file "$root/cross/$1-$2.ini"
+  # Meson reads a cross file once, so a changed one needs a new folder.
+  cross_file=$root/cross/$1-$2.ini
+  cmp -s "$cross_file" "$kernel_dir/cross.ini" || rm -rf "$kernel_dir"
+  configure "$kernel_dir" cc --cross-file "$cross_file"
+  cp "$cross_file" "$kernel_dir/cross.ini"
   compile "$kernel_dir"
 }
 

@@ -3,7 +3,7 @@
 # Images that firmware boots. Sourced after common.sh.
 
 # make_iso OUTPUT KERNEL ARCHIVE WORDS SECONDS: an ISO for BIOS and UEFI, with GRUB. An empty ARCHIVE leaves it out.
-# SECONDS: how long GRUB's menu waits; 0 boots at once.
+# SECONDS: how long GRUB's menu waits; 0 = no menu, and the machine ends if the kernel cannot be loaded.
 make_iso() {
   iso_dir=$(mktemp -d) || return 1
   mkdir -p "$iso_dir/boot/grub"
@@ -13,12 +13,14 @@ make_iso() {
     cp "$3" "$iso_dir/boot/boot.cpio"
     iso_module='module2 /boot/boot.cpio'
   fi
-  cat >"$iso_dir/boot/grub/grub.cfg" <<END
-serial --unit=0 --speed=115200
-terminal_input console serial
-terminal_output console serial
+  {
+    printf '%s\n' 'serial --unit=0 --speed=115200' 'terminal_input console serial' 'terminal_output console serial'
+    if [ "$5" -eq 0 ]; then
+      # No menu. What GRUB cannot load ends the machine instead of waiting for a key.
+      printf '%s\n' "multiboot2 /boot/quarry.elf $4" "$iso_module" boot halt
+    else
+      cat <<END
 set timeout=$5
-set default=0
 menuentry "Quarry: run the demonstration and switch off" {
   multiboot2 /boot/quarry.elf $4
   $iso_module
@@ -28,7 +30,10 @@ menuentry "Quarry: the same, then a prompt on the serial console" {
   $iso_module
 }
 END
-  grub-mkrescue -o "$1" "$iso_dir" --compress=no -- -volid QUARRY
+    fi
+  } >"$iso_dir/boot/grub/grub.cfg"
+  grub-mkrescue -o "$1" "$iso_dir" --fonts= --themes= --locales= \
+    "--install-modules=multiboot2 normal serial terminal halt boot" -- -volid QUARRY
   iso_status=$?
   rm -rf "$iso_dir"
   return "$iso_status"

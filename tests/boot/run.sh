@@ -54,7 +54,7 @@ hosted_results() { # KIND
       esac
       case $status in
       OK)
-        printf 'ok    hosted %s %s: %s tests (%s)\n' "$1" "$name" "$all" "$(echo "$time" | sed 's/s$/ s/')"
+        printf 'ok    hosted %s %s (tests: %s, %s)\n' "$1" "$name" "$all" "$(echo "$time" | sed 's/s$/ s/')"
         count ok "$all"
         ;;
       SKIP)

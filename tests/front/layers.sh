@@ -46,7 +46,9 @@ expect 1 user/root/main.c '#include <qy/arena.h>'
 expect 1 user/root/main.c '#include <kernel/cap.h>'
 expect 0 hosted/machine.c '#include <sys/mman.h>'
 expect 1 hosted/machine.c '#include <kernel/cap.h>'
-expect 1 tests/unit/arena.c '#include <kernel/cap.h>'
+expect 1 bench/frames.c '#include <kernel/cap.h>'
+expect 1 hosted/machine.c '# include_next <kernel/cap.h>'
+expect 0 tests/unit/cap.c '#include <kernel/cap.h>'
 expect 0 tests/unit/arena.c '#include "../../mem/phys/arena_impl.h"'
 
 [ "$failed" -eq 0 ] && echo "all as expected"
