@@ -12,6 +12,7 @@
 #include <kernel/cpus.h>
 #include <kernel/entry.h>
 #include <kernel/image.h>
+#include <kernel/panic.h>
 #include <kernel/print.h>
 #include <kernel/root_task.h>
 #include <kernel/sched.h>
@@ -188,6 +189,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
 {
     (void)unused;
     struct qy_bytes archive = boot_archive();
+    symbols_use(archive);
     qy_framedb_init(&framedb, (void *)KERNEL_FRAMES_BASE, (void *)KERNEL_BLOCKS_BASE,
                     (void *)KERNEL_SECTIONS_BASE, kernel_ram_end(&map));
     struct kernel_arenas *arenas = kernel_arenas_make(&map, &framedb, &topology);

@@ -75,7 +75,7 @@ size_t address_describe(uint64_t address, char *text, size_t bytes)
     if (address < QY_PAGE_BYTES)
         return format_to(text, bytes, "page 0, which is never mapped");
     if (address >= (uint64_t)kernel_text_start && address < (uint64_t)kernel_text_end)
-        return format_to(text, bytes, "kernel text");
+        return symbol_describe(address, text, bytes);
     if (address >= (uint64_t)kernel_rodata_start && address < (uint64_t)kernel_rodata_end)
         return format_to(text, bytes, "kernel constants");
     if (address >= (uint64_t)kernel_data_start && address < (uint64_t)kernel_data_end)
@@ -85,20 +85,38 @@ size_t address_describe(uint64_t address, char *text, size_t bytes)
     return format_to(text, bytes, "%s", kernel_window_what(kernel_window_of(address)));
 }
 
-/* Return addresses by the chain of frame pointers, as long as it climbs inside one stack. */
+#define BACKTRACE_LINES 32u
+#define BACKTRACE_FRAMES 4096u
+
+/*
+ * Return addresses by the chain of frame pointers, as long as it climbs inside one stack. A
+ * function that calls itself over and over takes one line, so that the one which began it is seen.
+ */
 static void backtrace(uint64_t frame_pointer)
 {
-    uint64_t return_address;
+    uint64_t return_address, last = 0;
+    unsigned lines = 0, repeated = 0;
+    char name[64];
     print("  called from\n");
-    for (unsigned depth = 0; depth < 32; depth++) {
+    for (unsigned depth = 0; depth < BACKTRACE_FRAMES && lines < BACKTRACE_LINES; depth++) {
         uint64_t before = frame_pointer;
         if (before < KERNEL_DIRECT_MAP_BASE || before & 7 ||
-            !arch_frame_walk(&frame_pointer, &return_address))
-            break;
-        if (return_address < (uint64_t)kernel_text_start ||
+            !arch_frame_walk(&frame_pointer, &return_address) ||
+            return_address < (uint64_t)kernel_text_start ||
             return_address >= (uint64_t)kernel_text_end)
             break;
-        print("    %R\n", return_address);
+        if (return_address == last) {
+            repeated++;
+        } else {
+            if (repeated)
+                print("    ... %u times more\n", repeated);
+            repeated = 0;
+            symbol_describe(return_address - 1, name,
+                            sizeof(name)); /* the call, not what follows */
+            print("    %R  %s\n", return_address, name);
+            lines++;
+        }
+        last = return_address;
         if (frame_pointer <= before || frame_pointer - before > KERNEL_STACK_BYTES)
             break;
     }

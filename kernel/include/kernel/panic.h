@@ -18,4 +18,11 @@ _Noreturn void panic_halt(void);
 /* What stands at a kernel address, in words ("the guard pages below CPU 1's kernel stack"). Returns the length. */
 size_t address_describe(uint64_t address, char *text, size_t bytes);
 
+/* The archive may hold kernel.symbols: from here on functions are named. It stays in memory. */
+struct qy_bytes;
+void symbols_use(struct qy_bytes archive);
+
+/* "function+0x12", or "kernel text" without symbols. Returns the length. */
+size_t symbol_describe(uint64_t address, char *text, size_t bytes);
+
 #endif
