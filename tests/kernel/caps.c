@@ -316,7 +316,7 @@ static void nested_untypeds_go_with_their_parent(void)
     for (unsigned i = 0; i < 6; i++) {
         make(at, QY_OBJ_ENDPOINT, 1);
         make(at, QY_OBJ_FRAME, 1);
-        at = make(at, QY_OBJ_UNTYPED, 700 - 100 * i);
+        at = make(at, QY_OBJ_UNTYPED, 450 >> i);
     }
     qy_handle_t frame = make(at, QY_OBJ_FRAME, 2);
     CHECK_EQ(revoke(outer), QY_OK);
