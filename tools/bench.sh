@@ -50,7 +50,7 @@ bench_show() { # table|json
     END { if (form == "json") printf "\n]\n" }' "$root/bench/machine.tsv" "$2"
 }
 
-need "emulator-$arch"
+need "emulator-$arch" "build-$arch-$compiler"
 build_kernel "$arch" "$compiler"
 mkdir -p "$bench_dir"
 for turn in 1 2; do

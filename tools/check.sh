@@ -3,7 +3,7 @@
 # ./quarry check: what a change has to pass before its tests: layers, shell scripts, formatting, cppcheck, and both
 # kernels built without a warning by both compilers. Sourced by quarry. Prints a line a check; exit 1 if one failed.
 
-need check build-clang build-x86_64-gcc build-riscv64-gcc hosted
+need check build-x86_64-clang build-x86_64-gcc build-riscv64-gcc hosted
 check_failed=0
 
 # check_step NAME LOG COMMAND...

@@ -81,7 +81,7 @@ must_step() {
 # Debian's packages for a purpose.
 packages_for() {
   case $1 in
-  build-clang) echo clang-14 lld-14 llvm-14 meson ninja-build cpio ;;
+  build-*-clang) echo clang-14 lld-14 llvm-14 meson ninja-build cpio ;;
   build-x86_64-gcc) echo gcc binutils meson ninja-build cpio ;;
   build-riscv64-gcc) echo gcc-riscv64-linux-gnu binutils-riscv64-linux-gnu meson ninja-build cpio ;;
   hosted) echo clang-14 gcc libc6-dev meson ninja-build ;;
@@ -145,11 +145,11 @@ need() {
   fi
   # shellcheck disable=SC2086
   set -- $need_missing
-  say "installing $# packages:" "$@"
+  say "installing Debian packages:" "$@"
   # A list of packages that is absent or old makes the first try fail at once.
-  step "installing $# packages" install.log apt_install "$@" && return 0
+  step "installing packages" install.log apt_install "$@" && return 0
   must_step "reading Debian's list of packages" update.log as_root apt-get -q update
-  must_step "installing $# packages" install.log apt_install "$@"
+  must_step "installing packages" install.log apt_install "$@"
 }
 
 # ---- build ----
@@ -182,10 +182,7 @@ compile() {
 # build_kernel ARCH COMPILER: kernel, programs and boot archive.
 build_kernel() {
   kernel_dir=$(build_dir "$1" "$2")
-  case $2 in
-  clang) need build-clang ;;
-  gcc) need "build-$1-gcc" ;;
-  esac
+  need "build-$1-$2"
   # Meson reads a cross file once, so a changed one needs a new folder.
   cross_file=$root/cross/$1-$2.ini
   cmp -s "$cross_file" "$kernel_dir/cross.ini" || rm -rf "$kernel_dir"

@@ -94,7 +94,7 @@ hosted_tests_run() { # KIND
 boots_prepare() {
   for purpose_arch in x86_64 riscv64; do
     grep -q "^$purpose_arch " "$1" || continue
-    purposes="$purposes emulator-$purpose_arch build-clang"
+    purposes="$purposes emulator-$purpose_arch build-$purpose_arch-clang"
     kernels="$kernels $purpose_arch:clang"
     grep -q "^$purpose_arch .*compiler:gcc" "$1" || continue
     purposes="$purposes build-$purpose_arch-gcc"
