@@ -11,6 +11,9 @@
 #include <qy/map.h>
 #include <qy/pt.h>
 
+/* The start of each CPU's 16 MiB area has memory; the rest is room to grow. */
+#define KERNEL_CPU_AREA_BACKED_BYTES 0x10000ull
+
 /*
  * Build the kernel's final page tables, layout as in kernel/layout.h, into *pt: direct map, image, frame database, CPU
  * areas, stacks, devices, and a level-3 table for every root entry that any of the windows can ever need, so that
