@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 
 #define HOST_PAGE 4096ull
+#define GARBAGE                                                                                    \
+    0x53 /* a tag made of it reads as the head of an allocated block of some huge order */
 
 struct hosted_machine *hosted_current;
 
@@ -57,8 +59,8 @@ void hosted_machine_destroy(struct hosted_machine *machine)
         hosted_current = NULL;
 }
 
-/* Make [from, to) accessible, filled with garbage if the machine has it. */
-static void open_range(struct hosted_machine *machine, unsigned char *from, unsigned char *to)
+/* Make [from, to) accessible. */
+static void open_range(unsigned char *from, unsigned char *to, bool garbage)
 {
     from = (unsigned char *)qy_align_down((uintptr_t)from, HOST_PAGE);
     to = (unsigned char *)qy_align_up((uintptr_t)to, HOST_PAGE);
@@ -66,15 +68,15 @@ static void open_range(struct hosted_machine *machine, unsigned char *from, unsi
         perror("hosted machine: mprotect");
         abort();
     }
-    if (machine->garbage)
-        memset(from, 0xa5, (size_t)(to - from));
+    if (garbage)
+        memset(from, GARBAGE, (size_t)(to - from));
 }
 
 void hosted_ram_add(struct hosted_machine *machine, pfn_t base, pfn_t end)
 {
     struct qy_framedb_span spans[3];
-    open_range(machine, machine->base + base.raw * QY_PAGE_BYTES,
-               machine->base + end.raw * QY_PAGE_BYTES);
+    open_range(machine->base + base.raw * QY_PAGE_BYTES, machine->base + end.raw * QY_PAGE_BYTES,
+               false);
     for (uint64_t s = base.raw / QY_SECTION_PAGES; s <= (end.raw - 1) / QY_SECTION_PAGES; s++) {
         if (machine->opened[s])
             continue;
@@ -82,7 +84,7 @@ void hosted_ram_add(struct hosted_machine *machine, pfn_t base, pfn_t end)
         uint64_t first = s * QY_SECTION_PAGES;
         qy_framedb_spans(pfn(first), pfn(first + QY_SECTION_PAGES), spans);
         for (unsigned i = 0; i < 2; i++)
-            open_range(machine, machine->table[i] + spans[i].base,
-                       machine->table[i] + spans[i].end);
+            open_range(machine->table[i] + spans[i].base, machine->table[i] + spans[i].end,
+                       machine->garbage);
     }
 }

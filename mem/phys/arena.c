@@ -16,6 +16,9 @@
 void qy_arena_init(struct qy_arena *arena, struct qy_framedb *db, uint16_t node, enum qy_zone zone,
                    uint32_t id) QY_UNCHECKED
 {
+    if (qy_tag_owner(qy_tag(QY_KIND_HEAD, 0, QY_FRAME_FREE, arena)) != arena)
+        qy_port_broken("ARENA-OWNER", "the header of an arena is not aligned to 16 bytes",
+                       (uint64_t)(uintptr_t)arena);
     memset(arena, 0, sizeof(*arena));
     arena->db = db;
     arena->node = node;
@@ -25,9 +28,6 @@ void qy_arena_init(struct qy_arena *arena, struct qy_framedb *db, uint16_t node,
         arena->lists[o].first = QY_NIL;
     for (unsigned o = 0; o < QY_BLOCK_ORDER; o++)
         arena->fine[o].first = QY_FINE_NIL;
-    if (qy_tag_owner(qy_tag(QY_KIND_HEAD, 0, QY_FRAME_FREE, arena)) != arena)
-        qy_port_broken("ARENA-OWNER", "the header of an arena is not aligned to 16 bytes",
-                       (uint64_t)(uintptr_t)arena);
 }
 
 /* Write what an allocated block is: the finest descriptor first, since a coarser one leads to it.

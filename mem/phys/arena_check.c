@@ -103,12 +103,14 @@ static const char *check_fine_list(const struct qy_arena *arena, unsigned order,
     QY_REQUIRES(qy_class_arena)
 {
     const struct qy_framedb *db = arena->db;
-    for (uint64_t at = arena->fine[order].first; at != QY_FINE_NIL;
-         at = qy_fine_next(db, at), count--) {
+    uint64_t before = QY_FINE_NIL;
+    for (uint64_t at = arena->fine[order].first; at != QY_FINE_NIL; count--) {
         struct qy_found f = qy_framedb_find(db, at);
         if (count == 0 || f.owner != arena || f.state != QY_FRAME_FREE || f.level != QY_AT_FINE ||
-            f.start != at || f.order != order)
+            f.start != at || f.order != order || qy_fine_prev(db, at) != before)
             return "ARENA-LIST";
+        before = at;
+        at = qy_fine_next(db, at);
     }
     bool empty = arena->fine[order].first == QY_FINE_NIL;
     return count == 0 && empty != (arena->fine_nonempty >> order & 1) ? NULL : "ARENA-LIST";

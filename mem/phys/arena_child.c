@@ -99,9 +99,10 @@ static bool free_at(const struct qy_arena *arena, uint64_t frame, unsigned order
 }
 
 /*
- * The run of free blocks around a free block [base, end): as far to the left and then to the right
+ * The run of free blocks around a free block [base, end): as far to the right and then to the left
  * as `pages` needs. False if it is too short, or if the next block to the left is one that the
- * caller looks at anyway (>= order).
+ * caller looks at anyway
+ * (>= order).
  */
 static bool run_around(const struct qy_arena *arena, uint64_t pages, unsigned order, uint64_t base,
                        uint64_t end, uint64_t *out)
@@ -109,10 +110,10 @@ static bool run_around(const struct qy_arena *arena, uint64_t pages, unsigned or
     struct qy_found f;
     if (base > 0 && free_at(arena, base - 1, order, &f))
         return false;
-    while (base > 0 && end - base < pages && free_at(arena, base - 1, 0, &f))
-        base = f.start;
     while (end - base < pages && free_at(arena, end, 0, &f))
         end = f.start + (1ull << f.order);
+    while (base > 0 && end - base < pages && free_at(arena, base - 1, 0, &f))
+        base = f.start;
     *out = base;
     return end - base >= pages;
 }

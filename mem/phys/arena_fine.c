@@ -46,6 +46,11 @@ uint64_t qy_fine_next(const struct qy_framedb *db, uint64_t start)
     return link_next(&db->frames[start]);
 }
 
+uint64_t qy_fine_prev(const struct qy_framedb *db, uint64_t start)
+{
+    return link_prev(&db->frames[start]);
+}
+
 void qy_fine_push(struct qy_arena *arena, uint64_t start, unsigned order)
 {
     struct qy_frame *frames = arena->db->frames;

@@ -83,7 +83,9 @@ void qy_fine_push(struct qy_arena *arena, uint64_t start, unsigned order)
     QY_REQUIRES(qy_class_arena);
 void qy_fine_remove(struct qy_arena *arena, uint64_t start, unsigned order)
     QY_REQUIRES(qy_class_arena);
+/* Neighbours in its list of a listed free block; QY_FINE_NIL ends it. */
 uint64_t qy_fine_next(const struct qy_framedb *db, uint64_t start);
+uint64_t qy_fine_prev(const struct qy_framedb *db, uint64_t start);
 
 /* Take [at, at + 2^order) out of the listed free block of order `from` at `start`; the rest stays
  * listed. */

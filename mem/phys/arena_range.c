@@ -106,7 +106,8 @@ void qy_range_take(struct qy_arena *arena, const struct qy_found *free, uint64_t
         take_from_block(arena, free->start, free->order, at, order);
         break;
     case QY_AT_MAP:
-        qy_block_map_take(&arena->db->blocks[block], (unsigned)(at % QY_BLOCK_PAGES), order, free->order);
+        qy_block_map_take(&arena->db->blocks[block], (unsigned)(at % QY_BLOCK_PAGES), order,
+                          free->order);
         qy_lists_place(arena, block);
         break;
     case QY_AT_FINE:

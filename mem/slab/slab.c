@@ -21,37 +21,44 @@ static void cache_unlock(struct qy_cache *cache) QY_RELEASES(qy_class_slab) QY_U
     qy_lock_release(&cache->lock);
 }
 
+/* The smallest order whose slabs waste at most an eighth; if none up to 3 does, the one that wastes
+ * least. */
+static unsigned order_for(uint32_t object, unsigned min)
+{
+    unsigned best = min;
+    uint64_t least = UINT64_MAX;
+    for (unsigned order = min; order <= QY_SLAB_MAX_ORDER; order++) {
+        uint64_t waste = qy_slab_bytes(order) - (uint64_t)qy_slab_capacity(object, order) * object;
+        uint64_t share = waste << (QY_SLAB_MAX_ORDER - order);
+        if (waste <= qy_slab_bytes(order) / 8)
+            return order;
+        if (share < least) {
+            least = share;
+            best = order;
+        }
+    }
+    return best;
+}
+
 enum qy_error qy_cache_init(struct qy_cache *cache, struct qy_arena *arena, const char *name,
                             size_t bytes, size_t align)
 {
-    if (bytes == 0 || align == 0 || (align & (align - 1)) || align > QY_PAGE_BYTES ||
-        bytes > qy_slab_bytes(QY_SLAB_MAX_ORDER))
+    if (bytes == 0 || bytes > QY_SLAB_OBJECT_MAX || align == 0 || (align & (align - 1)) ||
+        align > QY_PAGE_BYTES)
         return QY_INVALID_ARGUMENT;
     align = align < QY_SLAB_OBJECT_MIN / 2 ? QY_SLAB_OBJECT_MIN / 2 : align;
     bytes = bytes < QY_SLAB_OBJECT_MIN ? QY_SLAB_OBJECT_MIN : bytes;
     uint32_t object = (uint32_t)qy_align_up(bytes, align);
-    if (qy_slab_capacity(object, QY_SLAB_MAX_ORDER) == 0)
+    if (object > QY_SLAB_OBJECT_MAX)
         return QY_INVALID_ARGUMENT;
     unsigned min = 0;
     while (qy_slab_capacity(object, min) == 0)
         min++;
-    unsigned order = min, best = min;
-    uint64_t least = UINT64_MAX;
-    for (; order <= QY_SLAB_MAX_ORDER; order++) {
-        uint64_t waste = qy_slab_bytes(order) - (uint64_t)qy_slab_capacity(object, order) * object;
-        uint64_t scaled = waste << (QY_SLAB_MAX_ORDER - order); /* per slab of the largest order */
-        if (scaled < least) {
-            least = scaled;
-            best = order;
-        }
-        if (waste <= qy_slab_bytes(order) / 8)
-            break;
-    }
     memset(cache, 0, sizeof(*cache));
     cache->arena = arena;
     cache->name = name;
     cache->object_bytes = object;
-    cache->slab_order = order <= QY_SLAB_MAX_ORDER ? order : best;
+    cache->slab_order = order_for(object, min);
     cache->min_order = min;
     cache->per_slab = qy_slab_capacity(object, cache->slab_order);
     cache->secret = ((uint64_t)(uintptr_t)cache ^ object) * 0xd6e8feb86659fd93ull;

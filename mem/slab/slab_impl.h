@@ -25,6 +25,9 @@ struct qy_slab {
     uint64_t used[QY_SLAB_WORDS]; /* bit set: object handed out */
 };
 
+_Static_assert((QY_PAGE_BYTES << QY_SLAB_MAX_ORDER) - sizeof(struct qy_slab) == QY_SLAB_OBJECT_MAX,
+               "the public limit is what fits");
+
 static inline uint64_t qy_slab_bytes(unsigned order)
 {
     return QY_PAGE_BYTES << order;

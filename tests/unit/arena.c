@@ -1,5 +1,6 @@
 /*
- * Arenas, case by case: what is promised of each call, each refusal by name, and what large machines cost.
+ * Arenas, case by case: what is promised of each call, each refusal by name, and what large
+ * machines cost.
  *
  * Would miss: sequences (arena_model), combinations (arena_exhaustive), other CPUs (arena_threads).
  */
@@ -69,21 +70,23 @@ static void refusals(void)
     hosted_ram_add(&machine, pfn(8192), pfn(9000));
     qy_arena_init(&other, &machine.db, 0, QY_ZONE_NORMAL, 2);
     CHECK_EQ(qy_arena_add(&other, pfn(8192), pfn(9000)), QY_OK);
-    CHECK_EQ(give(block, 2), QY_NOT_ALLOCATED);     /* wrong order */
+    CHECK_EQ(give(block, 2), QY_NOT_ALLOCATED); /* wrong order */
     CHECK_EQ(give(block, 4), QY_NOT_ALLOCATED);
     CHECK_EQ(give(block + 1, 0), QY_NOT_ALLOCATED); /* inside a block */
     CHECK_EQ(give(block + 4, 2), QY_NOT_ALLOCATED);
     CHECK_EQ(give(large + 3, 0), QY_NOT_ALLOCATED);
-    CHECK_EQ(qy_arena_free(&arena, pfn(block), 3, QY_FRAME_USER), QY_NOT_ALLOCATED); /* wrong state */
+    CHECK_EQ(qy_arena_free(&arena, pfn(block), 3, QY_FRAME_USER),
+             QY_NOT_ALLOCATED); /* wrong state */
     CHECK_EQ(qy_arena_free(&arena, pfn(block), 3, QY_FRAME_FREE), QY_INVALID_ARGUMENT);
     CHECK_EQ(qy_arena_free(&arena, pfn(block), 3, QY_FRAME_CHILD), QY_INVALID_ARGUMENT);
     CHECK_EQ(give(block, QY_MAX_ORDER + 1), QY_INVALID_ARGUMENT);
-    CHECK_EQ(qy_arena_free(&other, pfn(block), 3, QY_FRAME_OBJECT), QY_NOT_OWNED); /* a foreign arena's */
+    CHECK_EQ(qy_arena_free(&other, pfn(block), 3, QY_FRAME_OBJECT),
+             QY_NOT_OWNED); /* a foreign arena's */
     CHECK_EQ(qy_arena_free(&other, pfn(large), 9, QY_FRAME_OBJECT), QY_NOT_OWNED);
     CHECK_EQ(give(8192, 0), QY_NOT_OWNED);
-    CHECK_EQ(give(100, 0), QY_NOT_OWNED);       /* reserved, in a section in use */
-    CHECK_EQ(give(0, 0), QY_NOT_OWNED);         /* frame 0 */
-    CHECK_EQ(give(30000, 0), QY_NOT_OWNED);     /* reserved, its block never initialised */
+    CHECK_EQ(give(100, 0), QY_NOT_OWNED);        /* reserved, in a section in use */
+    CHECK_EQ(give(0, 0), QY_NOT_OWNED);          /* frame 0 */
+    CHECK_EQ(give(30000, 0), QY_NOT_OWNED);      /* reserved, its block never initialised */
     CHECK_EQ(give(1ull << 40, 0), QY_NOT_OWNED); /* beyond the machine */
     CHECK_EQ(give(UINT64_MAX, 0), QY_NOT_OWNED);
     CHECK_EQ(give(page, 0), QY_OK);
@@ -147,10 +150,14 @@ static void retyping_keeps_the_counters(void)
     CHECK_EQ(qy_frame_state(&machine.db, pfn(at + 3)), QY_FRAME_TABLE);
     CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_TABLE), 4);
     CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_OBJECT), 0);
-    CHECK_EQ(qy_frame_set_state(&machine.db, pfn(at), QY_FRAME_OBJECT, QY_FRAME_TABLE), QY_NOT_ALLOCATED);
-    CHECK_EQ(qy_frame_set_state(&machine.db, pfn(at + 1), QY_FRAME_TABLE, QY_FRAME_OBJECT), QY_NOT_ALLOCATED);
-    CHECK_EQ(qy_frame_set_state(&machine.db, pfn(at), QY_FRAME_TABLE, QY_FRAME_FREE), QY_INVALID_ARGUMENT);
-    CHECK_EQ(qy_frame_set_state(&machine.db, pfn(3), QY_FRAME_TABLE, QY_FRAME_OBJECT), QY_NOT_ALLOCATED);
+    CHECK_EQ(qy_frame_set_state(&machine.db, pfn(at), QY_FRAME_OBJECT, QY_FRAME_TABLE),
+             QY_NOT_ALLOCATED);
+    CHECK_EQ(qy_frame_set_state(&machine.db, pfn(at + 1), QY_FRAME_TABLE, QY_FRAME_OBJECT),
+             QY_NOT_ALLOCATED);
+    CHECK_EQ(qy_frame_set_state(&machine.db, pfn(at), QY_FRAME_TABLE, QY_FRAME_FREE),
+             QY_INVALID_ARGUMENT);
+    CHECK_EQ(qy_frame_set_state(&machine.db, pfn(3), QY_FRAME_TABLE, QY_FRAME_OBJECT),
+             QY_NOT_ALLOCATED);
     done();
 }
 
@@ -163,7 +170,8 @@ static void children(void)
     CHECK_EQ(child.end.raw - child.base.raw, 1000);
     CHECK_EQ(qy_arena_carve(&child, &grandchild, 333, 3), QY_OK);
     CHECK(qy_arena_of(&machine.db, grandchild.base) == &grandchild);
-    CHECK(qy_arena_of(&machine.db, child.base) == (grandchild.base.raw == child.base.raw ? &grandchild : &child));
+    CHECK(qy_arena_of(&machine.db, child.base) ==
+          (grandchild.base.raw == child.base.raw ? &grandchild : &child));
     CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_CHILD), 1000);
     CHECK_EQ(qy_arena_pages(&child, QY_FRAME_CHILD), 333);
     CHECK_EQ(qy_arena_return(&child), QY_BUSY);
@@ -192,7 +200,8 @@ static void half_a_terabyte(void)
     uint64_t end = (512ull << 18) + 12345;
     make(1, end);
     CHECK_EQ(qy_framedb_sections_total(&machine.db), 4097);
-    CHECK_EQ(qy_framedb_sections_initialised(&machine.db), 2); /* where it begins and where it ends */
+    CHECK_EQ(qy_framedb_sections_initialised(&machine.db),
+             2); /* where it begins and where it ends */
     uint64_t at = take(0);
     CHECK_EQ(qy_framedb_sections_initialised(&machine.db), 2);
     CHECK_EQ(qy_arena_carve(&arena, &child, 300ull << 18, 2), QY_OK);
@@ -293,7 +302,7 @@ static void record(void)
 }
 
 /* What the validator finds when memory is overwritten. */
-static void validator_sees_damage(void)
+static void validator_sees_damage(void) QY_UNCHECKED
 {
     make(512, 4096);
     uint64_t at = take(0);

@@ -1,10 +1,12 @@
 /*
- * Small scope, completely: every state of an arena of 8 units, and every call from each, compared with the model.
+ * Small scope, completely: every state of an arena of 8 units, and every call from each, compared
+ * with the model.
  *
- * A state says which aligned blocks are allocated; there are 677 with free buddies merged. A unit is 1 page up to
- * 32 MiB, so that all three sizes of descriptor and both crossings between them are walked through: as bits of a
- * map, as fine blocks at a ragged edge, as 2 MiB blocks and across sections. After every call the validator runs and the
- * call is undone; the state must be the same again.
+ * A state says which aligned blocks are allocated; there are 677 with free buddies merged. A unit
+ * is 1 page up to 32 MiB, so that all three sizes of descriptor and both crossings between them are
+ * walked through: as bits of a map, as fine blocks at a ragged edge, as 2 MiB blocks and across
+ * sections. After every call the validator runs and the call is undone; the state must be the same
+ * again.
  */
 #include <model/pair.h>
 #include <tap.h>
@@ -136,7 +138,8 @@ static void finish(void)
     pair_check(&pair, true);
     CHECK(pair.wrong == NULL);
     CHECK(unit_head(0)->state == QY_FRAME_FREE);
-    printf("# %llu states, %llu calls checked\n", (unsigned long long)states, (unsigned long long)calls);
+    printf("# %llu states, %llu calls checked\n", (unsigned long long)states,
+           (unsigned long long)calls);
     pair_destroy(&pair);
     states = calls = 0;
 }
@@ -190,10 +193,8 @@ static void sections(void)
 }
 
 static const struct test tests[] = {
-    {"8 frames in the map of a block", map_frames},
-    {"8 frames in a fine block", fine_frames},
-    {"8 times 512 KiB: maps and blocks", half_megabytes},
-    {"8 blocks of 2 MiB", blocks},
+    {"8 frames in the map of a block", map_frames},       {"8 frames in a fine block", fine_frames},
+    {"8 times 512 KiB: maps and blocks", half_megabytes}, {"8 blocks of 2 MiB", blocks},
     {"8 times 32 MiB: blocks and sections", sections},
 };
 TEST_MAIN(tests)

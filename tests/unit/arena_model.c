@@ -246,10 +246,11 @@ static void random_calls(void)
     CHECK_EQ(qy_arena_largest(pair.arenas[0]), largest);
     CHECK_EQ(qy_arena_pages(pair.arenas[0], QY_FRAME_FREE), pair.arenas[0]->total_pages);
     CHECK_EQ(qy_arena_pages(pair.arenas[1], QY_FRAME_FREE), pair.arenas[1]->total_pages);
-    printf("# blocks taken %llu, given back %llu; arenas carved %llu, returned %llu; refused %llu\n",
-           (unsigned long long)pair.done[0], (unsigned long long)pair.done[1],
-           (unsigned long long)pair.done[2], (unsigned long long)pair.done[3],
-           (unsigned long long)pair.refused);
+    printf(
+        "# blocks taken %llu, given back %llu; arenas carved %llu, returned %llu; refused %llu\n",
+        (unsigned long long)pair.done[0], (unsigned long long)pair.done[1],
+        (unsigned long long)pair.done[2], (unsigned long long)pair.done[3],
+        (unsigned long long)pair.refused);
     CHECK(pair.refused > ops / 20 && pair.done[0] > ops / 20 && pair.done[2] > ops / 2000);
     CHECK(pair.done[0] == pair.done[1] && pair.done[2] == pair.done[3]);
     pair_destroy(&pair);

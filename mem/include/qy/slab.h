@@ -24,6 +24,7 @@
 struct qy_slab; /* slab_impl.h */
 
 #define QY_SLAB_MAX_ORDER 3u
+#define QY_SLAB_OBJECT_MAX 32704u /* a slab of that order without its header */
 
 struct qy_cache {
     struct qy_lock lock;
@@ -44,7 +45,8 @@ struct qy_cache {
 };
 
 /*
- * Errors: INVALID_ARGUMENT (0 bytes, align not a power of two or above a page, larger than a slab of order 3 holds).
+ * Errors: INVALID_ARGUMENT (0 bytes, align not a power of two or above a page, larger than
+ * QY_SLAB_OBJECT_MAX when rounded up to align).
  * No memory is taken. The cache's header stays in place.
  */
 enum qy_error qy_cache_init(struct qy_cache *cache, struct qy_arena *arena, const char *name, size_t bytes,

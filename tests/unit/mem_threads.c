@@ -1,0 +1,219 @@
+/*
+ * Arenas and slabs from several threads at once: what is handed out is nobody else's, and all of it
+ * comes back.
+ *
+ * Every frame has an owner word, set and cleared by whoever holds it: two holders show at once,
+ * whatever the allocator's own books say. Neighbours share 2 MiB blocks without sharing a lock. Run
+ * under ThreadSanitizer too; TEST_OPS=n changes the length.
+ */
+#include <hosted/hosted.h>
+#include <pthread.h>
+#include <qy/slab.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tap.h>
+
+#define THREADS 4u
+#define FRAMES 98304u
+#define HELD 200u
+
+static struct hosted_machine machine;
+static struct qy_arena root, second;
+static struct qy_cache cache;
+static atomic_uint owner[FRAMES];
+static atomic_uint failures;
+static uint64_t ops;
+
+struct random {
+    uint64_t state;
+};
+
+static uint64_t below(struct random *r, uint64_t limit)
+{
+    r->state = r->state * 6364136223846793005ull + 1442695040888963407ull;
+    return (r->state >> 33) % limit;
+}
+
+static void fail(const char *what)
+{
+    if (atomic_fetch_add(&failures, 1) < 5)
+        printf("# %s\n", what);
+}
+
+static void hold(uint64_t at, unsigned order, unsigned who)
+{
+    for (uint64_t f = at; f < at + (1ull << order); f++)
+        if (atomic_exchange(&owner[f], who) != 0)
+            fail("a frame was handed out twice");
+}
+
+static void let_go(uint64_t at, unsigned order, unsigned who)
+{
+    for (uint64_t f = at; f < at + (1ull << order); f++)
+        if (atomic_exchange(&owner[f], 0) != who)
+            fail("a held frame was taken");
+}
+
+/* Random blocks in and out of an arena; `order_limit` is one past the largest. */
+static void churn(struct qy_arena *arena, struct random *r, unsigned who, uint64_t count,
+                  unsigned order_limit)
+{
+    struct {
+        uint64_t at;
+        unsigned order;
+    } held[HELD];
+    unsigned n = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        if (n < HELD && below(r, 2)) {
+            pfn_t out;
+            unsigned order = (unsigned)below(r, order_limit);
+            if (qy_arena_alloc(arena, order, QY_FRAME_USER, &out) != QY_OK)
+                continue;
+            hold(out.raw, order, who);
+            held[n].at = out.raw;
+            held[n++].order = order;
+        } else if (n > 0) {
+            unsigned k = (unsigned)below(r, n);
+            let_go(held[k].at, held[k].order, who);
+            if (qy_arena_free(arena, pfn(held[k].at), held[k].order, QY_FRAME_USER) != QY_OK)
+                fail("a free was refused");
+            held[k] = held[--n];
+        }
+        if (below(r, 64) == 0) { /* somebody else's frame, whatever it is: looked at, never taken */
+            pfn_t any = pfn(below(r, FRAMES + 10));
+            (void)qy_frame_state(&machine.db, any);
+            if (qy_arena_free(&second, any, 0, QY_FRAME_TABLE) == QY_OK)
+                fail("a frame that nobody allocated so was freed");
+        }
+    }
+    while (n-- > 0) {
+        let_go(held[n].at, held[n].order, who);
+        if (qy_arena_free(arena, pfn(held[n].at), held[n].order, QY_FRAME_USER) != QY_OK)
+            fail("a free was refused");
+    }
+}
+
+/* One arena, all threads. */
+static void *shared_arena(void *argument)
+{
+    unsigned who = (unsigned)(uintptr_t)argument;
+    struct random r = {who};
+    hosted_cpu_set(who - 1);
+    churn(&root, &r, who, ops, 12);
+    return NULL;
+}
+
+/* Each thread carves children of odd sizes out of the root, works in them, and returns them. */
+static void *own_children(void *argument)
+{
+    unsigned who = (unsigned)(uintptr_t)argument;
+    struct random r = {who + 100};
+    struct qy_arena child;
+    for (uint64_t i = 0; i < ops / 200; i++) {
+        if (qy_arena_carve(&root, &child, 1 + below(&r, 1500), who) != QY_OK)
+            continue;
+        churn(&child, &r, who, 100, 10);
+        if (qy_arena_check(&child))
+            fail(qy_arena_check(&child));
+        if (qy_arena_return(&child) != QY_OK)
+            fail("a child was not taken back");
+    }
+    return NULL;
+}
+
+/* Two threads in the root, two in an arena that meets it inside a 2 MiB block. */
+static void *two_arenas(void *argument)
+{
+    unsigned who = (unsigned)(uintptr_t)argument;
+    struct random r = {who + 200};
+    churn(who % 2 ? &root : &second, &r, who, ops, 9);
+    return NULL;
+}
+
+/* Objects go round between the threads: allocated here, freed there. */
+static _Atomic(unsigned char *) mailbox[64];
+
+static void *objects(void *argument)
+{
+    unsigned who = (unsigned)(uintptr_t)argument;
+    struct random r = {who + 300};
+    for (uint64_t i = 0; i < ops; i++) {
+        void *object = NULL;
+        if (qy_cache_alloc(&cache, &object) == QY_OK) {
+            for (unsigned k = 0; k < 40; k++)
+                if (((unsigned char *)object)[k] != 0)
+                    fail("an object is not zero");
+            memset(object, (int)who, 40);
+        }
+        unsigned char *old = atomic_exchange(&mailbox[below(&r, 64)], object);
+        if (!old)
+            continue;
+        for (unsigned k = 1; k < 40; k++)
+            if (old[k] != old[0])
+                fail("an object is two threads'");
+        if (qy_cache_free(&cache, old) != QY_OK)
+            fail("an object was not taken back");
+        if (below(&r, 500) == 0)
+            qy_cache_drain(&cache);
+    }
+    return NULL;
+}
+
+static void run(void *(*body)(void *))
+{
+    pthread_t threads[THREADS];
+    const char *text = getenv("TEST_OPS");
+    ops = text ? strtoull(text, NULL, 0) : 50000;
+    CHECK(hosted_machine_make(&machine, FRAMES * QY_PAGE_BYTES, true));
+    hosted_ram_add(&machine, pfn(5), pfn(FRAMES - 3));
+    qy_arena_init(&root, &machine.db, 0, QY_ZONE_NORMAL, 1);
+    qy_arena_init(&second, &machine.db, 1, QY_ZONE_NORMAL, 2);
+    CHECK_EQ(qy_arena_add(&root, pfn(5), pfn(70000)), QY_OK);
+    CHECK_EQ(qy_arena_add(&second, pfn(70000), pfn(FRAMES - 3)), QY_OK);
+    CHECK_EQ(qy_cache_init(&cache, &root, "object", 40, 8), QY_OK);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, body, (void *)(i + 1)), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    for (unsigned i = 0; i < 64; i++) {
+        unsigned char *left = atomic_exchange(&mailbox[i], NULL);
+        if (left)
+            CHECK_EQ(qy_cache_free(&cache, left), QY_OK);
+    }
+    CHECK(qy_cache_check(&cache) == NULL);
+    qy_cache_drain(&cache);
+    CHECK_EQ(atomic_load(&failures), 0);
+    CHECK(qy_arena_check(&root) == NULL && qy_arena_check(&second) == NULL);
+    CHECK_EQ(qy_arena_pages(&root, QY_FRAME_FREE), root.total_pages);
+    CHECK_EQ(qy_arena_pages(&second, QY_FRAME_FREE), second.total_pages);
+    CHECK_EQ(qy_arena_largest(&root), 15);
+    hosted_machine_destroy(&machine);
+}
+
+static void one_arena_all_threads(void)
+{
+    run(shared_arena);
+}
+
+static void children_of_one_arena(void)
+{
+    run(own_children);
+}
+
+static void arenas_that_meet_in_a_block(void)
+{
+    run(two_arenas);
+}
+
+static void objects_freed_elsewhere(void)
+{
+    run(objects);
+}
+
+static const struct test tests[] = {
+    {"one arena, four threads", one_arena_all_threads},
+    {"each thread its own children", children_of_one_arena},
+    {"arenas that meet inside a block", arenas_that_meet_in_a_block},
+    {"objects allocated here, freed there", objects_freed_elsewhere},
+};
+TEST_MAIN(tests)

@@ -1,0 +1,176 @@
+/*
+ * Random calls on several caches over two arenas, compared with a model that knows only which
+ * objects are live.
+ *
+ * Every live object is filled with its own pattern, which is looked at when it is freed: objects
+ * that overlap, or a free list that writes into a live one, show. TEST_SEED=n repeats a run,
+ * TEST_OPS=n changes its length.
+ */
+#include <hosted/hosted.h>
+#include <qy/slab.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tap.h>
+
+#define CACHES 6u
+#define LIVE_MAX 3000u
+
+struct live {
+    unsigned char *object;
+    uint8_t cache;
+    uint8_t fill;
+};
+
+static const size_t sizes[CACHES] = {16, 24, 72, 512, 1400, 9000};
+static struct hosted_machine machine;
+static struct qy_arena arenas[2];
+static struct qy_cache caches[CACHES];
+static struct live live[LIVE_MAX];
+static unsigned live_count;
+static uint64_t per_cache[CACHES], random_state, refused, taken, out_of_memory;
+static bool wrong;
+
+static uint64_t below(uint64_t limit)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (random_state * 0x2545f4914f6cdd1dull >> 20) % limit;
+}
+
+static void differ(const char *what)
+{
+    if (!wrong)
+        printf("# allocator and model differ: %s\n", what);
+    wrong = true;
+}
+
+static bool all_bytes_are(const unsigned char *at, size_t bytes, unsigned char value)
+{
+    return bytes == 0 || (at[0] == value && memcmp(at, at + 1, bytes - 1) == 0);
+}
+
+static void op_alloc(void)
+{
+    unsigned c = (unsigned)below(CACHES);
+    void *object;
+    if (live_count == LIVE_MAX)
+        return;
+    enum qy_error error = qy_cache_alloc(&caches[c], &object);
+    if (error != QY_OK) { /* only when there is no page for the smallest slab */
+        if (error != QY_OUT_OF_MEMORY ||
+            qy_arena_largest(caches[c].arena) >= (int)caches[c].min_order)
+            differ("alloc refused");
+        out_of_memory++;
+        return;
+    }
+    if (!all_bytes_are(object, caches[c].object_bytes, 0))
+        differ("not zeroed");
+    live[live_count] = (struct live){object, (uint8_t)c, (uint8_t)(1 + below(255))};
+    memset(object, live[live_count].fill, caches[c].object_bytes);
+    live_count++;
+    per_cache[c]++;
+    taken++;
+}
+
+static void op_free(void)
+{
+    if (live_count == 0)
+        return;
+    unsigned i = (unsigned)below(live_count);
+    struct live l = live[i];
+    if (!all_bytes_are(l.object, caches[l.cache].object_bytes, l.fill))
+        differ("object changed");
+    if (qy_cache_free(&caches[l.cache], l.object) != QY_OK)
+        differ("free refused");
+    live[i] = live[--live_count];
+    per_cache[l.cache]--;
+    if (below(8) == 0) {
+        enum qy_error error = qy_cache_free(&caches[l.cache], l.object);
+        if (error != QY_NOT_ALLOCATED && error != QY_NOT_OWNED)
+            differ("double free");
+        refused++;
+    }
+}
+
+static void op_free_wrong(void)
+{
+    if (live_count == 0)
+        return;
+    struct live l = live[below(live_count)];
+    unsigned other = (l.cache + 1 + (unsigned)below(CACHES - 1)) % CACHES;
+    if (qy_cache_free(&caches[other], l.object) != QY_NOT_OWNED)
+        differ("free into another cache");
+    if (qy_cache_free(&caches[l.cache], l.object + 1 + below(caches[l.cache].object_bytes - 1)) !=
+        QY_NOT_ALLOCATED)
+        differ("free inside an object");
+    refused += 2;
+}
+
+static void check_all(void)
+{
+    uint64_t pages[2] = {0, 0};
+    for (unsigned c = 0; c < CACHES; c++) {
+        struct qy_record_cache r;
+        const char *broken = qy_cache_check(&caches[c]);
+        if (broken)
+            differ(broken);
+        qy_cache_record(&caches[c], &r);
+        if (r.live != per_cache[c])
+            differ("count");
+        pages[caches[c].arena == &arenas[1]] += qy_cache_pages(&caches[c]);
+    }
+    for (unsigned a = 0; a < 2; a++)
+        if (qy_arena_check(&arenas[a]) || qy_arena_pages(&arenas[a], QY_FRAME_SLAB) != pages[a])
+            differ("arena");
+}
+
+static void setup(void)
+{
+    CHECK(hosted_machine_make(&machine, 1ull << 27, true));
+    hosted_ram_add(&machine, pfn(17), pfn(900));
+    memset(qy_port_ram(paddr(17 * 4096)), 0xee, (900 - 17) * 4096);
+    for (unsigned a = 0; a < 2; a++) {
+        qy_arena_init(&arenas[a], &machine.db, 0, QY_ZONE_NORMAL, a);
+        CHECK_EQ(qy_arena_add(&arenas[a], pfn(a ? 150 : 17), pfn(a ? 900 : 150)), QY_OK);
+    }
+    for (unsigned c = 0; c < CACHES; c++)
+        CHECK_EQ(qy_cache_init(&caches[c], &arenas[c % 2], "thing", sizes[c], 8), QY_OK);
+}
+
+static void random_calls(void)
+{
+    const char *seed = getenv("TEST_SEED"), *text = getenv("TEST_OPS");
+    uint64_t ops = text ? strtoull(text, NULL, 0) : 1000000;
+    random_state = (seed ? strtoull(seed, NULL, 0) : 77) * 2 + 1;
+    setup();
+    for (uint64_t i = 0; i < ops && !wrong; i++) {
+        uint64_t kind = below(100), fill = i / 50000 % 2 ? 38 : 56; /* fill up, then empty */
+        if (kind < fill)
+            op_alloc();
+        else if (kind < 95)
+            op_free();
+        else if (kind < 99)
+            op_free_wrong();
+        else
+            qy_cache_drain(&caches[below(CACHES)]);
+        if (i % 4096 == 0)
+            check_all();
+    }
+    while (live_count && !wrong)
+        op_free();
+    for (unsigned c = 0; c < CACHES; c++)
+        qy_cache_drain(&caches[c]);
+    check_all();
+    CHECK(!wrong);
+    for (unsigned a = 0; a < 2; a++)
+        CHECK_EQ(qy_arena_pages(&arenas[a], QY_FRAME_FREE), arenas[a].total_pages);
+    printf("# objects taken %llu, out of memory %llu, wrong frees refused %llu\n",
+           (unsigned long long)taken, (unsigned long long)out_of_memory,
+           (unsigned long long)refused);
+    CHECK(taken > ops / 4 && refused > ops / 50 && out_of_memory > 0);
+    hosted_machine_destroy(&machine);
+}
+
+static const struct test tests[] = {{"random calls agree with the model", random_calls}};
+TEST_MAIN(tests)
