@@ -47,7 +47,7 @@ static void handles_name_what_they_were_made_for_or_nothing(void)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         CHECK_EQ(CALL(QY_CALL_untyped_info, bad[i], 0, 0, 0, 0, 0).error, QY_INVALID_HANDLE);
         CHECK_EQ(erase(bad[i]), QY_INVALID_HANDLE);
-        CHECK_EQ(revoke(bad[i]), QY_INVALID_HANDLE);
+        CHECK_EQ(revoke_all(bad[i]), QY_INVALID_HANDLE);
     }
     qy_handle_t endpoint = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1);
     CHECK_EQ(CALL(QY_CALL_untyped_info, endpoint, 0, 0, 0, 0, 0).error, QY_WRONG_TYPE);
@@ -140,7 +140,7 @@ static void delete_moves_what_was_derived_up(void)
     CHECK_EQ(erase(a), QY_OK);
     /* The object lives on: b1 and b3 hang from the untyped now. */
     CHECK_EQ(info(b1).error, QY_OK);
-    CHECK_EQ(revoke(b1), QY_OK);
+    CHECK_EQ(revoke_all(b1), QY_OK);
     CHECK_EQ(info(b3).error, QY_OK);
     CHECK_EQ(erase(b1), QY_OK);
     CHECK_EQ(erase(b3), QY_OK);
@@ -158,14 +158,14 @@ static void revoke_takes_exactly_what_was_derived(void)
         chain = copy(chain, QY_RIGHT_ALL, 0);
         first = first ? first : chain;
     }
-    CHECK_EQ(revoke(b), QY_OK);
+    CHECK_EQ(revoke_all(b), QY_OK);
     CHECK_EQ(info(first).error, QY_NOT_FOUND);
     CHECK_EQ(info(chain).error, QY_NOT_FOUND);
     CHECK_EQ(info(b).x[5], 0);
     CHECK_EQ(info(sibling).error, QY_OK);
     CHECK_EQ(info(other).error, QY_OK);
     CHECK_EQ(copy(b, QY_RIGHT_ALL, 0) != 0, 1); /* it can be derived from again */
-    CHECK_EQ(revoke(a), QY_OK);
+    CHECK_EQ(revoke_all(a), QY_OK);
     CHECK_EQ(info(sibling).error, QY_NOT_FOUND);
     CHECK_EQ(info(a).error, QY_OK);
     scene_end();
@@ -189,7 +189,7 @@ static void every_type_is_retyped_and_given_back(void)
             CHECK_EQ(erase(handle), QY_OK);
         }
         CHECK_EQ(CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0).x[4], 0);
-        CHECK_EQ(revoke(untyped), QY_OK);
+        CHECK_EQ(revoke_all(untyped), QY_OK);
         struct result result = CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0);
         CHECK_EQ(result.x[1], 2048 * QY_PAGE_BYTES);
         CHECK_EQ(result.x[2], 2048 * QY_PAGE_BYTES);
@@ -247,7 +247,7 @@ static void retype_refuses_and_changes_nothing(void)
     qy_handle_t poor = copy(ROOT_UNTYPED, QY_RIGHT_READ | QY_RIGHT_GRANT, 0);
     CHECK_EQ(CALL(QY_CALL_untyped_retype, poor, QY_OBJ_FRAME, 1, ROOT_NODE, 700, 1).error,
              QY_NO_RIGHTS);
-    CHECK_EQ(revoke(poor), QY_NO_RIGHTS);
+    CHECK_EQ(revoke_all(poor), QY_NO_RIGHTS);
     CHECK_EQ(erase(poor), QY_OK);
     scene_end();
 }
@@ -271,7 +271,7 @@ static void exhaustion_is_an_error_and_everything_comes_back(void)
     CHECK_EQ(frames, 36); /* and one page of headers */
     CHECK_EQ(erase(last), QY_OK);
     make(untyped, QY_OBJ_FRAME, 1); /* what came back is usable at once */
-    CHECK_EQ(revoke(untyped), QY_OK);
+    CHECK_EQ(revoke_all(untyped), QY_OK);
     CHECK_EQ(CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0).x[2], 37 * QY_PAGE_BYTES);
     qy_handle_t whole = make(untyped, QY_OBJ_CAP_NODE, 32);
     CHECK_EQ(erase(whole), QY_OK);
@@ -319,7 +319,7 @@ static void nested_untypeds_go_with_their_parent(void)
         at = make(at, QY_OBJ_UNTYPED, 450 >> i);
     }
     qy_handle_t frame = make(at, QY_OBJ_FRAME, 2);
-    CHECK_EQ(revoke(outer), QY_OK);
+    CHECK_EQ(revoke_all(outer), QY_OK);
     CHECK_EQ(info(frame).error, QY_NOT_FOUND);
     CHECK_EQ(CALL(QY_CALL_untyped_info, outer, 0, 0, 0, 0, 0).x[2], 1000 * QY_PAGE_BYTES);
     /* Deleting the last capability of an untyped does the same, and returns it. */
@@ -347,7 +347,7 @@ static void nodes_empty_their_slots(void)
     CHECK_EQ(CALL(QY_CALL_cap_copy, node, 8, node, QY_RIGHT_ALL, 0, 0).error, QY_OK);
     CHECK_EQ(CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0).x[4], 6);
     CHECK_EQ(info(endpoint).x[5], 51);
-    CHECK_EQ(revoke(node), QY_OK); /* the copy inside it */
+    CHECK_EQ(revoke_all(node), QY_OK); /* the copy inside it */
     CHECK_EQ(erase(node), QY_OK);
     CHECK_EQ(info(endpoint).x[5], 0);
     CHECK_EQ(CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0).x[4], 1);

@@ -281,7 +281,7 @@ static void revoke_unmaps_from_everybody(void)
         CHECK_EQ(map(copy(frame, QY_RIGHT_ALL, 0), other, AREA + i * 0x1000, QY_MAP_READ).error,
                  QY_OK);
     }
-    CHECK_EQ(revoke(untyped), QY_OK); /* the check after it looks into all TLBs */
+    CHECK_EQ(revoke_all(untyped), QY_OK); /* the check after it looks into all TLBs */
     for (unsigned i = 0; i < 100; i++)
         CHECK_EQ(translate(root_space(), AREA + i * 0x1000, &flags), QY_NOT_MAPPED);
     CHECK_EQ(translate(object_of(other), AREA, &flags), QY_NOT_MAPPED);

@@ -7,6 +7,8 @@
 
 #include "world.h"
 
+#include <arch/arch.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <tap.h>
@@ -68,7 +70,7 @@ static inline enum qy_error erase(qy_handle_t handle)
     return CALL(QY_CALL_cap_delete, handle, 0, 0, 0, 0, 0).error;
 }
 
-static inline enum qy_error revoke(qy_handle_t handle)
+static inline enum qy_error revoke_all(qy_handle_t handle)
 {
     return CALL(QY_CALL_cap_revoke, handle, 0, 0, 0, 0, 0).error;
 }
@@ -118,7 +120,7 @@ static inline qy_handle_t thread_on(qy_handle_t untyped, unsigned cpu, qy_handle
 /* All that tests made goes; the root untyped is one free whole again. */
 static inline void scene_end(void)
 {
-    CHECK_EQ(revoke(ROOT_UNTYPED), QY_OK);
+    CHECK_EQ(revoke_all(ROOT_UNTYPED), QY_OK);
     struct result result = CALL(QY_CALL_untyped_info, ROOT_UNTYPED, 0, 0, 0, 0, 0);
     CHECK_EQ(result.x[4], 0);
     CHECK_EQ(result.x[2] + world_arenas.kernel.total_pages * QY_PAGE_BYTES, result.x[1]);

@@ -8,6 +8,7 @@
 #include <kernel/fault.h>
 #include <kernel/print.h>
 #include <kernel/shootdown.h>
+#include <kernel/stats.h>
 #include <lib/format.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -341,6 +342,8 @@ static struct qy_bytes archive_make(unsigned char *at)
 void world_make(unsigned mib)
 {
     static struct qy_boot_info info;
+    static struct qy_map map;
+    static struct qy_topology topology = {.node_count = 1};
     if (!hosted_machine_make(&machine, (uint64_t)mib << 20, true))
         abort();
     hosted_ram_add(&machine, pfn(1), pfn((uint64_t)mib << 8));
@@ -359,6 +362,8 @@ void world_make(unsigned mib)
     fake_cpu_current = &cpus[0];
     console_used = 0;
     world_console[0] = 0;
+    map.usable_bytes = (uint64_t)mib << 20;
+    stats_init(&map, &machine.db, &topology, &world_arenas, 0);
     root_task_create(&info, archive_make(qy_port_ram(paddr(ARCHIVE_BASE))), &kernel_tables,
                      &world_arenas);
     world_pick(0);
