@@ -143,6 +143,7 @@ good_boot_says() {
   uboot) printf 'booted by UEFI.*UEFI memory map' ;;
   esac
   printf ' && CPUs: %s of %s run; nodes: %s' "$m_cpus" "$m_cpus" "$m_nodes"
+  printf ' && memory: total usable .* difference 0$'
   printf ' && root: all checks held'
 }
 

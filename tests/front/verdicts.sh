@@ -17,6 +17,7 @@ echo archive >"$work/copy/build/riscv64/user/boot.cpio"
 
 good='Quarry 0 on x86_64, booted by PVH
 CPUs: 1 of 1 run; nodes: 1
+memory: total usable 4096 bytes = sum of uses 4096 bytes; difference 0
 root: all checks held'
 
 # judge WANTED-START LINE-OF-THE-MATRIX STATUS CONSOLE [SECONDS]
@@ -59,6 +60,8 @@ judge 'FAIL' "$x86 0" 1 "qemu: no such file"
 judge 'FAIL' "$x86 0" 33 "Quarry 0 on x86_64, booted by PVH
 root: all checks held
 quarry: exit 0"                                        # CPUs are not named
+judge 'FAIL' "$x86 0" 33 "$(echo "$good" | sed 's/difference 0/difference 8/')
+quarry: exit 0"
 judge 'FAIL' 'x86_64 pvh 4 128M - 0' 33 "$good
 quarry: exit 0"                                        # one CPU of four
 judge 'FAIL' "$x86 0 more to say" 33 "$good
