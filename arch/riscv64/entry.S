@@ -35,6 +35,10 @@ _start_uefi:
 begin:
     csrw sie, zero
     csrw satp, zero
+    lla t1, boot_claimed
+    li t0, 1
+    amoswap.w.aq t0, t0, (t1)
+    bnez t0, riscv_secondary_entry
     li t0, RISCV_SSTATUS_SIE | RISCV_SSTATUS_SUM | RISCV_SSTATUS_MXR | RISCV_SSTATUS_FS | RISCV_SSTATUS_VS
     csrc sstatus, t0
     mv s1, a0
@@ -174,14 +178,20 @@ boot_virtual_address:
     .dword boot_virtual
 
 /*
- * A further hart: a0 = hart, a1 = physical address of its struct riscv_start; no paging. The kernel's tables map
- * nothing at physical addresses, so the fetch after the write of satp faults: stvec already holds the virtual
- * address where to go on.
+ * A further hart: a0 = hart; no paging. Its struct riscv_start is where riscv_start_now says, not in a1: OpenSBI before
+ * 1.2 marks a hart as starting before it has stored where and with what, so that one that is on its way already may
+ * come here by _start, with any a1. A hart for which the block is not has been given up, and stays here.
+ *
+ * The kernel's tables map nothing at physical addresses, so the fetch after the write of satp faults: stvec already
+ * holds the virtual address where to go on.
  */
     .globl riscv_secondary_entry
     .balign 4
 riscv_secondary_entry:
     csrw sie, zero
+    lla t0, riscv_start_now
+    ld a1, (t0)
+    beqz a1, 2f
     ld t0, START_HART(a1)
     bne t0, a0, 2f
     ld t0, START_SATP(a1)
@@ -223,6 +233,14 @@ misaligned_text:
     .string "quarry: stop: the image was not loaded to a multiple of 2 MiB; correct the boot loader\r\n"
 paging_text:
     .string "quarry: stop: this CPU has no Sv48 paging; use one whose mmu-type is riscv,sv48\r\n"
+
+    .data
+    .balign 8
+    .globl riscv_start_now
+riscv_start_now: /* physical address of the struct riscv_start of the hart being started */
+    .dword 0
+boot_claimed: /* the boot hart has come by */
+    .dword 0
 
     .section .bss
     .balign 4096

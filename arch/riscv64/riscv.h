@@ -100,7 +100,7 @@ struct cpu;
 struct arch_frame;
 struct qy_topology;
 
-/* What a hart that starts finds at the physical address that it is given. */
+/* What a hart that starts finds at the physical address in riscv_start_now. */
 struct riscv_start {
     uint64_t satp;      /* the kernel's tables */
     uint64_t cpu;       /* struct cpu *, virtual */
@@ -131,6 +131,7 @@ void riscv_timer_tick(struct cpu *cpu);
 void riscv_mmu_probe(void); /* once, on the boot tables */
 
 /* trap.S, trap.c, entry.S */
+extern volatile uint64_t riscv_start_now;
 extern char riscv_trap_vector[], riscv_secondary_entry[], riscv_secondary_virtual[];
 struct arch_frame *riscv_trap_user(struct cpu *cpu);
 void riscv_trap_kernel(struct arch_frame *frame);

@@ -24,7 +24,7 @@ uint64_t arch_trampoline_limit(void)
     return 0;
 }
 
-/* The start block lies in the CPU's own area, so that several harts may be on their way at once. */
+/* One hart at a time. The start block lies in the CPU's own area. */
 enum qy_error arch_cpu_start(struct cpu *cpu, paddr_t trampoline, paddr_t root)
 {
     (void)trampoline;
@@ -38,19 +38,21 @@ enum qy_error arch_cpu_start(struct cpu *cpu, paddr_t trampoline, paddr_t root)
     start->stack_top = cpu->stack_top;
     start->entry = (uint64_t)riscv_secondary_virtual;
     start->hart = cpu->hardware_id;
+    riscv_start_now = argument.raw;
     atomic_thread_fence(memory_order_seq_cst);
 
     uint64_t entry =
         (uint64_t)riscv_secondary_entry - (uint64_t)kernel_text_start + arch_image_base.raw;
-    if (!riscv_sbi_hart_start(cpu->hardware_id, entry, argument.raw))
-        return QY_UNSUPPORTED;
+    bool given_up = !riscv_sbi_hart_start(cpu->hardware_id, entry, argument.raw);
     uint64_t begin = riscv_time();
-    while (!atomic_load(&cpu->online)) {
-        if (riscv_time() - begin > riscv_timer_hz() * START_SECONDS) {
-            start->hart = UINT64_MAX;
-            return QY_UNSUPPORTED;
-        }
+    while (!given_up && !atomic_load(&cpu->online)) {
+        given_up = riscv_time() - begin > riscv_timer_hz() * START_SECONDS;
         arch_relax();
+    }
+    if (given_up) {
+        riscv_start_now = 0;
+        start->hart = UINT64_MAX;
+        return QY_UNSUPPORTED;
     }
     return QY_OK;
 }

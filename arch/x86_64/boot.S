@@ -265,3 +265,5 @@ trampoline_high:
     xorl %ebp, %ebp
     call x86_cpu_started
     ud2
+
+    .section .note.GNU-stack, "", @progbits

@@ -184,3 +184,5 @@ x86_copy_end:
 x86_copy_failed:
     movq %rcx, %rax
     ret
+
+    .section .note.GNU-stack, "", @progbits

@@ -18,6 +18,13 @@ static __attribute__((noinline)) uint64_t overflow_stack(unsigned depth)
     return depth ? overflow_stack(depth - 1) + frame[0] : 0;
 }
 
+/* A number that the compiler knows nothing about: it would refuse the null pointer. */
+static uint64_t hidden(uint64_t number)
+{
+    volatile uint64_t copy = number;
+    return copy;
+}
+
 void kernel_crash_on_request(const char *command_line)
 {
     char kind[16];
@@ -27,7 +34,7 @@ void kernel_crash_on_request(const char *command_line)
     if (strcmp(kind, "stack") == 0)
         print("%u\n", (unsigned)overflow_stack(1000000));
     else if (strcmp(kind, "null") == 0)
-        *(volatile uint64_t *)(kernel_text_end - kernel_text_end + 8) = 1;
+        *(volatile uint64_t *)hidden(8) = 1;
     else if (strcmp(kind, "text") == 0)
         *(volatile char *)kernel_text_start = 0;
     else if (strcmp(kind, "execute") == 0)

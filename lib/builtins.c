@@ -1,7 +1,6 @@
 /*
- * Functions that gcc calls for bit counting and byte swapping on a CPU without the bit-manipulation
- * extensions (clang expands them in place). libgcc is built for another floating-point ABI than the
- * kernel.
+ * Functions that gcc calls for bit counting and byte swapping where the CPU's base instruction set lacks them (clang
+ * expands them in place). libgcc is not linked: it is built for another floating-point ABI than the kernel.
  */
 #include <stdint.h>
 
