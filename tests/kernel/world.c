@@ -435,6 +435,8 @@ static void resume(struct running *run)
 void world_begin(unsigned cpu, enum qy_invocation number, const uint64_t x[6])
 {
     struct running *run = &runs[cpu];
+    if (run->busy)
+        abort();
     getcontext(&run->context);
     run->context.uc_stack.ss_sp = run->stack;
     run->context.uc_stack.ss_size = sizeof(run->stack);

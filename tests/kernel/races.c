@@ -1,0 +1,403 @@
+/*
+ * CPUs at once: every place where the kernel works without its lock is a place where another CPU
+ * acts. First the races that are known by name, then random ones from seeds.
+ *
+ * It would miss races of single instructions (the lock's own, the scheduler's flags): CPUs change
+ * over only where the kernel yields.
+ */
+#include "scene.h"
+
+#include <string.h>
+
+#define AREA 0x40000000ull
+#define STEPS_MAX 2000000u
+
+static uint64_t random_state;
+
+static uint32_t random_below(uint32_t limit)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint32_t)((random_state >> 32) % limit);
+}
+
+static void begin(unsigned cpu, enum qy_invocation number, uint64_t x0, uint64_t x1, uint64_t x2,
+                  uint64_t x3, uint64_t x4, uint64_t x5)
+{
+    const uint64_t x[6] = {x0, x1, x2, x3, x4, x5};
+    world_fill_tlbs();
+    world_begin(cpu, number, x);
+}
+
+/* Let CPUs go on in turn until all calls have ended. */
+static void finish(void)
+{
+    bool busy = true;
+    for (unsigned steps = 0; busy; steps++) {
+        busy = false;
+        for (unsigned cpu = 0; cpu < WORLD_CPUS; cpu++) {
+            if (world_busy(cpu)) {
+                busy = true;
+                world_step(cpu);
+            }
+            world_interrupts(cpu);
+        }
+        if (steps > STEPS_MAX) {
+            printf("# calls wait for each other\n");
+            fflush(stdout);
+            abort();
+        }
+    }
+    const char *broken = world_broken ? world_broken : world_check();
+    if (broken) {
+        printf("# %s\n", broken);
+        fflush(stdout);
+        abort();
+    }
+}
+
+static void revoke_overtakes_a_retype(void)
+{
+    for (unsigned steps = 0; steps < 4; steps++) {
+        qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 512);
+        thread_on(ROOT_UNTYPED, 1, 0);
+        begin(1, QY_CALL_untyped_retype, untyped, QY_OBJ_FRAME, 1, ROOT_NODE, 900, 8);
+        for (unsigned i = 0; i < steps && world_busy(1); i++)
+            world_step(1);
+        CHECK(world_busy(1)); /* it zeroes */
+        begin(0, QY_CALL_cap_revoke, untyped, 0, 0, 0, 0, 0);
+        CHECK(world_busy(0)); /* it waits for what is being zeroed */
+        finish();
+        CHECK_EQ(world_last(1).error, QY_REVOKED);
+        CHECK_EQ(world_last(0).error, QY_OK);
+        CHECK_EQ(CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0).x[2], 512 * QY_PAGE_BYTES);
+        scene_end();
+    }
+}
+
+static void the_destination_goes_during_a_retype(void)
+{
+    qy_handle_t node = make(ROOT_UNTYPED, QY_OBJ_CAP_NODE, 1);
+    thread_on(ROOT_UNTYPED, 1, 0);
+    begin(1, QY_CALL_untyped_retype, ROOT_UNTYPED, QY_OBJ_FRAME, 1, node, 5, 8);
+    CHECK(world_busy(1));
+    CHECK_EQ(CALL(QY_CALL_cap_delete, node, 0, 0, 0, 0, 0).error, QY_OK);
+    finish();
+    CHECK_EQ(world_last(1).error, QY_INVALID_HANDLE);
+    node = make(ROOT_UNTYPED, QY_OBJ_CAP_NODE, 1);
+    begin(1, QY_CALL_untyped_retype, ROOT_UNTYPED, QY_OBJ_FRAME, 1, node, 5, 8);
+    begin(0, QY_CALL_untyped_retype, ROOT_UNTYPED, QY_OBJ_REPLY, 1, node, 9,
+          1); /* no zeroing: it is first */
+    finish();
+    CHECK_EQ(world_last(0).error, QY_OK);
+    CHECK_EQ(world_last(1).error, QY_SLOT_OCCUPIED);
+    scene_end();
+}
+
+/* A frame is deleted while its unmap, by another CPU, still waits for the shootdown: its memory
+ * must wait too. */
+static void delete_overtakes_an_unmap(void)
+{
+    for (unsigned steps = 0; steps < 3; steps++) {
+        qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 8);
+        qy_handle_t frame = make(untyped, QY_OBJ_FRAME, 4);
+        tables(ROOT_UNTYPED, ROOT_SPACE, AREA, 1);
+        thread_on(ROOT_UNTYPED, 1, 0);
+        thread_on(ROOT_UNTYPED, 2, 0);
+        CHECK_EQ(map(frame, ROOT_SPACE, AREA, RW).error, QY_OK);
+        begin(1, QY_CALL_frame_unmap, frame, ROOT_SPACE, AREA, 0, 0, 0);
+        for (unsigned i = 0; i < steps && world_busy(1); i++)
+            world_step(1);
+        CHECK(world_busy(1));
+        begin(0, QY_CALL_cap_delete, frame, 0, 0, 0, 0, 0);
+        CHECK(world_busy(0));
+        /* CPU 2 would take the memory at once, if it were free: the check is in the zeroing. */
+        begin(2, QY_CALL_untyped_retype, untyped, QY_OBJ_FRAME, 4, ROOT_NODE, 900, 1);
+        finish();
+        CHECK_EQ(world_last(0).error, QY_OK);
+        CHECK_EQ(world_last(1).error, QY_OK);
+        CHECK_EQ(world_last(2).error, QY_OUT_OF_MEMORY);
+        CHECK_EQ(CALL(QY_CALL_untyped_retype, untyped, QY_OBJ_FRAME, 4, ROOT_NODE, 900, 1).error,
+                 QY_OK);
+        scene_end();
+    }
+}
+
+static void a_table_is_not_moved_while_it_is_walked(void)
+{
+    qy_handle_t table = make(ROOT_UNTYPED, QY_OBJ_PAGE_TABLE, 1);
+    thread_on(ROOT_UNTYPED, 1, 0);
+    CHECK_EQ(CALL(QY_CALL_table_map, table, ROOT_SPACE, 9ull << 39, 3, 0, 0).error, QY_OK);
+    begin(1, QY_CALL_table_unmap, table, 0, 0, 0, 0, 0);
+    CHECK(world_busy(1));
+    begin(0, QY_CALL_table_map, table, ROOT_SPACE, 10ull << 39, 3, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_BUSY);
+    finish();
+    CHECK_EQ(CALL(QY_CALL_table_map, table, ROOT_SPACE, 10ull << 39, 3, 0, 0).error, QY_OK);
+    scene_end();
+}
+
+static void two_threads_delete_each_other(void)
+{
+    qy_handle_t frame = make(ROOT_UNTYPED, QY_OBJ_FRAME, 1);
+    (void)frame;
+    qy_handle_t a = thread_on(ROOT_UNTYPED, 1, 0), b = thread_on(ROOT_UNTYPED, 2, 0);
+    begin(1, QY_CALL_cap_delete, b, 0, 0, 0, 0, 0);
+    CHECK(world_busy(1)); /* CPU 2 is in user mode, and has to leave */
+    begin(2, QY_CALL_cap_delete, a, 0, 0, 0, 0, 0);
+    finish();
+    /* Whoever's lock came first is deleted by the other, or both are. */
+    CHECK_EQ(info(b).error, QY_NOT_FOUND);
+    CHECK(world_pick(2) == NULL);
+    scene_end();
+}
+
+/* Each CPU revokes the untyped in which the other's thread, node and space live. */
+static void two_tasks_revoke_each_other(void)
+{
+    for (unsigned first = 0; first < 12; first++) {
+        qy_handle_t untyped[2], space[2], thread[2];
+        for (unsigned i = 0; i < 2; i++) {
+            untyped[i] = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 256);
+            space[i] = make(untyped[i], QY_OBJ_ADDRESS_SPACE, 1);
+            thread[i] = make(untyped[i], QY_OBJ_THREAD, 1);
+            tables(untyped[i], space[i], AREA, 1);
+            for (unsigned j = 0; j < 20; j++)
+                CHECK_EQ(
+                    map(make(untyped[i], QY_OBJ_FRAME, 1), space[i], AREA + j * 0x1000, RW).error,
+                    QY_OK);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            qy_handle_t node = make(untyped[i], QY_OBJ_CAP_NODE, 1);
+            CHECK_EQ(CALL(QY_CALL_cap_copy, node, 3, untyped[1 - i], QY_RIGHT_ALL, 0, 0).error,
+                     QY_OK);
+            CHECK_EQ(CALL(QY_CALL_thread_configure, thread[i], space[i], node, 0, 0, 0).error,
+                     QY_OK);
+            CHECK_EQ(CALL(QY_CALL_thread_start, thread[i], 0x400000, 0, 0, 1 + i, 0).error, QY_OK);
+            world_pick(1 + i);
+        }
+        begin(1, QY_CALL_cap_revoke, 3, 0, 0, 0, 0, 0);
+        for (unsigned i = 0; i < first && world_busy(1); i++)
+            world_step(1);
+        if (world_pick(2) || cpu_at(2)->current)
+            begin(2, QY_CALL_cap_revoke, 3, 0, 0, 0, 0, 0);
+        finish();
+        CHECK(world_pick(2) == NULL); /* its untyped was revoked by CPU 1 in any case */
+        CHECK_EQ(CALL(QY_CALL_untyped_info, untyped[1], 0, 0, 0, 0, 0).x[2], 256 * QY_PAGE_BYTES);
+        scene_end();
+    }
+}
+
+static void two_cpus_revoke_one_untyped(void)
+{
+    qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 512);
+    tables(ROOT_UNTYPED, ROOT_SPACE, AREA, 1);
+    thread_on(ROOT_UNTYPED, 1, 0);
+    for (unsigned i = 0; i < 100; i++)
+        CHECK_EQ(map(make(untyped, QY_OBJ_FRAME, 1), ROOT_SPACE, AREA + i * 0x1000, RW).error,
+                 QY_OK);
+    begin(1, QY_CALL_cap_revoke, untyped, 0, 0, 0, 0, 0);
+    CHECK(world_busy(1));
+    begin(0, QY_CALL_cap_revoke, untyped, 0, 0, 0, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_REVOKED);
+    begin(0, QY_CALL_untyped_retype, untyped, QY_OBJ_FRAME, 1, ROOT_NODE, 950, 1);
+    CHECK_EQ(world_last(0).error, QY_REVOKED);
+    begin(0, QY_CALL_cap_copy, ROOT_NODE, 951, untyped, QY_RIGHT_ALL, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_REVOKED);
+    begin(0, QY_CALL_cap_delete, untyped, 0, 0, 0, 0,
+          0); /* it is overtaken by the end of the untyped itself */
+    finish();
+    CHECK_EQ(world_last(0).error, QY_OK);
+    CHECK_EQ(world_last(1).error, QY_REVOKED);
+    scene_end();
+}
+
+/* ---- random ---- */
+
+#define SLOTS 48u
+#define FIRST_SLOT 700u
+
+static qy_handle_t any_handle(void)
+{
+    uint32_t index = FIRST_SLOT + random_below(SLOTS);
+    return slot_handle(&world_root_node()->slots[index], index);
+}
+
+/* A handle of that type if there is one, else any. */
+static qy_handle_t handle_of(enum qy_object_type type)
+{
+    uint32_t start = random_below(SLOTS);
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        uint32_t index = FIRST_SLOT + (start + i) % SLOTS;
+        const struct slot *slot = &world_root_node()->slots[index];
+        if (slot->type == type)
+            return slot_handle(slot, index);
+    }
+    return any_handle();
+}
+
+static qy_handle_t any_space(void)
+{
+    return random_below(2) ? ROOT_SPACE : handle_of(QY_OBJ_ADDRESS_SPACE);
+}
+
+static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
+{
+    static const enum qy_object_type types[] = {
+        QY_OBJ_UNTYPED,    QY_OBJ_FRAME,      QY_OBJ_FRAME,         QY_OBJ_FRAME,
+        QY_OBJ_PAGE_TABLE, QY_OBJ_PAGE_TABLE, QY_OBJ_ADDRESS_SPACE, QY_OBJ_CAP_NODE,
+        QY_OBJ_THREAD,     QY_OBJ_ENDPOINT,   QY_OBJ_REPLY};
+    enum qy_object_type type = types[random_below(sizeof(types) / sizeof(types[0]))];
+    uint64_t address = AREA + (uint64_t)random_below(16) * QY_PAGE_BYTES;
+    qy_handle_t node = random_below(4) ? ROOT_NODE : handle_of(QY_OBJ_CAP_NODE);
+    uint64_t slot = node == ROOT_NODE ? FIRST_SLOT + random_below(SLOTS) : 1 + random_below(20);
+    memset(x, 0, 6 * sizeof(x[0]));
+    switch (random_below(16)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        *number = QY_CALL_untyped_retype;
+        x[0] = random_below(2) ? ROOT_UNTYPED : handle_of(QY_OBJ_UNTYPED);
+        x[1] = type;
+        x[2] = type == QY_OBJ_UNTYPED ? 16 + random_below(600) : 1;
+        x[3] = node;
+        x[4] = slot;
+        x[5] = 1 + random_below(3);
+        break;
+    case 4:
+    case 5:
+        *number = QY_CALL_cap_copy;
+        x[0] = node;
+        x[1] = slot;
+        x[2] = any_handle();
+        x[3] = QY_RIGHT_ALL;
+        break;
+    case 6:
+    case 7:
+        *number = QY_CALL_cap_delete;
+        x[0] = any_handle();
+        break;
+    case 8:
+        *number = QY_CALL_cap_revoke;
+        x[0] = random_below(3) ? handle_of(QY_OBJ_UNTYPED) : any_handle();
+        break;
+    case 9:
+    case 10:
+        *number = QY_CALL_frame_map;
+        x[0] = handle_of(QY_OBJ_FRAME);
+        x[1] = any_space();
+        x[2] = address;
+        x[3] = random_below(4) ? RW : QY_MAP_READ | QY_MAP_EXEC;
+        break;
+    case 11:
+        *number = random_below(2) ? QY_CALL_frame_unmap : QY_CALL_frame_protect;
+        x[0] = handle_of(QY_OBJ_FRAME);
+        x[1] = any_space();
+        {
+            const struct slot *frame = &world_root_node()->slots[QY_HANDLE_INDEX(x[0])];
+            x[2] = frame->type == QY_OBJ_FRAME && frame->table ? frame_address(frame).raw : address;
+        }
+        x[3] = QY_MAP_READ;
+        break;
+    case 12:
+        *number = random_below(4) ? QY_CALL_table_map : QY_CALL_table_unmap;
+        x[0] = handle_of(QY_OBJ_PAGE_TABLE);
+        x[1] = any_space();
+        x[2] = address;
+        x[3] = 1 + random_below(3);
+        break;
+    case 13:
+        *number = QY_CALL_thread_configure;
+        x[0] = handle_of(QY_OBJ_THREAD);
+        x[1] = any_space();
+        x[2] = node;
+        x[3] = random_below(2) ? handle_of(QY_OBJ_ENDPOINT) : 0;
+        break;
+    case 14:
+        *number = random_below(3) ? QY_CALL_thread_start : QY_CALL_thread_suspend;
+        x[0] = handle_of(QY_OBJ_THREAD);
+        x[1] = 0x400000;
+        x[4] = 1 + random_below(WORLD_CPUS - 1);
+        break;
+    default:
+        /* CPU 0 does not wait for messages: somebody has to go on. */
+        *number = cpu == 0 ? QY_CALL_reply_send
+                           : (enum qy_invocation)(QY_CALL_endpoint_send + random_below(3));
+        x[0] = handle_of(cpu == 0 ? QY_OBJ_REPLY : QY_OBJ_ENDPOINT);
+        x[1] = *number == QY_CALL_endpoint_receive ? handle_of(QY_OBJ_REPLY) : 0;
+        break;
+    }
+}
+
+static void random_run(uint64_t seed, unsigned calls)
+{
+    static const char *broken;
+    random_state = seed;
+    for (unsigned n = 0; n < calls; n++) {
+        unsigned cpu = random_below(WORLD_CPUS);
+        if (world_busy(cpu)) {
+            world_step(cpu);
+            continue;
+        }
+        world_interrupts(cpu);
+        if (!cpu_at(cpu)->current && !world_pick(cpu))
+            continue;
+        if (random_below(64) == 0 && cpu != 0) {
+            world_fault(cpu, AREA + 0x100000, QY_ACCESS_READ, 0x400000);
+            continue;
+        }
+        uint64_t x[6];
+        enum qy_invocation number = QY_CALL_null;
+        random_call(cpu, x, &number);
+        bool quiet = true;
+        for (unsigned i = 0; i < WORLD_CPUS; i++)
+            quiet &= !world_busy(i);
+        if (quiet) {
+            broken = world_broken ? world_broken : world_check();
+            if (broken)
+                break;
+            world_fill_tlbs();
+        }
+        world_begin(cpu, number, x);
+        if (world_broken)
+            broken = world_broken;
+    }
+    if (broken) {
+        printf("# seed %llu: %s\n", (unsigned long long)seed, broken);
+        fflush(stdout);
+        abort();
+    }
+    finish();
+}
+
+static void random_histories(void)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        random_run(seed * 0x9e3779b97f4a7c15ull, 3000);
+        /* Copies of the root's own capabilities are no descendants of the untyped. */
+        for (uint32_t i = FIRST_SLOT; i < FIRST_SLOT + SLOTS; i++) {
+            const struct slot *slot = &world_root_node()->slots[i];
+            if (slot->type != QY_OBJ_NONE)
+                CHECK_EQ(erase(slot_handle(slot, i)), QY_OK);
+        }
+        scene_end();
+    }
+}
+
+static const struct test tests[] = {
+    {"revoke overtakes a retype", revoke_overtakes_a_retype},
+    {"the destination goes during a retype", the_destination_goes_during_a_retype},
+    {"delete overtakes an unmap", delete_overtakes_an_unmap},
+    {"a table is not moved while it is walked", a_table_is_not_moved_while_it_is_walked},
+    {"two threads delete each other", two_threads_delete_each_other},
+    {"two tasks revoke each other", two_tasks_revoke_each_other},
+    {"two CPUs revoke one untyped", two_cpus_revoke_one_untyped},
+    {"random histories", random_histories},
+};
+
+int main(void)
+{
+    return scene_run(tests, sizeof(tests) / sizeof(tests[0]));
+}
