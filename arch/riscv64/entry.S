@@ -178,8 +178,8 @@ boot_virtual_address:
     .dword boot_virtual
 
 /*
- * A further hart: a0 = hart; no paging. Its struct riscv_start is where riscv_start_now says, not in a1: OpenSBI before
- * 1.2 marks a hart as starting before it has stored where and with what, so that one that is on its way already may
+ * A further hart: a0 = hart; no paging. Its struct riscv_start is where riscv_start_now says, not in a1: OpenSBI 1.1
+ * marks a hart as starting before it has stored where and with what, so that one that is on its way already may
  * come here by _start, with any a1. A hart for which the block is not has been given up, and stays here.
  *
  * The kernel's tables map nothing at physical addresses, so the fetch after the write of satp faults: stvec already
