@@ -6,7 +6,7 @@
 #include <quarry/records.h>
 
 #define KERNEL_HALF 0xffff800000000000ull
-#define KERNEL_TEXT 0xffffffff80000000ull
+#define KERNEL_TEXT 0xffffffff80010000ull
 #define NON_CANONICAL 0x0000800000000000ull
 #define LAST_USER_PAGE 0x00007ffffffff000ull
 #define RW (QY_MAP_READ | QY_MAP_WRITE)

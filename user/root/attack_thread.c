@@ -156,12 +156,12 @@ void attack_touches(struct attack *attack)
         uint64_t address;
     } places[] = {
         {"page 0", 8},
-        {"the direct map of RAM", KERNEL_HALF + 0x100000},
-        {"the frame database", 0xffffc00000000000ull},
+        {"the direct map of RAM", KERNEL_HALF + SOME_RAM},
+        {"the frame database", 0xffffc00000000000ull + SOME_RAM / PAGE_BYTES * 16},
         {"the kernel's heap window", 0xffffd00000000000ull},
         {"a kernel stack", 0xffffd0000000ff00ull},
         {"the CPU areas", 0xffffff8000000000ull},
-        {"the kernel's text", 0xffffffff80001000ull},
+        {"the kernel's text", 0xffffffff80010000ull},
         {"the hole above the kernel", 0xffffffffa0000000ull},
         {"the device registers", 0xffffffffc0000000ull},
         {"the last word of all", 0xfffffffffffffff8ull},
@@ -189,7 +189,7 @@ static void bad_starts(struct attack *attack, const struct child *child)
         uint64_t instruction, stack, cpu;
         enum qy_error wanted;
     } tries[] = {
-        {"in the kernel's text", 0xffffffff80001000ull, stack, 0, QY_INVALID_ADDRESS},
+        {"in the kernel's text", 0xffffffff80010000ull, stack, 0, QY_INVALID_ADDRESS},
         {"in the direct map of RAM", KERNEL_HALF, stack, 0, QY_INVALID_ADDRESS},
         {"at a non-canonical address", NON_CANONICAL, stack, 0, QY_INVALID_ADDRESS},
         {"with a stack in the kernel's half", code, 0xffffd00000010000ull, 0, QY_INVALID_ADDRESS},

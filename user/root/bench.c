@@ -140,7 +140,10 @@ static void bench_fault(struct root *root, qy_handle_t budget)
         ok = reply_send(child.reply, QY_FAULT_RESUME, 0, 0, 0) == QY_OK &&
              endpoint_receive(child.endpoint, child.reply, &message) == QY_OK;
     uint64_t ticks = clock_ticks() - start;
-    ok = ok && reply_send(child.reply, QY_FAULT_KILL, 0, 0, 0) == QY_OK && child_wait_dead(&child);
+    qy_handle_t frame;
+    ok = ok && root_make(root, budget, QY_OBJ_FRAME, 1, &frame) == QY_OK &&
+         root_map(root, budget, frame, TOUCHED, QY_MAP_READ | QY_MAP_WRITE, false, NULL) == QY_OK &&
+         reply_send(child.reply, QY_FAULT_RESUME, 0, 0, 0) == QY_OK && child_wait_dead(&child);
     if (root_check(root, ok, "fault_round_trip failed"))
         row("fault_round_trip", ticks, 0, COUNT);
 }

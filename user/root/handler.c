@@ -38,31 +38,26 @@ static void child_main(void *argument)
     thread_exit(0);
 }
 
-/* Answer the fault: a zeroed page where the child touched. */
-static enum qy_error serve(struct root *root, const struct child *child, uint64_t address)
+/* Nothing is printed between two readings of the clock: the console takes longer than what is
+ * measured. */
+static bool start_child(struct root *root, const struct child *child, const struct task *task)
 {
-    qy_handle_t frame;
-    uint64_t page = address & ~(PAGE_BYTES - 1);
-    enum qy_error error = root_make(root, child->budget, QY_OBJ_FRAME, 1, &frame);
-
-    if (error == QY_OK)
-        error = root_map(root, child->budget, frame, page, QY_MAP_READ | QY_MAP_WRITE, false, NULL);
-    root_said(error, "retype a frame, map it at %R", page);
-    if (error != QY_OK)
-        return error;
-    error = reply_send(child->reply, QY_FAULT_RESUME, 0, 0, 0);
-    root_said(error, "reply: resume");
-    return error;
-}
-
-static bool fault_as_expected(struct root *root, const struct message *message)
-{
+    unsigned cpu = root->info->cpus > 1;
+    struct message message = {0};
     struct fault fault;
 
-    if (!root_check(root, fault_from(message, &fault), "the message was not a fault"))
+    uint64_t start = clock_ticks();
+    enum qy_error started = child_start(child, child_main, (void *)(uintptr_t)task, cpu);
+    enum qy_error received =
+        started == QY_OK ? endpoint_receive(child->endpoint, child->reply, &message) : started;
+    root_cost(root, "start a thread, receive its fault", clock_ticks() - start);
+    root_said(started, "start the child on CPU %u; it writes to %R", cpu, (uint64_t)TOUCHED);
+    if (!root_check(root, started == QY_OK, "the child could not be started") ||
+        !root_check(root, received == QY_OK, "no fault message arrived") ||
+        !root_check(root, fault_from(&message, &fault), "the message was not a fault"))
         return false;
-    print("   fault message: %s of %R by the instruction at 0x%llx:\n      %s\n",
-          fault_access_name(fault.access), fault.address, (unsigned long long)fault.instruction,
+    print("   fault message: %s of %R\n      by the instruction at %R: %s\n",
+          fault_access_name(fault.access), fault.address, fault.instruction,
           fault_mark_name(fault.mark));
     return root_check(root,
                       fault.address == TOUCHED && fault.access == QY_ACCESS_WRITE &&
@@ -70,33 +65,40 @@ static bool fault_as_expected(struct root *root, const struct message *message)
                       "the fault message does not say what the child did");
 }
 
+/* Answer the fault with a zeroed page where the child touched, and hear its report. */
+static bool serve_fault(struct root *root, const struct child *child, struct message *report)
+{
+    const uint64_t page = TOUCHED & ~(PAGE_BYTES - 1);
+    qy_handle_t frame;
+    enum qy_error replied = QY_DEAD, received = QY_DEAD;
+
+    uint64_t start = clock_ticks();
+    enum qy_error mapped = root_make(root, child->budget, QY_OBJ_FRAME, 1, &frame);
+    if (mapped == QY_OK)
+        mapped =
+            root_map(root, child->budget, frame, page, QY_MAP_READ | QY_MAP_WRITE, false, NULL);
+    if (mapped == QY_OK)
+        replied = reply_send(child->reply, QY_FAULT_RESUME, 0, 0, 0);
+    if (replied == QY_OK)
+        received = endpoint_receive(child->endpoint, child->reply, report);
+    root_cost(root, "map a page for it, resume, receive its report", clock_ticks() - start);
+    root_said(mapped, "retype a frame, map it at %R", page);
+    root_said(replied, "reply to the fault: resume");
+    return root_check(root, mapped == QY_OK && replied == QY_OK, "the fault could not be served") &&
+           root_check(root, received == QY_OK && report->label == LABEL_REPORT,
+                      "the child did not report");
+}
+
 static void play(struct root *root, const struct child *child)
 {
     const struct task task = {TOUCHED, VALUE, child->endpoint};
-    unsigned cpu = root->info->cpus > 1;
-    struct message message;
+    struct message report;
 
-    uint64_t start = clock_ticks();
-    enum qy_error error = child_start(child, child_main, (void *)(uintptr_t)&task, cpu);
-    root_said(error, "start the child on CPU %u; it writes to %R", cpu, (uint64_t)TOUCHED);
-    if (!root_check(root, error == QY_OK, "the child could not be started"))
+    if (!start_child(root, child, &task) || !serve_fault(root, child, &report))
         return;
-    error = endpoint_receive(child->endpoint, child->reply, &message);
-    root_cost(root, "start a thread, receive its fault", clock_ticks() - start);
-    if (!root_check(root, error == QY_OK, "no fault message arrived") ||
-        !fault_as_expected(root, &message))
-        return;
-    start = clock_ticks();
-    if (!root_check(root, serve(root, child, TOUCHED) == QY_OK, "the fault could not be served"))
-        return;
-    error = endpoint_receive(child->endpoint, child->reply, &message);
-    root_cost(root, "map a page for it, resume, receive its report", clock_ticks() - start);
-    if (!root_check(root, error == QY_OK && message.label == LABEL_REPORT,
-                    "the child did not report"))
-        return;
-    bool right = message.word[0] == VALUE;
-    print("   message from the child: it wrote %R,\n      and read back   %R\n", (uint64_t)VALUE,
-          message.word[0]);
+    bool right = report.word[0] == VALUE;
+    print("   message from the child: it wrote %R\n      and read back   %R\n", (uint64_t)VALUE,
+          report.word[0]);
     root_check(root, right, "the child did not read what it wrote");
     bool dead = child_wait_dead(child);
     print("   %-60s  %s\n", "the child ends", dead ? "ok" : "NO");
@@ -151,7 +153,7 @@ void show_handler(struct root *root)
     if (!root_check(root, error == QY_OK, "no child untyped could be made"))
         return;
     error = child_make(root, budget, STACK_PAGE, &child);
-    root_said(error, "out of it: an endpoint, a reply, a thread, a stack, its tables");
+    root_said(error, "out of it: endpoint, reply, thread, stack, page tables");
     if (root_check(root, error == QY_OK, "the child could not be made"))
         play(root, &child);
     give_back(root, budget, &before);

@@ -5,41 +5,88 @@
 #include <lib/string.h>
 #include <user/line.h>
 
-static void show_caps(struct root *root)
-{
-    static char text[16384];
-    struct table table;
+/* Slots in a row that hold capabilities of one kind, shown as one line. */
+struct run {
+    uint64_t first, last;
+    struct cap_state cap; /* of the first */
+};
 
-    table_begin(&table, text, sizeof(text), "><<>>>");
-    table_cell(&table, "slot");
-    table_cell(&table, "names");
-    table_cell(&table, "rights");
-    table_cell(&table, "object");
-    table_cell(&table, "badge");
-    table_cell(&table, "derived");
-    for (uint64_t slot = 0; slot < root->info->node_slots; slot++) {
-        struct cap_state cap;
-        if (cap_info(QY_SLOT_NODE, slot, &cap) != QY_OK || cap.type == QY_OBJ_NONE)
-            continue;
-        char rights[] = "----";
+static bool same_kind(const struct cap_state *a, const struct cap_state *b)
+{
+    return a->type == b->type && a->rights == b->rights && a->badge == b->badge &&
+           a->children == b->children;
+}
+
+static void cap_cells(struct table *table, const struct run *run)
+{
+    char rights[] = "----";
+
+    if (run->cap.type == QY_OBJ_NONE)
+        return;
 #define X(NAME, bit, letter, meaning)                                                              \
-    if (cap.rights & QY_RIGHT_##NAME)                                                              \
+    if (run->cap.rights & QY_RIGHT_##NAME)                                                         \
         rights[bit] = letter;
-        QY_RIGHTS(X)
-#undef X
-        table_cell(&table, "%llu", (unsigned long long)slot);
-        table_cell(&table, "%s", qy_object_name((enum qy_object_type)cap.type));
-        table_cell(&table, "%s", rights);
-        table_cell(&table, "%llu", (unsigned long long)cap.object);
-        table_cell(&table, "%llu", (unsigned long long)cap.badge);
-        table_cell(&table, "%llu", (unsigned long long)cap.children);
-    }
-    root_table(&table);
-    print("   rights: ");
-#define X(NAME, bit, letter, meaning) print("%s%c = %s", bit ? "; " : "", letter, meaning);
     QY_RIGHTS(X)
 #undef X
-    print("\n");
+    if (run->first == run->last)
+        table_cell(table, "%llu", (unsigned long long)run->first);
+    else
+        table_cell(table, "%llu..%llu", (unsigned long long)run->first,
+                   (unsigned long long)run->last);
+    table_cell(table, "%s", qy_object_name((enum qy_object_type)run->cap.type));
+    table_cell(table, "%s", rights);
+    table_cell(table, "%llu", (unsigned long long)run->cap.badge);
+    table_cell(table, "%llu", (unsigned long long)run->cap.children);
+}
+
+static void show_caps(struct root *root)
+{
+    static const char *const names[] = {"slot", "names", "rights", "badge", "derived"};
+    static char text[16384];
+    struct table table;
+    struct run run = {0};
+
+    table_begin(&table, text, sizeof(text), "><<>>");
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        table_cell(&table, "%s", names[i]);
+    for (uint64_t slot = 0; slot < root->info->node_slots; slot++) {
+        struct cap_state cap = {0};
+        if (cap_info(QY_SLOT_NODE, slot, &cap) != QY_OK)
+            cap.type = QY_OBJ_NONE;
+        if (run.cap.type != QY_OBJ_NONE && same_kind(&cap, &run.cap)) {
+            run.last = slot;
+            continue;
+        }
+        cap_cells(&table, &run);
+        run = (struct run){slot, slot, cap};
+    }
+    cap_cells(&table, &run);
+    root_table(&table);
+#define X(NAME, bit, letter, meaning)                                                              \
+    print("   %-8s%c = %s\n", bit ? "" : "rights:", letter, meaning);
+    QY_RIGHTS(X)
+#undef X
+}
+
+/* What the root task knows about an address of its own. */
+static const char *what_is_at(const struct root *root, const struct space_region *region)
+{
+    const struct {
+        uint64_t address;
+        const char *what;
+    } places[] = {
+        {QY_ROOT_INFO_ADDRESS, "information page"},
+        {(uintptr_t)what_is_at, "this program's text"},
+        {(uintptr_t)CLOCK_NAME, "this program's constants"},
+        {(uintptr_t)root, "this program's data"},
+        {QY_ROOT_ARCHIVE_ADDRESS, "boot archive"},
+        {QY_ROOT_STACK_TOP - 1, "stack"},
+    };
+
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (places[i].address >= region->start && places[i].address < region->end)
+            return places[i].what;
+    return "";
 }
 
 static void show_maps(struct root *root)
@@ -47,12 +94,11 @@ static void show_maps(struct root *root)
     struct space_region region;
     uint64_t address = 0;
 
-    (void)root;
-    print("   start               end                 flags  pages of\n");
+    print("   start               end                 flags  pages of  what\n");
     while (space_query(QY_SLOT_SPACE, address, &region) == QY_OK) {
-        print("   %R  %R  %c%c%c    %S\n", region.start, region.end,
+        print("   %R  %R  %c%c%c    %-8S  %s\n", region.start, region.end,
               region.flags & QY_MAP_READ ? 'r' : '-', region.flags & QY_MAP_WRITE ? 'w' : '-',
-              region.flags & QY_MAP_EXEC ? 'x' : '-', region.page_bytes);
+              region.flags & QY_MAP_EXEC ? 'x' : '-', region.page_bytes, what_is_at(root, &region));
         if (region.end <= address)
             break;
         address = region.end;
@@ -134,12 +180,12 @@ static enum line_event read_line(struct line *line)
 
 void prompt_run(struct root *root)
 {
-    static struct line line;
+    static struct line keys;
 
     print("\nType a command; help lists them.\n");
-    line_begin(&line);
+    line_begin(&keys);
     do {
         print_text("quarry> ");
         print_flush();
-    } while (read_line(&line) != LINE_DONE || obey(root, line.text));
+    } while (read_line(&keys) != LINE_DONE || obey(root, keys.text));
 }

@@ -135,7 +135,8 @@ void show_objects(struct root *root)
 
     table_begin(&table, text, sizeof(text), "<>>");
     heads(&table, names);
-    for (uint64_t i = 1; i < QY_OBJ_COUNT; i++) {
+    /* The console and the system are parts of the kernel, not objects that take memory. */
+    for (uint64_t i = 1; i < QY_OBJ_CONSOLE; i++) {
         struct qy_record_object object;
         if (!root_check(root, read_record(QY_RECORD_KIND_OBJECT, i, &object, sizeof(object)),
                         "an object record cannot be read"))
@@ -195,6 +196,8 @@ void show_summary(struct root *root)
     show_objects(root);
     print("\n   What each CPU did (shootdowns: requests to forget an address translation):\n\n");
     show_cpus(root);
-    print("\n   What the steps above cost, in %s:\n\n", CLOCK_NAME);
+    print("\n   What the steps above cost, in %s\n   (done once, so with everything cold; "
+          "./quarry bench repeats and counts):\n\n",
+          CLOCK_NAME);
     show_costs(root);
 }
