@@ -17,6 +17,12 @@ struct output {
     size_t count;
 };
 
+/* A va_list that can be passed on by address, whatever type it is: its taker moves it on for all.
+ */
+struct arguments {
+    va_list list;
+};
+
 enum length { LENGTH_CHAR, LENGTH_SHORT, LENGTH_INT, LENGTH_LONG, LENGTH_LONG_LONG };
 
 struct spec {
@@ -33,8 +39,10 @@ static void put(struct output *out, char c)
     out->count++;
 }
 
-/* A sign or prefix, and the digits or text, padded to the width. Zeros go between the two, blanks
- * outside. */
+/*
+ * A sign or prefix, and the digits or text, padded to the width. Zeros go between the two,
+ * blanks outside.
+ */
 static void emit(struct output *out, const struct spec *spec, const char *prefix, const char *text,
                  size_t length)
 {
@@ -58,7 +66,8 @@ static void emit(struct output *out, const struct spec *spec, const char *prefix
         put(out, ' ');
 }
 
-/* The digits of a value, written so that they end before `end`; at least one. Returns their first.
+/*
+ * The digits of a value, written so that they end before `end`; at least one. Returns their first.
  */
 static char *digits(char *end, uint64_t value, unsigned base, bool upper)
 {
@@ -79,8 +88,10 @@ static void emit_number(struct output *out, const struct spec *spec, const char 
     emit(out, spec, prefix, first, (size_t)(end - first));
 }
 
-/* "0 B", "4 KiB", "3.2 MiB": the largest unit of which there is at least one; the decimal is cut,
- * not rounded. */
+/*
+ * "0 B", "4 KiB", "3.2 MiB": the largest unit of which there is at least one; the decimal is
+ * cut, not rounded.
+ */
 static void emit_size(struct output *out, struct spec *spec, uint64_t bytes)
 {
     static const char units[][4] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -129,15 +140,16 @@ static void emit_text(struct output *out, struct spec *spec, const char *text)
     emit(out, spec, "", text, length);
 }
 
-/* A number in the format, or '*' for one in the arguments. Numbers that do not fit stop at
+/*
+ * A number in the format, or '*' for one in the arguments. Numbers that do not fit stop at
  * NUMBER_MAX.
  */
-static const char *parse_number(const char *at, va_list *arguments, int *out)
+static const char *parse_number(const char *at, struct arguments *arguments, int *out)
 {
     int value = 0;
 
     if (*at == '*') {
-        *out = va_arg(*arguments, int);
+        *out = va_arg(arguments->list, int);
         return at + 1;
     }
     for (; *at >= '0' && *at <= '9'; at++)
@@ -165,7 +177,7 @@ static const char *parse_length(const char *at, enum length *out)
 }
 
 /* Flags, width, precision and length after a '%'. Returns where the conversion's letter stands. */
-static const char *parse_spec(const char *at, va_list *arguments, struct spec *spec)
+static const char *parse_spec(const char *at, struct arguments *arguments, struct spec *spec)
 {
     int number;
 
@@ -191,42 +203,42 @@ static const char *parse_spec(const char *at, va_list *arguments, struct spec *s
     return parse_length(at, &spec->length);
 }
 
-static int64_t signed_argument(enum length length, va_list *arguments)
+static int64_t signed_argument(enum length length, struct arguments *arguments)
 {
     switch (length) {
     case LENGTH_CHAR:
-        return (signed char)va_arg(*arguments, int);
+        return (signed char)va_arg(arguments->list, int);
     case LENGTH_SHORT:
-        return (short)va_arg(*arguments, int);
+        return (short)va_arg(arguments->list, int);
     case LENGTH_INT:
-        return va_arg(*arguments, int);
+        return va_arg(arguments->list, int);
     case LENGTH_LONG:
-        return va_arg(*arguments, long);
+        return va_arg(arguments->list, long);
     case LENGTH_LONG_LONG:
         break;
     }
-    return va_arg(*arguments, long long);
+    return va_arg(arguments->list, long long);
 }
 
-static uint64_t unsigned_argument(enum length length, va_list *arguments)
+static uint64_t unsigned_argument(enum length length, struct arguments *arguments)
 {
     switch (length) {
     case LENGTH_CHAR:
-        return (unsigned char)va_arg(*arguments, unsigned);
+        return (unsigned char)va_arg(arguments->list, unsigned);
     case LENGTH_SHORT:
-        return (unsigned short)va_arg(*arguments, unsigned);
+        return (unsigned short)va_arg(arguments->list, unsigned);
     case LENGTH_INT:
-        return va_arg(*arguments, unsigned);
+        return va_arg(arguments->list, unsigned);
     case LENGTH_LONG:
-        return va_arg(*arguments, unsigned long);
+        return va_arg(arguments->list, unsigned long);
     case LENGTH_LONG_LONG:
         break;
     }
-    return va_arg(*arguments, unsigned long long);
+    return va_arg(arguments->list, unsigned long long);
 }
 
 /* One conversion. False if the letter is none. */
-static bool convert(struct output *out, struct spec *spec, char letter, va_list *arguments)
+static bool convert(struct output *out, struct spec *spec, char letter, struct arguments *arguments)
 {
     switch (letter) {
     case 'd':
@@ -244,22 +256,22 @@ static bool convert(struct output *out, struct spec *spec, char letter, va_list 
         emit_number(out, spec, "", unsigned_argument(spec->length, arguments), 16, letter == 'X');
         return true;
     case 'p':
-        emit_number(out, spec, "0x", (uintptr_t)va_arg(*arguments, void *), 16, false);
+        emit_number(out, spec, "0x", (uintptr_t)va_arg(arguments->list, void *), 16, false);
         return true;
     case 'c': {
-        char c = (char)va_arg(*arguments, int);
+        char c = (char)va_arg(arguments->list, int);
         spec->zeros = false;
         emit(out, spec, "", &c, 1);
         return true;
     }
     case 's':
-        emit_text(out, spec, va_arg(*arguments, const char *));
+        emit_text(out, spec, va_arg(arguments->list, const char *));
         return true;
     case 'S':
-        emit_size(out, spec, va_arg(*arguments, uint64_t));
+        emit_size(out, spec, va_arg(arguments->list, uint64_t));
         return true;
     case 'R':
-        emit_address(out, spec, va_arg(*arguments, uint64_t));
+        emit_address(out, spec, va_arg(arguments->list, uint64_t));
         return true;
     case '%':
         put(out, '%');
@@ -273,9 +285,9 @@ size_t format_v(void (*put_character)(void *context, char c), void *context, con
                 va_list arguments)
 {
     struct output out = {put_character, context, 0};
-    va_list list; /* a parameter that is an array type cannot be passed on by address */
+    struct arguments list;
 
-    va_copy(list, arguments);
+    va_copy(list.list, arguments);
     while (*format) {
         struct spec spec;
         if (*format != '%') {
@@ -288,7 +300,7 @@ size_t format_v(void (*put_character)(void *context, char c), void *context, con
         else
             put(&out, *format++);
     }
-    va_end(list);
+    va_end(list.list);
     return out.count;
 }
 

@@ -36,8 +36,10 @@ static uint64_t dsdt_address(struct qy_bytes fadt)
     return qy_load_le32(fadt.at + 40);
 }
 
-/* The first element of the package that begins at an offset. False: there is no package of
- * constants. */
+/*
+ * The first element of the package that begins at an offset. False: there is no package of
+ * constants.
+ */
 static bool first_element(struct qy_bytes aml, size_t offset, uint8_t *out)
 {
     if (!qy_bytes_hold(aml, offset, 2) || aml.at[offset] != PACKAGE)

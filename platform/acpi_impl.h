@@ -22,18 +22,24 @@ struct qy_acpi {
 bool qy_acpi_open(const struct qy_reader *reader, paddr_t rsdp, struct qy_bytes rsdp_copy,
                   struct qy_acpi *acpi, struct qy_topology *out) QY_MUST_USE;
 
-/* The first sound table with that signature; at == null without one. A broken one is complained
- * about. */
+/*
+ * The first sound table with that signature; at == null without one. A broken one is complained
+ * about.
+ */
 struct qy_bytes qy_acpi_find(const struct qy_acpi *acpi, const char signature[4],
                              struct qy_topology *out);
 
-/* The table at an address, if it is sound and has that signature and at least that many bytes; else
- * at == null. */
+/*
+ * The table at an address, if it is sound and has that signature and at least that many bytes; else
+ * at == null.
+ */
 struct qy_bytes qy_acpi_table(const struct qy_reader *reader, uint64_t address,
                               const char signature[4], uint32_t least, struct qy_topology *out);
 
-/* CPUs and the local APIC's address. False: the table is broken, and *out unchanged but for the
- * complaint. */
+/*
+ * CPUs and the local APIC's address. False: the table is broken, and *out unchanged but for the
+ * complaint.
+ */
 bool qy_acpi_madt(struct qy_bytes madt, struct qy_topology *out) QY_MUST_USE;
 
 /* Nodes of CPUs and memory; one node if the table is broken. Without a table: at == null. */

@@ -58,8 +58,10 @@ static const char *place_memory(const uint8_t *at, uint32_t domain, struct qy_to
     return NULL;
 }
 
-/* Null, or what is wrong. In revision 1 a domain has 8 bits, and what stands beside them means
- * nothing. */
+/*
+ * Null, or what is wrong. In revision 1 a domain has 8 bits, and what stands beside them means
+ * nothing.
+ */
 static const char *read_entry(const uint8_t *at, bool wide, struct qy_topology *out)
 {
     uint32_t domain;
@@ -109,8 +111,10 @@ void qy_acpi_srat(struct qy_bytes srat, struct qy_topology *out)
         qy_topology_order_nodes(out);
 }
 
-/* Null, or what is wrong. The table has a byte for each pair of domains, and must be right as a
- * whole. */
+/*
+ * Null, or what is wrong. The table has a byte for each pair of domains, and must be right as a
+ * whole.
+ */
 static const char *read_slit(struct qy_bytes slit, struct qy_topology *out)
 {
     if (slit.count < SLIT_BYTES)

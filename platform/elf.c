@@ -78,8 +78,10 @@ static enum qy_error check_header(struct qy_bytes file, unsigned machine, const 
     return QY_OK;
 }
 
-/* One loadable segment; *free_from is the first page that no segment before it has, and is moved
- * beyond it. */
+/*
+ * One loadable segment; *free_from is the first page that no segment before it has, and is
+ * moved beyond it.
+ */
 static enum qy_error check_segment(struct qy_bytes file, const struct program_header *header,
                                    uint64_t user_end, uint64_t *free_from, const char **why)
 {

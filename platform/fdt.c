@@ -1,10 +1,10 @@
 /*
  * Memory, reservations, initial archive, command line and entropy of a device tree.
  *
- * The reservation block of the header says what must not be overwritten, but is memory (the tree
- * itself, the initial archive): it is noted as reserved. The children of /reserved-memory belong to
- * the firmware: they are ranges of the map, of type RESERVED, and win over the memory that they lie
- * in.
+ * The reservation block of the header says what must not be overwritten, but is memory (the
+ * tree itself, the initial archive): it is noted as reserved. The children of /reserved-memory
+ * belong to the firmware: they are ranges of the map, of type RESERVED, and win over the memory
+ * that they lie in.
  */
 #include "boot_info_impl.h"
 #include "fdt_impl.h"

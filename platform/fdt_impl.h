@@ -1,6 +1,6 @@
 /*
- * A flattened device tree, opened and walked node by node (Devicetree Specification 0.4, chapter
- * 5).
+ * A flattened device tree, opened and walked node by node (Devicetree Specification 0.4,
+ * chapter 5).
  *
  *     header | reservations: address, size ... 0, 0 | structure: BEGIN name, PROP ..., END ... |
  * strings
@@ -36,8 +36,10 @@ enum qy_error qy_fdt_open(struct qy_bytes bytes, struct qy_fdt *out, const char 
 /* Go to the next node, in the order of the tree. False at the end. */
 bool qy_fdt_next(const struct qy_fdt *fdt, struct qy_fdt_walk *walk);
 
-/* A property of the node at `level` of the walk (walk->depth: the node itself). False if it has
- * none of that name. */
+/*
+ * A property of the node at `level` of the walk (walk->depth: the node itself). False if it has
+ * none of that name.
+ */
 bool qy_fdt_property(const struct qy_fdt *fdt, const struct qy_fdt_walk *walk, unsigned level,
                      const char *name, struct qy_bytes *out);
 
@@ -65,14 +67,18 @@ struct qy_fdt_reg {
     unsigned count; /* entries */
 };
 
-/* The node's reg. False: it has none. Errors in *bad: cell counts above 2, or a length that is no
- * multiple. */
+/*
+ * The node's reg. False: it has none. Errors in *bad: cell counts above 2, or a length that is
+ * no multiple.
+ */
 bool qy_fdt_reg(const struct qy_fdt *fdt, const struct qy_fdt_walk *walk, struct qy_fdt_reg *out,
                 bool *bad);
 void qy_fdt_reg_entry(const struct qy_fdt_reg *reg, unsigned i, uint64_t *address, uint64_t *size);
 
-/* Address of the node's first reg entry as the CPU sees it, through the ranges of its ancestors.
- * False: not visible. */
+/*
+ * Address of the node's first reg entry as the CPU sees it, through the ranges of its ancestors.
+ * False: not visible.
+ */
 bool qy_fdt_cpu_address(const struct qy_fdt *fdt, const struct qy_fdt_walk *walk, uint64_t *out);
 
 #endif

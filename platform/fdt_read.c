@@ -73,8 +73,10 @@ bool qy_fdt_path_is(const struct qy_fdt_walk *walk, struct qy_bytes path)
     return walk->depth && at == path.count;
 }
 
-/* Cell counts that the node at `level` lays down for its children: 2 and 1 unless it says
- * otherwise. */
+/*
+ * Cell counts that the node at `level` lays down for its children: 2 and 1 unless it says
+ * otherwise.
+ */
 static void child_cells(const struct qy_fdt *fdt, const struct qy_fdt_walk *walk, unsigned level,
                         unsigned *address_cells, unsigned *size_cells)
 {
@@ -117,8 +119,10 @@ void qy_fdt_reg_entry(const struct qy_fdt_reg *reg, unsigned i, uint64_t *addres
     *size = load_cells(at + 4 * reg->address_cells, reg->size_cells);
 }
 
-/* An address on the bus of the node at `level`, as that node's parent sees it. False: the parent
- * does not see it. */
+/*
+ * An address on the bus of the node at `level`, as that node's parent sees it. False: the parent
+ * does not see it.
+ */
 static bool translate(const struct qy_fdt *fdt, const struct qy_fdt_walk *walk, unsigned level,
                       uint64_t *address)
 {

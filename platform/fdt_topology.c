@@ -1,9 +1,9 @@
 /*
  * CPUs, NUMA nodes, distances and devices of a device tree.
  *
- * A CPU counts if it is enabled and translates by Sv48 or better. Distances come as triplets (from,
- * to, distance); a pair that stands in one direction only holds in both, one that is missing is 20
- * (binding numa-distance-map-v1).
+ * A CPU counts if it is enabled and translates by Sv48 or better. Distances come as triplets
+ * (from, to, distance); a pair that stands in one direction only holds in both, one that is
+ * missing is 20 (binding numa-distance-map-v1).
  */
 #include "fdt_impl.h"
 #include "topology_impl.h"
@@ -125,7 +125,8 @@ static const char *read_distances(struct qy_bytes matrix, struct qy_topology *ou
     return qy_topology_check_distances(out);
 }
 
-/* The value of stdout-path up to the options after ':', aliases resolved; empty if there is none.
+/*
+ * The value of stdout-path up to the options after ':', aliases resolved; empty if there is none.
  */
 static struct qy_bytes console_path(const struct qy_fdt *fdt)
 {

@@ -74,7 +74,8 @@ static enum qy_error read_item(const struct qy_fdt *fdt, size_t offset, struct i
     return QY_OK;
 }
 
-/* Properties come before child nodes; one root; every node ends; END follows, and nothing after it.
+/*
+ * Properties come before child nodes; one root; every node ends; END follows, and nothing after it.
  */
 static enum qy_error check_structure(struct qy_fdt *fdt, const char **why)
 {

@@ -11,7 +11,7 @@ static bool is_blank(char c)
 
 bool qy_option(const char *command_line, const char *name, char *value, size_t bytes)
 {
-    size_t length = strlen(name), copied = 0;
+    size_t length = strlen(name);
     bool found = false;
 
     if (bytes)
@@ -25,7 +25,8 @@ bool qy_option(const char *command_line, const char *name, char *value, size_t b
             (word_bytes == length || word[length] == '=')) {
             found = true;
             const char *from = word_bytes == length ? end : word + length + 1;
-            for (copied = 0; from < end && copied + 1 < bytes; copied++)
+            size_t copied = 0;
+            for (; from < end && copied + 1 < bytes; copied++)
                 value[copied] = *from++;
             if (bytes)
                 value[copied] = '\0';

@@ -32,9 +32,9 @@ static enum qy_error read_record(struct pvh *boot, uint64_t at, uint64_t count, 
 }
 
 /*
- * A string of unknown length: as much of it as a command line can have and one byte more, so that
- * the caller sees when it is longer. Read byte by byte, since the last may be the last that can be
- * reached.
+ * A string of unknown length: as much of it as a command line can have and one byte more, so
+ * that the caller sees when it is longer. Read byte by byte, since the last may be the last
+ * that can be reached.
  */
 static enum qy_error read_text(struct pvh *boot, uint64_t at, const char *why, char *to,
                                size_t room)

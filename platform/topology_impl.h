@@ -1,13 +1,14 @@
 /*
- * Building a topology: nodes are numbered as their domains come up, then put in the order of their
- * domains.
+ * Building a topology: nodes are numbered as their domains come up, then put in the order of
+ * their domains.
  */
 #ifndef PLATFORM_TOPOLOGY_IMPL_H
 #define PLATFORM_TOPOLOGY_IMPL_H
 
 #include "bytes_impl.h"
 
-/* The node of a CPU or range that no table puts anywhere, until the nodes are ordered: node 0 then.
+/*
+ * The node of a CPU or range that no table puts anywhere, until the nodes are ordered: node 0 then.
  */
 #define QY_TOPOLOGY_NOWHERE UINT16_MAX
 
@@ -17,7 +18,8 @@ void qy_topology_clear(struct qy_topology *out);
 /* Say what is wrong; the first complaint stays. */
 void qy_topology_complain(struct qy_topology *out, const char *complaint);
 
-/* Add a CPU, nowhere, unless it is there. One beyond the table is complained about and stays off.
+/*
+ * Add a CPU, nowhere, unless it is there. One beyond the table is complained about and stays off.
  */
 void qy_topology_add_cpu(struct qy_topology *out, uint32_t hardware_id);
 
@@ -40,8 +42,10 @@ bool qy_topology_ranges_clash(const struct qy_topology *topology);
  */
 void qy_topology_one_node(struct qy_topology *out, const char *complaint);
 
-/* Order the nodes by domain; at least one node. Distances are the default ones after it: 10 local,
- * 20 remote. */
+/*
+ * Order the nodes by domain; at least one node. Distances are the default ones after it: 10
+ * local, 20 remote.
+ */
 void qy_topology_order_nodes(struct qy_topology *out);
 
 /* The default distances between the nodes that there are. */

@@ -2,8 +2,8 @@
  * The memory map that UEFI hands over (UEFI 2.10, section 7.2.3), after boot services were exited.
  *
  * Memory is taken as ours only when UEFI calls it free of every duty: a kind that boot services
- * leave behind, cacheable by write-back, not claimed by the runtime, not set aside for a special
- * purpose.
+ * leave behind, cacheable by write-back, not claimed by the runtime, not set aside for a
+ * special purpose.
  */
 #include "boot_info_impl.h"
 
@@ -25,7 +25,7 @@ static enum qy_mem_type uefi_type(uint32_t type, uint64_t attributes)
             return QY_MEM_FIRMWARE;
         if (attributes & ATTRIBUTE_SPECIAL_PURPOSE)
             return QY_MEM_SPECIAL;
-        return attributes & ATTRIBUTE_WRITE_BACK ? QY_MEM_USABLE : QY_MEM_RESERVED;
+        return (attributes & ATTRIBUTE_WRITE_BACK) ? QY_MEM_USABLE : QY_MEM_RESERVED;
     case 5: /* runtime services code */
     case 6: /* runtime services data */
         return QY_MEM_FIRMWARE;

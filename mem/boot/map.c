@@ -1,6 +1,6 @@
 /*
- * Building and reading the memory map; mem/boot/map_alloc.c changes it, mem/boot/map_check.c checks
- * it.
+ * Building and reading the memory map; mem/boot/map_alloc.c changes it, mem/boot/map_check.c
+ * checks it.
  *
  * The firmware's ranges are swept from address 0 upwards: at each boundary the most restrictive
  * type of the ranges that cover the cursor is taken, neighbours of one type are joined, and each
@@ -104,8 +104,10 @@ static uint64_t most(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Cut a usable range into its parts of pages, frame 0, free pages, and pages beyond the limit.
- * Errors: TOO_MANY. */
+/*
+ * Cut a usable range into its parts of pages, frame 0, free pages, and pages beyond the limit.
+ * Errors: TOO_MANY.
+ */
 static enum qy_error append_usable(struct qy_map *map, uint64_t base, uint64_t end, uint64_t limit)
 {
     uint64_t last_page = qy_align_down(UINT64_MAX, QY_PAGE_BYTES);

@@ -59,8 +59,10 @@ static void merge(struct qy_map *map)
     map->count = kept;
 }
 
-/* Carry a change out; an empty range changes nothing. *changed (may be null): bytes. Errors:
- * TOO_MANY; nothing has changed then. */
+/*
+ * Carry a change out; an empty range changes nothing. *changed (may be null): bytes. Errors:
+ * TOO_MANY; nothing has changed then.
+ */
 static enum qy_error change(struct qy_map *map, const struct change *wanted, uint64_t *changed)
 {
     uint32_t cuts = 0;
@@ -100,8 +102,10 @@ static enum qy_error change(struct qy_map *map, const struct change *wanted, uin
     return QY_OK;
 }
 
-/* True for uses that memory can be given and taken back from; the others say why memory can never
- * be used. */
+/*
+ * True for uses that memory can be given and taken back from; the others say why memory can
+ * never be used.
+ */
 static bool use_is_free_to_change(enum qy_mem_use use)
 {
     return use < QY_USE_COUNT && use != QY_USE_NOT_RAM && use != QY_USE_FRAME_ZERO &&

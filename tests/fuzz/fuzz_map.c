@@ -1,5 +1,7 @@
-/* Any bytes as ranges of a memory map, then as calls on the map; it is checked after each, and its
- * total never changes. */
+/*
+ * Any bytes as ranges of a memory map, then as calls on the map; it is checked after each, and its
+ * total never changes.
+ */
 #include "fuzz.h"
 
 #define RANGE_BYTES 17u

@@ -1,4 +1,5 @@
-/* Write the captured inputs as files, to begin with: seeds DIRECTORY makes DIRECTORY/FUZZER/NAME.
+/*
+ * Write the captured inputs as files, to begin with: seeds DIRECTORY makes DIRECTORY/FUZZER/NAME.
  */
 #include "../data/acpi_numa.h"
 #include "../data/fdt_numa.h"
@@ -65,6 +66,45 @@ static void write_acpi(const char *directory)
     fclose(file);
 }
 
+/* The smallest executable that is accepted: one segment, which is the file itself. */
+static void write_elf(const char *directory)
+{
+    uint8_t elf[128] = "\177ELF\2\1\1";
+    store_le(elf + 16, 2, 2);
+    store_le(elf + 18, 62, 2);
+    store_le(elf + 20, 1, 4);
+    store_le(elf + 24, 0x400078, 8);
+    store_le(elf + 32, 64, 8);
+    store_le(elf + 52, 64, 2);
+    store_le(elf + 54, 56, 2);
+    store_le(elf + 56, 1, 2);
+    store_le(elf + 64, 1, 4);
+    store_le(elf + 68, 5, 4);
+    store_le(elf + 80, 0x400000, 8);
+    store_le(elf + 96, sizeof(elf), 8);
+    store_le(elf + 104, sizeof(elf), 8);
+    write_one(directory, "fuzz_elf", "small", &(struct fragment){0, elf, sizeof(elf)});
+}
+
+static void write_cpio_entry(FILE *file, const char *name, const char *data)
+{
+    static const char four[] =
+        "00000000000000000000000100000000"; /* fields that are not looked at */
+    fprintf(file, "070701%08x%08x%s%08zx%s%08zx%08x%s", 1, 0100644, four, strlen(data), four,
+            strlen(name) + 1, 0, name);
+    for (size_t at = 110 + strlen(name); at % 4 || at == 110 + strlen(name); at++)
+        fputc(0, file);
+    fprintf(file, "%s", data);
+}
+
+static void write_cpio(const char *directory)
+{
+    FILE *file = create(directory, "fuzz_cpio", "small");
+    write_cpio_entry(file, "bin/root", "data");
+    write_cpio_entry(file, "TRAILER!!!", "");
+    fclose(file);
+}
+
 int main(int count, char **arguments)
 {
     if (count != 2) {
@@ -77,6 +117,8 @@ int main(int count, char **arguments)
     write_one(arguments[1], "fuzz_fdt", "plain", &fdt_plain[0]);
     write_one(arguments[1], "fuzz_fdt", "numa", &fdt_numa[0]);
     write_pvh(arguments[1]);
+    write_elf(arguments[1]);
+    write_cpio(arguments[1]);
     write_acpi(arguments[1]);
     return 0;
 }

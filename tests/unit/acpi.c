@@ -170,7 +170,8 @@ static void slit(unsigned localities, const uint8_t *matrix)
     finish(SLIT_AT);
 }
 
-/* Root pointer and XSDT to all five places; a table that is not there is one that is out of reach.
+/*
+ * Root pointer and XSDT to all five places; a table that is not there is one that is out of reach.
  */
 static void root(void)
 {
@@ -365,8 +366,10 @@ static void affinity(void)
     CHECK_EQ(topology.domain_of[0], 2);
 }
 
-/* What is wrong with the nodes means one node, a complaint, and that hot-pluggable memory is still
- * known. */
+/*
+ * What is wrong with the nodes means one node, a complaint, and that hot-pluggable memory is
+ * still known.
+ */
 static void one_node(const char *about, uint32_t hotplug_ranges)
 {
     finish(SRAT_AT);

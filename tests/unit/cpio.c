@@ -156,7 +156,8 @@ static void bad_headers(void)
     CHECK_EQ(qy_cpio_next(a, &offset, &file), QY_TRUNCATED);
 }
 
-/* Every file that is found lies inside; each byte of it is read, so that the sanitizer sees a lie.
+/*
+ * Every file that is found lies inside; each byte of it is read, so that the sanitizer sees a lie.
  */
 static enum qy_error read_all(struct qy_bytes input)
 {

@@ -1,5 +1,7 @@
-/* Executables: every field at its extremes, segments where they must not be, every prefix, every
- * byte damaged. */
+/*
+ * Executables: every field at its extremes, segments where they must not be, every prefix,
+ * every byte damaged.
+ */
 #include "memory.h"
 #include <tap.h>
 

@@ -1,5 +1,7 @@
-/* Formatting, against the C library's where both know a format, and by example where only ours
- * does. */
+/*
+ * Formatting, against the C library's where both know a format, and by example where only ours
+ * does.
+ */
 #include <lib/format.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -320,8 +320,10 @@ static void a_page_belongs_to_one_node(void)
     CHECK(qy_map_check(&map) == NULL);
 }
 
-/* Each of the validator's complaints can be had; without this, a validator that says nothing would
- * pass. */
+/*
+ * Each of the validator's complaints can be had; without this, a validator that says nothing
+ * would pass.
+ */
 static void the_validator_sees_each_breach(void)
 {
     struct qy_segment s[3] = {

@@ -1,5 +1,7 @@
-/* Multiboot2: what GRUB passes on SeaBIOS and on OVMF, tags made by hand, and every way to cut or
- * damage them. */
+/*
+ * Multiboot2: what GRUB passes on SeaBIOS and on OVMF, tags made by hand, and every way to cut
+ * or damage them.
+ */
 #include "../data/multiboot2_bios.h"
 #include "../data/multiboot2_uefi.h"
 #include "result.h"

@@ -31,8 +31,10 @@ static inline void check_boot_ranges(const struct qy_boot_info *info)
         CHECK(info->ranges[i].type < QY_MEM_TYPE_COUNT);
 }
 
-/* After a parser ran over what boot_before made: an error changed nothing but `why`; a result keeps
- * to its bounds. */
+/*
+ * After a parser ran over what boot_before made: an error changed nothing but `why`; a result keeps
+ * to its bounds.
+ */
 static inline void check_boot(enum qy_error error, struct qy_boot_info *info)
 {
     static struct qy_boot_info before;

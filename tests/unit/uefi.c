@@ -1,5 +1,7 @@
-/* The UEFI memory map: each type and attribute, sizes of descriptors, ends of the address space,
- * damage. */
+/*
+ * The UEFI memory map: each type and attribute, sizes of descriptors, ends of the address
+ * space, damage.
+ */
 #include "result.h"
 
 static struct qy_boot_info info;

@@ -1,6 +1,6 @@
 /*
- * Formatted text without allocation and without a buffer: one character at a time to whoever takes
- * it.
+ * Formatted text without allocation and without a buffer: one character at a time to whoever
+ * takes it.
  *
  *     %c %s %d %i %u %x %X %p %%   as in printf; h, hh, l, ll, z, j, t before the integers
  *     %S   a size in bytes, from a uint64_t, to one decimal, rounded down: "4 KiB", "3.2 MiB"
