@@ -92,7 +92,7 @@ static bool serve_fault(struct root *root, const struct child *child, struct mes
 static void play(struct root *root, const struct child *child)
 {
     const struct task task = {TOUCHED, VALUE, child->endpoint};
-    struct message report;
+    struct message report = {0};
 
     if (!start_child(root, child, &task) || !serve_fault(root, child, &report))
         return;
