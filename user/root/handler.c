@@ -105,8 +105,20 @@ static void play(struct root *root, const struct child *child)
     root_check(root, dead, "the child did not end");
 }
 
+/* Nothing that was made of the budget can be reached: not by its handle, not at its addresses. */
+static bool all_gone(const struct child *child)
+{
+    struct thread_status status;
+    struct space_region region;
+    enum qy_error error = space_query(QY_SLOT_SPACE, ROOT_CHILD_ADDRESS, &region);
+
+    return thread_info(child->thread, &status) == QY_INVALID_HANDLE &&
+           (error == QY_NOT_FOUND || (error == QY_OK && region.start >= TOUCHED + PAGE_BYTES));
+}
+
 /* Revoke, and see that the budget is one free whole and the untyped what it was. */
-static void give_back(struct root *root, qy_handle_t budget, const struct untyped_state *before)
+static void give_back(struct root *root, qy_handle_t budget, const struct child *child,
+                      const struct untyped_state *before)
 {
     struct untyped_state now;
 
@@ -119,6 +131,10 @@ static void give_back(struct root *root, qy_handle_t budget, const struct untype
     root_cost(root, "revoke the budget, with all in it", clock_ticks() - start);
     root_said(error, "revoke the budget: whatever was made of it is destroyed");
     root_check(root, error == QY_OK, "the budget could not be revoked");
+    bool gone = all_gone(child);
+    print("   %-60s  %s\n", "its handles name nothing, its pages are mapped nowhere",
+          gone ? "ok" : "NO");
+    root_check(root, gone, "something outlived the revoke");
     error = untyped_info(budget, &now);
     bool whole = error == QY_OK && now.free_bytes == now.total_bytes && now.objects == 0;
     print("   %-60s  %s\n", "the budget is one free whole", whole ? "ok" : "NO");
@@ -139,7 +155,7 @@ void show_handler(struct root *root)
 {
     uint32_t mark = root_mark(root);
     struct untyped_state before;
-    struct child child;
+    struct child child = {0};
     qy_handle_t budget;
 
     print("\n3. A page fault, handled by a program\n");
@@ -156,6 +172,6 @@ void show_handler(struct root *root)
     root_said(error, "out of it: endpoint, reply, thread, stack, page tables");
     if (root_check(root, error == QY_OK, "the child could not be made"))
         play(root, &child);
-    give_back(root, budget, &before);
+    give_back(root, budget, &child, &before);
     root_release(root, mark);
 }
