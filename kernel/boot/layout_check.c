@@ -66,12 +66,27 @@ static void check_init(struct check *check, const struct qy_pt *pt,
                             }};
 }
 
+#define X(NAME, first, last, what, flags)                                                          \
+    _Static_assert((first##ull & QY_PAGE_MASK) == 0 && (last##ull & QY_PAGE_MASK) == QY_PAGE_MASK, \
+                   "a window is made of whole pages");                                             \
+    _Static_assert(first##ull < last##ull && first##ull >> 47 == last##ull >> 47 &&                \
+                       (last##ull >> 47 == 0 || last##ull >> 47 == 0x1ffff),                       \
+                   "a window lies in one half, and its addresses are canonical");
+KERNEL_LAYOUT(X)
+#undef X
+
+/* Windows that overlap do not compile: two cases would have the same value. */
 static struct window *window_of(struct check *check, uint64_t address)
 {
-    for (unsigned i = 0; i < WINDOW_COUNT; i++)
-        if (address >= check->windows[i].first && address <= check->windows[i].last)
-            return &check->windows[i];
-    return NULL;
+    switch (address) {
+#define X(NAME, first, last, what, flags)                                                          \
+    case first##ull... last##ull:                                                                  \
+        return &check->windows[WINDOW_##NAME];
+        KERNEL_LAYOUT(X)
+#undef X
+    default:
+        return NULL;
+    }
 }
 
 static uint64_t image_physical(uint64_t address)

@@ -19,12 +19,13 @@ static void print_line(const struct qy_segment *s, bool nodes)
 {
     bool usable = s->type == QY_MEM_USABLE;
     char node[16] = "";
-    if (nodes && qy_mem_type_is_ram((enum qy_mem_type)s->type))
+    if (nodes && qy_mem_type_is_ram((enum qy_mem_type)s->type) && s->use != QY_USE_BEYOND)
         format_to(node, sizeof(node), " node %u", s->node);
-    print("  %012llx-%012llx %10S  %-16s %-22s %s%s\n", (unsigned long long)s->base,
+    print("  %012llx-%012llx %10S  %-16s %-22s %-*s%s\n", (unsigned long long)s->base,
           (unsigned long long)(s->end - 1), s->end - s->base,
           qy_mem_type_name((enum qy_mem_type)s->type),
-          usable ? qy_mem_use_name((enum qy_mem_use)s->use) : "-", owner_of(s), node);
+          usable ? qy_mem_use_name((enum qy_mem_use)s->use) : "-", node[0] ? 9 : 0, owner_of(s),
+          node);
 }
 
 bool kernel_map_report(const struct qy_map *map)

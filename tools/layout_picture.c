@@ -1,0 +1,135 @@
+/*
+ * Writes docs/layout.md from the table in kernel/include/kernel/layout.h: a picture of an address
+ * space, the table itself, and the distances inside its windows. A test compares the file with what
+ * this prints.
+ */
+#include <kernel/boot.h>
+#include <kernel/layout.h>
+#include <lib/format.h>
+#include <stdio.h>
+#include <string.h>
+
+struct window {
+    const char *name;
+    uint64_t first, last;
+    const char *what, *rights;
+};
+
+static const struct window windows[] = {
+#define X(NAME, first, last, what, flags) {#NAME, first##ull, last##ull, (what), (flags)},
+    KERNEL_LAYOUT(X)
+#undef X
+};
+#define WINDOWS (sizeof(windows) / sizeof(windows[0]))
+
+static const char *size(uint64_t first, uint64_t last)
+{
+    static char text[8][24];
+    static unsigned turn;
+    char *out = text[turn++ % 8];
+    format_to(out, sizeof(text[0]), "%S", last - first + 1);
+    return out;
+}
+
+static const char *rights(const char *letters)
+{
+    static char text[48];
+    if (!letters[0])
+        return "-";
+    snprintf(text, sizeof(text), "%s%s%s%s", strchr(letters, 'r') ? "read" : "",
+             strchr(letters, 'w') ? ", write" : "", strchr(letters, 'x') ? ", or execute" : "",
+             strchr(letters, 'u') ? ", uncached" : "");
+    return text;
+}
+
+static void line(uint64_t address, const char *fill)
+{
+    printf("    %016llx  +%.58s+\n", (unsigned long long)address, fill);
+}
+
+#define RULE "----------------------------------------------------------"
+
+/* From the top of the address space down, as one draws it. */
+static void picture(void)
+{
+    printf("    %16s  +%s+\n", "", RULE);
+    for (size_t i = WINDOWS; i-- > 0;) {
+        const struct window *w = &windows[i];
+        char text[80];
+        snprintf(text, sizeof(text), "%-10s %9s  %s", w->name, size(w->first, w->last), w->what);
+        if (strlen(text) > 56) { /* in two lines, cut at a space */
+            size_t cut = 56;
+            while (text[cut] != ' ')
+                cut--;
+            printf("    %16s  | %-56.*s |\n", "", (int)cut, text);
+            printf("    %16s  | %-22s%-34s |\n", "", "", text + cut + 1);
+        } else {
+            printf("    %16s  | %-56s |\n", "", text);
+        }
+        line(w->first, RULE);
+        if (i > 0 && windows[i - 1].last + 1 != w->first) {
+            bool canonical = windows[i - 1].first >> 63;
+            snprintf(text, sizeof(text), "%-10s %9s  %s", "-",
+                     size(windows[i - 1].last + 1, w->first - 1),
+                     canonical ? "in no window: never mapped" : "not canonical: no address at all");
+            printf("    %16s  : %-56s :\n", "", text);
+            line(windows[i - 1].last + 1, RULE);
+        }
+    }
+}
+
+static void table(void)
+{
+    printf("| start | last byte | size | name | what stands there | rights at most "
+           "|\n|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < WINDOWS; i++)
+        printf("| `0x%016llx` | `0x%016llx` | %s | %s | %s | %s |\n",
+               (unsigned long long)windows[i].first, (unsigned long long)windows[i].last,
+               size(windows[i].first, windows[i].last), windows[i].name, windows[i].what,
+               rights(windows[i].rights));
+}
+
+static void inside(void)
+{
+    uint64_t top = kernel_stack_top(0, KERNEL_STACK_MAIN);
+    printf("CPU *n* has its area at `0x%016llx` + *n* x %s; the first %s of it have memory.\n\n",
+           (unsigned long long)kernel_cpu_area(0), size(1, KERNEL_CPU_AREA_BYTES),
+           size(1, KERNEL_CPU_AREA_BACKED_BYTES));
+    printf("Its kernel stack ends at `0x%016llx` + *n* x %s, its fault stack %s higher; each has "
+           "%s, and the %s below it "
+           "are unmapped: an overflow faults.\n\n",
+           (unsigned long long)top, size(1, KERNEL_STACK_KINDS * KERNEL_STACK_SLOT_BYTES),
+           size(1, KERNEL_STACK_SLOT_BYTES), size(1, KERNEL_STACK_BYTES),
+           size(1, KERNEL_STACK_SLOT_BYTES - KERNEL_STACK_BYTES));
+    printf("The frame database has three tables, each indexed by physical address and backed only "
+           "where there is RAM:\n\n");
+    printf("| table | starts at | room |\n|---|---|---|\n");
+    printf("| frames | `0x%016llx` | %s |\n", (unsigned long long)KERNEL_FRAMES_BASE,
+           size(KERNEL_FRAMES_BASE, KERNEL_BLOCKS_BASE - 1));
+    printf("| blocks of 2 MiB | `0x%016llx` | %s |\n", (unsigned long long)KERNEL_BLOCKS_BASE,
+           size(KERNEL_BLOCKS_BASE, KERNEL_SECTIONS_BASE - 1));
+    printf("| sections of 128 MiB | `0x%016llx` | %s |\n", (unsigned long long)KERNEL_SECTIONS_BASE,
+           size(KERNEL_SECTIONS_BASE, KERNEL_FRAME_DB_LAST));
+}
+
+int main(void)
+{
+    printf("# The kernel's address space\n\n"
+           "This page is made by `tools/layout_picture.c` from the table in "
+           "`kernel/include/kernel/layout.h`; a test "
+           "compares the two. Change the table, not this page. The same table makes the constants, "
+           "and the kernel "
+           "compares it with its live page tables at each boot (`kernel/boot/layout_check.c`).\n\n"
+           "It is the same on x86-64 (4 levels) and RISC-V (Sv48), and at each boot: addresses are "
+           "not randomised.\n\n");
+    picture();
+    printf("\n");
+    table();
+    printf("\nNo page is writable and executable. All pages above the user half are global and out "
+           "of reach of programs. "
+           "The direct map leaves out frame 0, so that a physical address of 0 that is followed by "
+           "mistake faults; the "
+           "frames of kernel text and constants are read-only in it.\n\n## Inside the windows\n\n");
+    inside();
+    return 0;
+}
