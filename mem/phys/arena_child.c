@@ -133,7 +133,7 @@ static bool find_run(struct qy_arena *arena, uint64_t pages, uint64_t *out)
     for (unsigned list = order; list <= QY_MAX_ORDER; list++) {
         bool section = list >= QY_SECTION_ORDER;
         uint32_t index = arena->lists[list].first;
-        while (index != QY_NIL && tried++ < QY_CARVE_ANCHORS) {
+        while (index != QY_NIL && (list == QY_MAX_ORDER || tried++ < QY_CARVE_ANCHORS)) {
             uint64_t base = index * (section ? QY_SECTION_PAGES : QY_BLOCK_PAGES);
             if (run_around(arena, pages, order, base, base + (1ull << list), out))
                 return true;

@@ -183,6 +183,7 @@ static void children(void)
     CHECK_EQ(qy_arena_alloc(&child, 0, QY_FRAME_USER, &at), QY_REVOKED);
     CHECK_EQ(qy_arena_carve(&child, &grandchild, 1, 4), QY_REVOKED);
     CHECK_EQ(qy_arena_return(&child), QY_OK);
+    CHECK_EQ(qy_arena_alloc(&child, 0, QY_FRAME_USER, &at), QY_REVOKED); /* it has gone back */
     CHECK_EQ(qy_arena_carve(&arena, &child, 0, 2), QY_INVALID_ARGUMENT);
     CHECK_EQ(qy_arena_carve(&arena, &child, 30000, 2), QY_OUT_OF_MEMORY);
     CHECK_EQ(qy_arena_carve(&arena, &child, UINT64_MAX, 2), QY_OUT_OF_MEMORY);
@@ -221,6 +222,16 @@ static void half_a_terabyte(void)
     CHECK_EQ(qy_arena_carve(&arena, &child, end - 1, 2), QY_OK);
     CHECK_EQ(qy_arena_return(&child), QY_OK);
     CHECK_EQ(qy_framedb_sections_initialised(&machine.db), 3);
+    done();
+}
+
+/* A child of most of a machine of 16 TiB, which no single block is near. */
+static void half_of_16_tib(void)
+{
+    make(1, 16ull << 28);
+    CHECK_EQ(qy_arena_carve(&arena, &child, (9ull << 28) + 54321, 2), QY_OK);
+    CHECK(qy_arena_check(&child) == NULL);
+    CHECK_EQ(qy_arena_return(&child), QY_OK);
     done();
 }
 
@@ -330,6 +341,7 @@ static const struct test tests[] = {
     {"retyping keeps the counters", retyping_keeps_the_counters},
     {"children of any size, and back", children},
     {"512 GiB initialises the sections it splits", half_a_terabyte},
+    {"a child of 9 TiB", half_of_16_tib},
     {"the top of 64 TiB", top_of_64_tib},
     {"large blocks stay whole", large_blocks_stay_whole},
     {"two roots share a 2 MiB block", two_roots_in_one_block},

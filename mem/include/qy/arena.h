@@ -1,16 +1,19 @@
 /*
  * Arenas: buddy allocators over page ranges of one NUMA node and zone, that form a tree.
  *
- * An arena owns blocks of 2^order pages, orders 0 (4 KiB) to 18 (1 GiB). Where its free blocks are kept:
+ * An arena owns blocks of 2^order pages, orders 0 (4 KiB) to 18 (1 GiB). Where its free blocks are
+ * kept:
  *
  *     order 15..18   list of section descriptors, by order          (128 MiB and more)
  *     order  9..14   list of block descriptors, by order            (2 MiB and more)
- *     order  0..8    bits of a 2 MiB block's map; blocks that have any are listed by the order of their largest
+ *     order  0..8    bits of a 2 MiB block's map; blocks that have any are listed by the order of
+ * their largest
  *                    -- or, where a 2 MiB block is shared by several arenas at their ragged edges,
  *                    lists of frame entries, by order ("fine" blocks)
  *
- * and a bit per order tells which lists are not empty. A child arena is carved out of its parent as any page range
- * and given back as a whole. The header of an arena is its creator's memory, 16-byte aligned, and stays in place.
+ * and a bit per order tells which lists are not empty. A child arena is carved out of its parent as
+ * any page range and given back as a whole. The header of an arena is its creator's memory, 16-byte
+ * aligned, and stays in place.
  *
  * Invariants
  *   CONSERVE     total = free + objects + slabs + tables + user + devices + children + metadata
@@ -18,9 +21,10 @@
  *   ARENA-BUDDY  no two free buddies of one order below the largest: they would have been merged
  *   ARENA-COUNT  counters, lists and maps say the same
  *   ARENA-OWNER  a descriptor is changed by its owner only; no search meets another arena's bits
- * Policy: the smallest free block that fits, fine blocks and the fullest 2 MiB blocks first, and in those the lowest
- * address: large blocks stay whole. Locking: one lock per arena (class qy_class_arena), a child's before its
- * parent's. Cost: O(log n) each, except where said; at most 512 frame entries or 64 block descriptors are touched.
+ * Policy: the smallest free block that fits, fine blocks and the fullest 2 MiB blocks first, and in
+ * those the lowest address: large blocks stay whole. Locking: one lock per arena (class
+ * qy_class_arena), a child's before its parent's. Cost: O(log n) each, except where said; at most
+ * 512 frame entries or 64 block descriptors are touched.
  */
 #ifndef QY_ARENA_H
 #define QY_ARENA_H
@@ -47,8 +51,8 @@ struct qy_arena {
     uint8_t zone;
     bool dying QY_GUARDED_BY(qy_class_arena); /* nothing is allocated any more */
     uint32_t id;                              /* the creator's number, for messages */
-    pfn_t base, end;                          /* hull of what it was given; fixed after boot or carving */
-    uint64_t total_pages;                     /* likewise */
+    pfn_t base, end;      /* hull of what it was given; fixed after boot or carving */
+    uint64_t total_pages; /* likewise */
 
     uint32_t nonempty QY_GUARDED_BY(qy_class_arena);      /* bit o: lists[o] is not empty */
     uint32_t fine_nonempty QY_GUARDED_BY(qy_class_arena); /* bit o: fine[o] is not empty */
@@ -61,47 +65,52 @@ struct qy_arena {
 };
 
 /* An empty arena. The header's memory stays the caller's. */
-void qy_arena_init(struct qy_arena *arena, struct qy_framedb *db, uint16_t node, enum qy_zone zone, uint32_t id);
+void qy_arena_init(struct qy_arena *arena, struct qy_framedb *db, uint16_t node, enum qy_zone zone,
+                   uint32_t id);
 
 /*
  * Give a root arena the frames [base, end), which no arena has (boot). O(sections + the two edges).
- * Errors: INVALID_ARGUMENT (empty, frame 0, beyond the database's limit), NOT_OWNED (some of it belongs to an arena
- * already); nothing has changed then.
+ * Errors: INVALID_ARGUMENT (empty, frame 0, beyond the database's limit), NOT_OWNED (some of it
+ * belongs to an arena already); nothing has changed then.
  */
 enum qy_error qy_arena_add(struct qy_arena *arena, pfn_t base, pfn_t end) QY_MUST_USE;
 
 /*
- * Take a block of 2^order pages, which changes from FREE to state (any but RESERVED, FREE and CHILD).
- * *out belongs to the caller. The memory is not zeroed. Errors: OUT_OF_MEMORY, INVALID_ARGUMENT (order, state),
- * REVOKED (the arena is dying); nothing has changed then, but the count of failures.
+ * Take a block of 2^order pages, which changes from FREE to state (any but RESERVED, FREE and
+ * CHILD). *out belongs to the caller. The memory is not zeroed. Errors: OUT_OF_MEMORY,
+ * INVALID_ARGUMENT (order, state), REVOKED (the arena is dying); nothing has changed then, but the
+ * count of failures.
  */
-enum qy_error qy_arena_alloc(struct qy_arena *arena, unsigned order, enum qy_frame_state state, pfn_t *out)
-    QY_MUST_USE;
+enum qy_error qy_arena_alloc(struct qy_arena *arena, unsigned order, enum qy_frame_state state,
+                             pfn_t *out) QY_MUST_USE;
 
 /*
- * Take that very block. Errors: as qy_arena_alloc, NOT_OWNED (its first frame is not this arena's), BUSY (not all of it
- * is free), INVALID_ARGUMENT (not aligned to its order).
+ * Take that very block. Errors: as qy_arena_alloc, NOT_OWNED (its first frame is not this arena's),
+ * BUSY (not all of it is free), INVALID_ARGUMENT (not aligned to its order).
  */
-enum qy_error qy_arena_alloc_at(struct qy_arena *arena, pfn_t block, unsigned order, enum qy_frame_state state)
-    QY_MUST_USE;
+enum qy_error qy_arena_alloc_at(struct qy_arena *arena, pfn_t block, unsigned order,
+                                enum qy_frame_state state) QY_MUST_USE;
 
 /*
  * Give a block back. It must be the start of a block of that order and state, of this arena.
- * Errors: NOT_ALLOCATED (free already, inside a block, other order or state), NOT_OWNED (reserved, or another
- * arena's), BUSY (mapped or pinned), INVALID_ARGUMENT (order or state that cannot be); nothing has changed then.
+ * Errors: NOT_ALLOCATED (free already, inside a block, other order or state), NOT_OWNED (reserved,
+ * or another arena's), BUSY (mapped or pinned), INVALID_ARGUMENT (order or state that cannot be);
+ * nothing has changed then.
  */
-enum qy_error qy_arena_free(struct qy_arena *arena, pfn_t block, unsigned order, enum qy_frame_state state)
-    QY_MUST_USE;
+enum qy_error qy_arena_free(struct qy_arena *arena, pfn_t block, unsigned order,
+                            enum qy_frame_state state) QY_MUST_USE;
 
 /*
- * Carve `pages` contiguous frames (any number, not only powers of two) out of parent as the new arena *child, whose
- * header the caller supplies. O(log n + 1 GiB blocks of it). When no single block is large enough, runs of
- * neighbouring blocks are looked for around each free block that such a run must contain (at least 2 MiB; at most
- * QY_CARVE_ANCHORS of them). Errors: OUT_OF_MEMORY, INVALID_ARGUMENT (0 pages), REVOKED; nothing has changed then.
+ * Carve `pages` contiguous frames (any number, not only powers of two) out of parent as the new
+ * arena *child, whose header the caller supplies. O(log n + 1 GiB blocks of it). When no single
+ * block is large enough and 4 MiB or more are wanted, runs of neighbouring blocks are looked for
+ * around the free blocks that such a run must contain: all of 1 GiB, and up to QY_CARVE_ANCHORS
+ * smaller ones. Errors: OUT_OF_MEMORY, INVALID_ARGUMENT (0 pages), REVOKED; nothing has changed
+ * then.
  */
 #define QY_CARVE_ANCHORS 4096u
-enum qy_error qy_arena_carve(struct qy_arena *parent, struct qy_arena *child, uint64_t pages, uint32_t id)
-    QY_MUST_USE;
+enum qy_error qy_arena_carve(struct qy_arena *parent, struct qy_arena *child, uint64_t pages,
+                             uint32_t id) QY_MUST_USE;
 
 /*
  * Give a child back to its parent; its header may be reused then. It must be one free whole.
@@ -109,12 +118,13 @@ enum qy_error qy_arena_carve(struct qy_arena *parent, struct qy_arena *child, ui
  */
 enum qy_error qy_arena_return(struct qy_arena *child) QY_MUST_USE;
 
-/* From here on nothing is allocated from the arena or carved out of it (REVOKED); what is out can be given back. */
+/* From here on nothing is allocated from the arena or carved out of it (REVOKED); what is out can
+ * be given back. */
 void qy_arena_mark_dying(struct qy_arena *arena);
 
 /*
- * The arena that a frame belongs to, by its database; null for reserved ones. O(log n), no lock: the caller sees to
- * it that the arena lives.
+ * The arena that a frame belongs to, by its database; null for reserved ones. O(log n), no lock:
+ * the caller sees to it that the arena lives.
  */
 struct qy_arena *qy_arena_of(const struct qy_framedb *db, pfn_t frame);
 

@@ -2,19 +2,22 @@
  * The frame database: what every physical frame is, in three sizes of descriptor.
  *
  *     section   128 MiB   32 bytes: tag, links, initialised; valid from boot on
- *     block       2 MiB   128 bytes: tag, links, counts, 512-bit free map; valid once its section is initialised
- *     frame       4 KiB   16 bytes: tag and one word by state; valid once its block is initialised
+ *     block       2 MiB   128 bytes: tag, links, counts, 512-bit free map; valid once its section
+ * is initialised frame       4 KiB   16 bytes: tag and one word by state; valid once its block is
+ * initialised
  *
- * The three tables are sparse arrays indexed by number from physical address 0. Whoever sets the database up backs
- * them with memory where qy_framedb_spans says (only where there is RAM, but for the small section table) and
- * zeroes only the section table: nothing else is read before it is written. A section is initialised when its first
- * block is split, a block when its first frames are, so 512 GiB of untouched memory costs descriptors of sections.
+ * The three tables are sparse arrays indexed by number from physical address 0. Whoever sets the
+ * database up backs them with memory where qy_framedb_spans says (only where there is RAM, but for
+ * the small section table) and zeroes only the section table: nothing else is read before it is
+ * written. A section is initialised when its first block is split, a block when its first frames
+ * are, so 512 GiB of untouched memory costs descriptors of sections.
  *
  * Invariants
- *   EXCLUSIVE   a frame is in exactly one state; a transition from any but the expected one is refused
- *   FRAME-ZERO  frame 0 is in no arena: nobody is ever handed physical address 0
- * Locking: tags are single words, read and written atomically, so anyone may look; only the arena that owns a block
- * changes them, under its lock. docs/adr/0003-frame-entry.md gives the layout and shows what is built on it.
+ *   EXCLUSIVE   a frame is in exactly one state; a transition from any but the expected one is
+ * refused FRAME-ZERO  frame 0 is in no arena: nobody is ever handed physical address 0 Locking:
+ * tags are single words, read and written atomically, so anyone may look; only the arena that owns
+ * a block changes them, under its lock. docs/adr/0003-frame-entry.md gives the layout and shows
+ * what is built on it.
  */
 #ifndef QY_FRAMEDB_H
 #define QY_FRAMEDB_H
@@ -22,7 +25,8 @@
 #include <qy/lock.h>
 #include <qy/types.h>
 
-/* X(NAME, name): the states of a frame. CHILD only counts, in the parent: the frames have the child's states. */
+/* X(NAME, name): the states of a frame. CHILD only counts, in the parent: the frames have the
+ * child's states. */
 #define QY_FRAME_STATES(X)                                                                         \
     X(RESERVED, "reserved")                                                                        \
     X(FREE, "free")                                                                                \
@@ -63,14 +67,15 @@ struct qy_framedb_span {
 };
 
 /*
- * The bytes of each table that must be backed for RAM at frames [base, end): for frames and blocks whole sections,
- * for sections everything from 0 on. Spans of neighbouring ranges overlap: back each page once, and zero the section
- * table's.
+ * The bytes of each table that must be backed for RAM at frames [base, end): for frames and blocks
+ * whole sections, for sections everything from 0 on. Spans of neighbouring ranges overlap: back
+ * each page once, and zero the section table's.
  */
 void qy_framedb_spans(pfn_t base, pfn_t end, struct qy_framedb_span spans[3]);
 
 /* Set up; the section table is backed and zero up to limit. limit: at most 2^34 frames (64 TiB). */
-void qy_framedb_init(struct qy_framedb *db, void *frames, void *blocks, void *sections, pfn_t limit);
+void qy_framedb_init(struct qy_framedb *db, void *frames, void *blocks, void *sections,
+                     pfn_t limit);
 
 /* State of a frame; RESERVED for what no arena was ever given. O(log n), no lock. */
 enum qy_frame_state qy_frame_state(const struct qy_framedb *db, pfn_t frame);
@@ -80,20 +85,22 @@ const char *qy_frame_state_name(enum qy_frame_state state);
  * The allocated block that a frame is part of: its first frame, its order and its state.
  * Errors: NOT_ALLOCATED (free or reserved). Any of the results may be null.
  */
-enum qy_error qy_frame_block(const struct qy_framedb *db, pfn_t frame, pfn_t *start, unsigned *order,
-                             enum qy_frame_state *state) QY_MUST_USE;
+enum qy_error qy_frame_block(const struct qy_framedb *db, pfn_t frame, pfn_t *start,
+                             unsigned *order, enum qy_frame_state *state) QY_MUST_USE;
 
 /*
- * Change the state of an allocated block, named by its first frame, between two states that a block can be
- * handed out in. Its word is cleared. Errors: NOT_ALLOCATED (not the start of a block in state `from`), BUSY (mapped
- * or pinned), INVALID_ARGUMENT (a state that no block is handed out in).
+ * Change the state of an allocated block, named by its first frame, between two states that a block
+ * can be handed out in. Its word is cleared. Errors: NOT_ALLOCATED (not the start of a block in
+ * state `from`), BUSY (mapped or pinned), INVALID_ARGUMENT (a state that no block is handed out
+ * in).
  */
 enum qy_error qy_frame_set_state(struct qy_framedb *db, pfn_t start, enum qy_frame_state from,
                                  enum qy_frame_state to) QY_MUST_USE;
 
 /*
- * One word that the owner of an allocated block keeps with it (OBJECT, SLAB, TABLE, DEVICE, METADATA; USER blocks use
- * it for their mappings); 0 after allocation. `start` is the first frame of the block.
+ * One word that the owner of an allocated block keeps with it (OBJECT, SLAB, TABLE, DEVICE,
+ * METADATA; USER blocks use it for their mappings); 0 after allocation. `start` is the first frame
+ * of the block.
  */
 uint64_t qy_frame_word(const struct qy_framedb *db, pfn_t start);
 void qy_frame_set_word(struct qy_framedb *db, pfn_t start, uint64_t word);
@@ -101,25 +108,29 @@ void qy_frame_set_word(struct qy_framedb *db, pfn_t start, uint64_t word);
 #define QY_FRAME_MAPPINGS_MAX 0x3ffffu
 
 /*
- * Mappings of a USER block (`frame` is any frame of it) and its class: once it has been mapped writable it is not
- * mapped executable, and the reverse, until no mapping is left (WXOR, O(1)). Called before a mapping is committed.
- * Errors: INVALID_FLAGS (writable and executable at once, or the other class is in use), NOT_ALLOCATED (not a USER
- * frame), TOO_MANY (the count would overflow); nothing has changed then.
+ * Mappings of a USER block (`frame` is any frame of it) and its class: once it has been mapped
+ * writable it is not mapped executable, and the reverse, until no mapping is left (WXOR, O(1)).
+ * Called before a mapping is committed. Errors: INVALID_FLAGS (writable and executable at once, or
+ * the other class is in use), NOT_ALLOCATED (not a USER frame), TOO_MANY (the count would
+ * overflow); nothing has changed then.
  */
-enum qy_error qy_frame_map(struct qy_framedb *db, pfn_t frame, bool writable, bool executable) QY_MUST_USE;
+enum qy_error qy_frame_map(struct qy_framedb *db, pfn_t frame, bool writable,
+                           bool executable) QY_MUST_USE;
 
 /* One mapping less. It is the caller's bug, reported through qy_port_broken, if there is none. */
 void qy_frame_unmap(struct qy_framedb *db, pfn_t frame);
 
-/* One existing mapping changes its rights; the only mapping may change the class. Errors: as qy_frame_map. */
-enum qy_error qy_frame_remap(struct qy_framedb *db, pfn_t frame, bool writable, bool executable) QY_MUST_USE;
+/* One existing mapping changes its rights; the only mapping may change the class. Errors: as
+ * qy_frame_map. */
+enum qy_error qy_frame_remap(struct qy_framedb *db, pfn_t frame, bool writable,
+                             bool executable) QY_MUST_USE;
 
 /* Mappings of the block that the frame is part of; 0 if it is not a USER frame. */
 uint32_t qy_frame_mappings(const struct qy_framedb *db, pfn_t frame);
 
 /*
- * Pin or unpin an allocated block: it is not given back while pinned. Errors: NOT_ALLOCATED, TOO_MANY (127 pins);
- * unpinning what is not pinned: NOT_ALLOCATED.
+ * Pin or unpin an allocated block: it is not given back while pinned. Errors: NOT_ALLOCATED,
+ * TOO_MANY (127 pins); unpinning what is not pinned: NOT_ALLOCATED.
  */
 enum qy_error qy_frame_pin(struct qy_framedb *db, pfn_t start) QY_MUST_USE;
 enum qy_error qy_frame_unpin(struct qy_framedb *db, pfn_t start) QY_MUST_USE;
