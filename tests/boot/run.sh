@@ -90,6 +90,28 @@ hosted_tests_run() { # KIND
     result FAIL "hosted $1" 0 "meson test ended with $hosted_status" "$hosted_log"
 }
 
+# The documents that show output of a run, and the one that says which test shows what. After all other tests.
+documents_run() {
+  document_log=$logs/$(file_name "x86_64 pvh smp4 2G").log
+  for document in README.md docs/tour.md; do
+    document_check "shows what a run prints: $document" sh "$root/tools/tour.sh" check "$document_log" "$root/$document"
+  done
+  document_check "each feature has its test: docs/features.md" env SINCE="$lines" \
+    sh "$root/tools/check_features.sh" "$logs" "$build"/hosted*/meson-logs/testlog.txt
+}
+
+document_check() { # NAME COMMAND...
+  document_name=$1
+  shift
+  begin=$(now)
+  if "$@" >"$logs/documents.log" 2>&1; then
+    result ok "$document_name" $(($(now) - begin))
+  else
+    result FAIL "$document_name" $(($(now) - begin)) "$(head -n 1 "$logs/documents.log")"
+    cat "$logs/documents.log"
+  fi
+}
+
 # Packages and builds for the lines in the file $1.
 boots_prepare() {
   for purpose_arch in x86_64 riscv64; do
@@ -108,15 +130,18 @@ boots_prepare() {
 }
 
 command_test() {
-  mkdir -p "$build/test" "$logs"
-  lines=$build/test/lines
-  boot_lines >"$lines"
   if [ "$tests_list" = yes ]; then
     echo "$script_tests" | sed 's/ .*//; s/^/script /'
     printf 'hosted plain\nhosted asan\n'
-    while read -r line; do test_name "$line"; done <"$lines"
+    boot_lines | while read -r line; do test_name "$line"; done
     return
   fi
+  mkdir -p "$build/test" "$logs"
+  # Two runs at once would mix their logs and take each other's time.
+  exec 9>"$build/test/lock"
+  flock -n 9 || { say "another ./quarry test runs here; waiting for its end" && flock 9; }
+  lines=$build/test/lines
+  boot_lines >"$lines"
   : >"$results"
   purposes='' kernels=''
   boots_prepare "$lines"
@@ -135,7 +160,7 @@ command_test() {
   for kind in $wanted_hosted; do hosted_tests_run "$kind"; done
   trap 'say "interrupted"; exit 130' INT
   wanted=$(($(wc -l <"$results") + $(wc -l <"$lines")))
-  [ ! -s "$lines" ] || xargs -d '\n' -n 1 -P "$parallel" sh "$root/tests/boot/boot.sh" <"$lines"
+  [ ! -s "$lines" ] || xargs -d '\n' -n 1 -P "$parallel" sh "$root/tests/boot/boot.sh" <"$lines" 9>&-
   trap - INT
   # Each boot leaves one result; a runner that broke down must not pass for one that passed.
   [ "$(wc -l <"$results")" -eq "$wanted" ] ||
