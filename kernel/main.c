@@ -208,6 +208,5 @@ static _Noreturn void continue_on_own_stack(void *unused)
     stats_init(&map, &framedb, &topology, arenas, boot_clock);
     root_task_create(boot_info, archive, &kernel_tables, arenas);
     print("sealed: from here on the kernel allocates only out of memory that a caller names\n\n");
-    cpus_release();
     arch_resume(cpu_this(), entry_exit(cpu_this()));
 }

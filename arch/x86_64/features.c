@@ -88,5 +88,5 @@ void arch_protection_names(char *buffer, size_t bytes)
             lack_at += format_to(lack + lack_at, sizeof(lack) - lack_at, "%s%s",
                                  lack_at ? ", " : "", list[i].name);
     }
-    format_to(buffer, bytes, "%s; not on this CPU: %s", have, lack_at ? lack : "nothing");
+    format_to(buffer, bytes, "%s%s%s", have, lack_at ? "; no " : "", lack);
 }

@@ -131,11 +131,14 @@ static bool step_revoke(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
     return false;
 }
 
-/* Up to a batch of steps; returns true if any made way for a waiting object. */
-static bool step_batch(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
+/*
+ * Steps until there is nothing to do now, there is no room for another flush, or *budget is used
+ * up. Returns true if any made way for a waiting object.
+ */
+static bool step_many(struct teardown *teardown, unsigned *budget) QY_REQUIRES(qy_class_caps)
 {
     bool progress = false;
-    for (unsigned i = 0; i < TEARDOWN_BATCH && teardown_has_room(teardown); i++) {
+    for (; *budget && teardown_has_room(teardown); --*budget) {
         if (teardown->doomed)
             progress |= step_doomed(teardown);
         else if (!step_revoke(teardown))
@@ -207,13 +210,11 @@ static void retry_waiting(struct teardown *teardown)
 void teardown_run(struct teardown *teardown)
 {
     for (;;) {
-        bool progress = step_batch(teardown);
+        unsigned budget = TEARDOWN_BATCH;
+        while (step_many(teardown, &budget) && budget && !teardown->flush_count)
+            retry_waiting(teardown);
         if (is_finished(teardown))
             return;
-        if (progress && !teardown->doomed && !teardown->flush_count) {
-            retry_waiting(teardown);
-            continue;
-        }
         sched_let_go(cpu_this());
         caps_release();
         tell_others(teardown);

@@ -74,12 +74,18 @@ size_t address_describe(uint64_t address, char *text, size_t bytes)
     }
     if (address < QY_PAGE_BYTES)
         return format_to(text, bytes, "page 0, which is never mapped");
-    if (address >= (uint64_t)kernel_text_start && address < (uint64_t)kernel_text_end)
-        return symbol_describe(address, text, bytes);
+    if (address >= (uint64_t)kernel_text_start && address < (uint64_t)kernel_text_end) {
+        char name[64];
+        symbol_describe(address, name, sizeof(name));
+        return format_to(text, bytes, "kernel text, %s", name);
+    }
     if (address >= (uint64_t)kernel_rodata_start && address < (uint64_t)kernel_rodata_end)
         return format_to(text, bytes, "kernel constants");
     if (address >= (uint64_t)kernel_data_start && address < (uint64_t)kernel_data_end)
         return format_to(text, bytes, "kernel data");
+    if (kernel_window_of(address) == KERNEL_WINDOW_DIRECT_MAP)
+        return format_to(text, bytes, "direct map of physical address %R",
+                         address - KERNEL_DIRECT_MAP_BASE);
     if (!vaddr_is_canonical(address))
         return format_to(text, bytes, "not a canonical address");
     return format_to(text, bytes, "%s", kernel_window_what(kernel_window_of(address)));

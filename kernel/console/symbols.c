@@ -44,7 +44,7 @@ size_t symbol_describe(uint64_t address, char *text, size_t bytes)
         line++;
     }
     if (!name)
-        return format_to(text, bytes, "kernel text");
+        return format_to(text, bytes, "no symbols");
     int length = 0;
     while (name + length < end && name[length] != '\n')
         length++;

@@ -76,21 +76,11 @@ void cpus_start(const struct qy_topology *topology, paddr_t trampoline, paddr_t 
     }
 }
 
-/* Interrupts stay off until the boot CPU lets go: this CPU's first idling or thread turns them on.
- */
-static atomic_bool released;
-
-void cpus_release(void)
-{
-    atomic_store(&released, true);
-}
-
+/* It idles until somebody starts a thread on it. */
 _Noreturn void cpu_main(struct cpu *cpu)
 {
     cpu->stats.hardware_id = cpu->hardware_id;
     atomic_store(&cpu->online, true);
-    while (!atomic_load(&released))
-        qy_port_relax();
     arch_timer_start();
     arch_resume(cpu, entry_exit(cpu));
 }

@@ -10,10 +10,7 @@
 /* Fill the CPUs' areas and set the boot CPU up; cpu_this() works afterwards. The final tables are loaded. */
 void cpus_prepare(const struct qy_topology *topology);
 
-/* Start all others; cpu_count is then the number that run. They wait until cpus_release. */
+/* Start all others; cpu_count is then the number that run. They idle. */
 void cpus_start(const struct qy_topology *topology, paddr_t trampoline, paddr_t root);
-
-/* Let the other CPUs run threads. */
-void cpus_release(void);
 
 #endif

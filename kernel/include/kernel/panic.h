@@ -22,7 +22,7 @@ size_t address_describe(uint64_t address, char *text, size_t bytes);
 struct qy_bytes;
 void symbols_use(struct qy_bytes archive);
 
-/* "function+0x12", or "kernel text" without symbols. Returns the length. */
+/* "function+0x12", or "no symbols" if the archive has none. Returns the length. */
 size_t symbol_describe(uint64_t address, char *text, size_t bytes);
 
 #endif
