@@ -213,6 +213,113 @@ static void two_cpus_revoke_one_untyped(void)
     scene_end();
 }
 
+/* What a revoke works on is deleted, and its place taken by something new, which is none of its
+ * business. */
+static void a_revoke_does_not_touch_what_takes_its_place(void)
+{
+    for (unsigned of_untyped = 0; of_untyped < 2; of_untyped++) {
+        const enum qy_object_type type = of_untyped ? QY_OBJ_UNTYPED : QY_OBJ_ENDPOINT;
+        const uint64_t pages = of_untyped ? 256 : 1;
+        qy_handle_t root = make(ROOT_UNTYPED, type, pages);
+        uint32_t index = QY_HANDLE_INDEX(root);
+        for (unsigned i = 0; i < 150; i++)
+            of_untyped ? make(root, QY_OBJ_ENDPOINT, 1) : copy(root, QY_RIGHT_ALL, 0);
+        thread_on(ROOT_UNTYPED, 1, 0);
+        begin(1, QY_CALL_cap_revoke, root, 0, 0, 0, 0, 0);
+        CHECK(world_busy(1)); /* the first batch is done */
+        begin(0, QY_CALL_cap_delete, root, 0, 0, 0, 0, 0);
+        while (world_busy(0))
+            world_step(0);
+        begin(0, QY_CALL_untyped_retype, ROOT_UNTYPED, type, pages, ROOT_NODE, index, 1);
+        qy_handle_t again = world_last(0).x[1];
+        CHECK_EQ(QY_HANDLE_INDEX(again), index);
+        if (of_untyped)
+            begin(0, QY_CALL_untyped_retype, again, QY_OBJ_ENDPOINT, 1, ROOT_NODE, 950, 1);
+        else
+            begin(0, QY_CALL_cap_copy, ROOT_NODE, 950, again, QY_RIGHT_ALL, 0, 0);
+        CHECK_EQ(world_last(0).error, QY_OK);
+        finish();
+        CHECK_EQ(world_last(1).error, QY_REVOKED);
+        CHECK_EQ(info(950).error, QY_OK);
+        scene_end();
+    }
+}
+
+static void a_space_stays_until_every_cpu_has_left_it(void)
+{
+    qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64),
+                space = make(untyped, QY_OBJ_ADDRESS_SPACE, 1);
+    qy_handle_t thread = make(ROOT_UNTYPED, QY_OBJ_THREAD, 1);
+    CHECK_EQ(CALL(QY_CALL_thread_configure, thread, space, ROOT_NODE, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(CALL(QY_CALL_thread_start, thread, 0x400000, 0, 0, 1, 0).error, QY_OK);
+    world_pick(1);
+    begin(0, QY_CALL_cap_revoke, untyped, 0, 0, 0, 0, 0);
+    CHECK(world_busy(0));
+    world_step(0);
+    CHECK(world_busy(0)); /* CPU 1 has not taken its interrupt yet */
+    finish();
+    CHECK(atomic_load(&cpu_at(1)->active) == NULL);
+    scene_end();
+}
+
+/* A table goes; until every CPU has forgotten it, what was mapped through it may still be used by
+ * one. */
+static void a_frame_below_a_table_that_goes_stays_too(void)
+{
+    qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 8),
+                frame = make(untyped, QY_OBJ_FRAME, 4);
+    tables(ROOT_UNTYPED, ROOT_SPACE, AREA, 2);
+    qy_handle_t table = make(ROOT_UNTYPED, QY_OBJ_PAGE_TABLE, 1);
+    CHECK_EQ(CALL(QY_CALL_table_map, table, ROOT_SPACE, AREA, 1, 0, 0).error, QY_OK);
+    CHECK_EQ(map(frame, ROOT_SPACE, AREA, RW).error, QY_OK);
+    thread_on(ROOT_UNTYPED, 1, 0);
+    thread_on(ROOT_UNTYPED, 2, 0);
+    begin(1, QY_CALL_cap_delete, table, 0, 0, 0, 0, 0);
+    CHECK(world_busy(1));
+    begin(0, QY_CALL_cap_delete, frame, 0, 0, 0, 0, 0);
+    begin(2, QY_CALL_untyped_retype, untyped, QY_OBJ_FRAME, 4, ROOT_NODE, 950, 1);
+    finish();
+    CHECK_EQ(world_last(0).error, QY_OK);
+    CHECK_EQ(world_last(1).error, QY_OK);
+    scene_end();
+}
+
+/* A thread is deleted in the middle of its own long call; its memory becomes another thread. */
+static void the_results_of_a_dead_thread_go_nowhere(void)
+{
+    qy_handle_t root = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1);
+    for (unsigned i = 0; i < 150; i++)
+        copy(root, QY_RIGHT_ALL, 0);
+    qy_handle_t thread = thread_on(ROOT_UNTYPED, 1, 0);
+    struct thread *memory = object_of(thread);
+    begin(1, QY_CALL_cap_revoke, root, 0, 0, 0, 0, 0);
+    begin(0, QY_CALL_cap_delete, thread, 0, 0, 0, 0, 0);
+    world_step(1); /* it lets go of its thread */
+    while (world_busy(0))
+        world_step(0);
+    begin(0, QY_CALL_untyped_retype, ROOT_UNTYPED, QY_OBJ_THREAD, 1, ROOT_NODE, 950, 1);
+    CHECK(world_object(950) == &memory->object);
+    CHECK(world_busy(1));
+    memory->frame.number = 12345;
+    finish();
+    CHECK_EQ(memory->frame.number, 12345);
+    CHECK_EQ(info(root).x[5], 0); /* the call was finished all the same */
+    scene_end();
+}
+
+/* A thread that is doomed already comes with a call: it does nothing. */
+static void a_doomed_thread_makes_no_calls(void)
+{
+    qy_handle_t endpoint = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1),
+                thread = thread_on(ROOT_UNTYPED, 1, 0);
+    begin(0, QY_CALL_cap_delete, thread, 0, 0, 0, 0, 0);
+    CHECK(world_busy(0));
+    begin(1, QY_CALL_cap_copy, ROOT_NODE, 950, endpoint, QY_RIGHT_ALL, 0, 0);
+    finish();
+    CHECK_EQ(info(950).error, QY_NOT_FOUND);
+    scene_end();
+}
+
 /* ---- random ---- */
 
 #define SLOTS 48u
@@ -394,6 +501,11 @@ static const struct test tests[] = {
     {"two threads delete each other", two_threads_delete_each_other},
     {"two tasks revoke each other", two_tasks_revoke_each_other},
     {"two CPUs revoke one untyped", two_cpus_revoke_one_untyped},
+    {"a revoke does not touch what takes its place", a_revoke_does_not_touch_what_takes_its_place},
+    {"a space stays until every CPU has left it", a_space_stays_until_every_cpu_has_left_it},
+    {"a frame below a table that goes stays too", a_frame_below_a_table_that_goes_stays_too},
+    {"the results of a dead thread go nowhere", the_results_of_a_dead_thread_go_nowhere},
+    {"a doomed thread makes no calls", a_doomed_thread_makes_no_calls},
     {"random histories", random_histories},
 };
 

@@ -128,6 +128,8 @@ static bool user_copy(uint64_t user, void *kernel, size_t bytes, bool to_user)
     for (size_t i = 0; i < bytes; i++) {
         paddr_t page;
         unsigned flags;
+        if (user + i >= USER_END) /* here a real CPU would reach the kernel's own memory */
+            world_broken = "ISOLATED: a copy outside the user half";
         if (!space || qy_pt_translate(&space->pt, vaddr(user + i), &page, &flags, NULL) != QY_OK ||
             (to_user && !(flags & QY_PT_WRITE)))
             return false;
@@ -529,6 +531,8 @@ static const char *tlbs_check(void)
 {
     for (unsigned i = 0; i < WORLD_CPUS; i++) {
         const struct space *space = atomic_load(&cpus[i].active);
+        if (space && (space->object.type != QY_OBJ_ADDRESS_SPACE || !space->object.capabilities))
+            return "REVOKED: a CPU has a space loaded that is gone";
         for (unsigned j = 0; j < tlbs[i].count; j++) {
             const struct tlb_entry *entry = &tlbs[i].entries[j];
             paddr_t page;
