@@ -2,7 +2,7 @@
 # shellcheck disable=SC2034,SC2154 # variables shared with the script that sources this; set -u finds a misspelt one
 # Names, lines and counts of tests; sourced after common.sh.
 
-results=$build/test/results
+results=${QUARRY_RESULTS:-$build/test/results}
 
 now() { # milliseconds
   echo $(($(date +%s%N) / 1000000))
@@ -18,7 +18,7 @@ test_name() {
 }
 
 file_name() {
-  echo "$1" | tr ' /' '--'
+  echo "$1" | tr -c 'A-Za-z0-9._\n' -
 }
 
 seconds_of() { # MILLISECONDS

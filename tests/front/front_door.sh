@@ -39,9 +39,10 @@ done
 for value in 0 M 1.5G -2G 2GB 99999999T 017M ''; do
   refuse "--mem takes a size such as 128M or 2G, not '$value'" run --mem "$value"
 done
-for value in 1K 17T; do
-  refuse "--mem takes a size from 1M to 16T, not '$value'" run --mem "$value"
+for value in 1K 3M 17T; do
+  refuse "--mem takes a size from 4M to 16T on x86_64, not '$value'" run --mem "$value"
 done
+refuse "--mem takes a size from 16M to 16T on riscv64, not '8M'" run --mem 8M --arch riscv64
 refuse "--numa takes a number from 1 to 8, not '9'" run --numa 9
 refuse "--numa goes up to 4 on riscv64" run --arch riscv64 --numa 5
 refuse "needs at least --smp 2" run --arch riscv64 --numa 2 --smp 1
