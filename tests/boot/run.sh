@@ -165,6 +165,7 @@ command_test() {
   # Each boot leaves one result; a runner that broke down must not pass for one that passed.
   [ "$(wc -l <"$results")" -eq "$wanted" ] ||
     result FAIL "boots" 0 "$((wanted - $(wc -l <"$results"))) boots left no result"
+  [ -n "$pattern" ] || documents_run
   passed=$(counted ok) failed=$(counted FAIL HANG) skipped=$(counted skip)
   [ $((passed + failed + skipped)) -gt 0 ] || die "no test's name matches '$pattern'; ./quarry test --list prints them"
   printf '%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
