@@ -7,6 +7,10 @@
 # side of the peers in bench/machine.tsv. The table goes to standard output, the rows to build/bench/machine.json.
 
 bench_dir=$build/bench
+case $arch in
+x86_64) bench_file=machine.json ;;
+*) bench_file=machine-$arch.json ;;
+esac
 
 # bench_run CONSOLE: boot with the command line "bench".
 bench_run() {
@@ -35,7 +39,8 @@ bench_rows() {
 bench_show() { # table|json
   awk -v form="$1" -v arch="$arch" '
     function number(text) { return text == "-" || text == "" ? "null" : text }
-    NR == FNR { if ($0 !~ /^#/ && NF) { aim[$1] = $2; linux[$1] = $3; sel4[$1] = $4; known[$1] = 1 }; next }
+    NR == FNR { if ($0 !~ /^#/ && NF && arch == "x86_64") { aim[$1] = $2; linux[$1] = $3; sel4[$1] = $4; known[$1] = 1 }; next }
+    FNR == 1 && form == "table" && arch != "x86_64" { print "(the aims and the figures of others are for x86_64)" }
     FNR == 1 && form == "table" { printf "%-20s %12s %8s %10s %8s\n", "instructions", "Quarry", "aim", "Linux 6.1", "seL4" }
     FNR == 1 && form == "json" { printf "[" }
     form == "table" {
@@ -59,9 +64,9 @@ for turn in 1 2; do
 done
 [ -s "$bench_dir/rows-1" ] || die "the kernel printed no rows; its console is in build/bench/console-1.log"
 bench_show table "$bench_dir/rows-1"
-bench_show json "$bench_dir/rows-1" >"$bench_dir/machine.json"
+bench_show json "$bench_dir/rows-1" >"$bench_dir/$bench_file"
 if cmp -s "$bench_dir/rows-1" "$bench_dir/rows-2"; then
-  say "two runs gave the same figures; build/bench/machine.json has them"
+  say "two runs gave the same figures; build/bench/$bench_file has them"
 else
   say "two runs differ: the figures are not to be trusted"
   diff "$bench_dir/rows-1" "$bench_dir/rows-2" >&2
