@@ -92,6 +92,7 @@ void attack_run(struct root *root)
     attack_retype(&attack);
     attack_pointers(&attack);
     attack_mappings(&attack);
+    attack_leftovers(&attack);
     attack_threads(&attack);
     attack_touches(&attack);
 

@@ -26,10 +26,11 @@ void attack_expect(struct attack *attack, enum qy_error got, enum qy_error wante
 /* The same for an attempt that does not end in an error: `how` says what stopped it. */
 void attack_stopped(struct attack *attack, bool stopped, const char *how, const char *format, ...);
 
-void attack_handles(struct attack *attack);  /* handles, call numbers, rights (attack_caps.c) */
-void attack_retype(struct attack *attack);   /* retype and its numbers (attack_caps.c) */
-void attack_pointers(struct attack *attack); /* pointers (attack_memory.c) */
-void attack_mappings(struct attack *attack); /* addresses and flags (attack_memory.c) */
+void attack_handles(struct attack *attack);   /* handles, call numbers, rights (attack_caps.c) */
+void attack_retype(struct attack *attack);    /* retype and its numbers (attack_caps.c) */
+void attack_pointers(struct attack *attack);  /* pointers (attack_memory.c) */
+void attack_mappings(struct attack *attack);  /* addresses and flags (attack_memory.c) */
+void attack_leftovers(struct attack *attack); /* memory of earlier owners (attack_leftovers.c) */
 void attack_touches(
     struct attack *attack); /* loads, stores and jumps in child threads (attack_thread.c) */
 void attack_threads(struct attack *attack); /* bad starts, replies (attack_thread.c) */
