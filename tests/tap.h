@@ -19,7 +19,15 @@ struct test {
     void (*run)(void);
 };
 
-static unsigned tap_failures; /* failed checks of the running test */
+static unsigned tap_failures;  /* failed checks of the running test */
+static const char *tap_skipped; /* null, or why the running test was not run */
+
+/* Leave the running test: it cannot be run here. It counts as skipped, not as passed. */
+#define SKIP(reason)                                                                               \
+    do {                                                                                           \
+        tap_skipped = (reason);                                                                    \
+        return;                                                                                    \
+    } while (0)
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
@@ -46,8 +54,10 @@ static inline int tap_run(const struct test *tests, size_t count)
     printf("1..%zu\n", count);
     for (size_t i = 0; i < count; i++) {
         tap_failures = 0;
+        tap_skipped = NULL;
         tests[i].run();
-        printf("%sok %zu - %s\n", tap_failures ? "not " : "", i + 1, tests[i].name);
+        printf("%sok %zu - %s%s%s\n", tap_failures ? "not " : "", i + 1, tests[i].name,
+               tap_skipped ? " # SKIP " : "", tap_skipped ? tap_skipped : "");
         fflush(stdout);
         failed += tap_failures != 0;
     }
