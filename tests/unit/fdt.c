@@ -333,12 +333,14 @@ static void broken_chosen(void)
     CELLS("linux,initrd-end", 0x1000);
     end();
     CHECK_EQ(parse(grown()), QY_CORRUPT);
-    plant(2, 2);
-    memory();
-    begin("chosen");
-    CELLS("linux,initrd-end", 0x1000);
-    end();
-    CHECK_EQ(parse(grown()), QY_CORRUPT);
+    for (unsigned only_end = 0; only_end < 2; only_end++) {
+        plant(2, 2);
+        memory();
+        begin("chosen");
+        CELLS(only_end ? "linux,initrd-end" : "linux,initrd-start", 0);
+        end();
+        CHECK_EQ(parse(grown()), QY_CORRUPT);
+    }
 }
 
 /* What is wrong with the shape of a tree is told from what is wrong with its contents. */
@@ -419,6 +421,10 @@ static void which_cpus_count(void)
     end();
     cpu("cpu@9", 7, "riscv,sv57"); /* there already */
     end();
+    begin("cpu@a"); /* without a number */
+    text("device_type", "cpu");
+    text("mmu-type", "riscv,sv48");
+    end();
     begin("cpu@8"); /* without an MMU */
     text("device_type", "cpu");
     CELLS("reg", 8);
@@ -430,6 +436,8 @@ static void which_cpus_count(void)
     CHECK_EQ(topology.cpu_count, 2);
     CHECK_EQ(topology.cpus[0].hardware_id, 5);
     CHECK_EQ(topology.cpus[1].hardware_id, 7);
+    CHECK(topology.complaint && strstr(topology.complaint, "without a number"));
+    CHECK_EQ(topology.node_count, 1);
     CHECK_EQ(topology.timebase_hz, 1000);
     CHECK_EQ(topology.uart.raw, 0);
     CHECK_EQ(topology.test_finisher.raw, 0);
@@ -621,6 +629,39 @@ static void which_uart(void)
     CHECK_EQ(topology.uart.raw, 0x110002000);
 }
 
+/* A UART on a bus that shows [0x2000, 0x3000), by sizes of that many cells. */
+static uint64_t uart_at(uint32_t address, uint32_t size_cells)
+{
+    plant(2, 2);
+    begin("bus");
+    CELLS("#address-cells", 1);
+    CELLS("#size-cells", size_cells);
+    if (size_cells == 1)
+        CELLS("ranges", 0x2000, 0, 0x70000000, 0x1000);
+    else
+        CELLS("ranges", 0x2000, 0, 0x70000000, 0, 0, 0x1000);
+    begin("serial");
+    text("compatible", "ns16550a");
+    if (size_cells == 1)
+        CELLS("reg", address, 0x100);
+    else
+        CELLS("reg", address);
+    end();
+    end();
+    (void)!qy_fdt_topology(grown(), &topology);
+    return topology.uart.raw;
+}
+
+static void buses(void)
+{
+    CHECK_EQ(uart_at(0x2000, 1), 0x70000000);
+    CHECK_EQ(uart_at(0x2fff, 1), 0x70000fff);
+    CHECK_EQ(uart_at(0x3000, 1), 0);
+    CHECK_EQ(uart_at(0x1fff, 1), 0);
+    CHECK_EQ(uart_at(0x2000, 0), 0); /* ranges of no size */
+    CHECK_EQ(uart_at(0x2000, 3), 0); /* a size that no number of ours holds */
+}
+
 static void run(struct qy_bytes input)
 {
     boot_before(&info);
@@ -671,6 +712,7 @@ static const struct test tests[] = {
     {"64 nodes, and one more", more_nodes_than_fit},
     {"nodes whose memory overlaps: one node", nodes_whose_memory_overlaps},
     {"which UART, and where the CPU sees it", which_uart},
+    {"what a bus shows of its addresses", buses},
     {"every prefix, every byte damaged", damage},
 };
 TEST_MAIN(tests)

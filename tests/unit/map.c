@@ -243,6 +243,8 @@ static void arguments_are_checked(void)
     CHECK_EQ(qy_map_reserve(&map, 3 * M, 2 * M, QY_USE_BOOT_DATA, NULL), QY_INVALID_ARGUMENT);
     CHECK_EQ(qy_map_reserve(&map, 2 * M, 3 * M, QY_USE_NOT_RAM, NULL), QY_INVALID_ARGUMENT);
     CHECK_EQ(qy_map_reserve(&map, 2 * M, 3 * M, QY_USE_FREE, NULL), QY_INVALID_ARGUMENT);
+    CHECK_EQ(qy_map_reserve(&map, 2 * M, 3 * M, QY_USE_COUNT, NULL), QY_INVALID_ARGUMENT);
+    CHECK_EQ(qy_map_change(&map, 2 * M, 3 * M, QY_USE_FREE, QY_USE_COUNT), QY_INVALID_ARGUMENT);
     CHECK_EQ(qy_map_alloc(&map, 0, 4 * K, 0, NO_LIMIT, QY_ANY_NODE, QY_USE_BOOT_DATA, &at),
              QY_INVALID_ARGUMENT);
     CHECK_EQ(qy_map_alloc(&map, 5 * K, 4 * K, 0, NO_LIMIT, QY_ANY_NODE, QY_USE_BOOT_DATA, &at),
@@ -350,6 +352,7 @@ static void the_validator_sees_each_breach(void)
     BREACH("MAP-USE", s[2].use = QY_USE_FREE);
     BREACH("MAP-USE", s[0].use = QY_USE_NOT_RAM);
     BREACH("MAP-USE", s[0].type = QY_MEM_TYPE_COUNT);
+    BREACH("MAP-USE", s[0].use = QY_USE_COUNT);
     BREACH("MAP-ZERO", (s[0].base = 0, m.usable_bytes += M));
     BREACH("MAP-ZERO", s[0].use = QY_USE_FRAME_ZERO);
     BREACH("MAP-TOTAL", m.usable_bytes++);
