@@ -23,15 +23,15 @@ static const struct {
 /* What each call does, in a paragraph. */
 static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_null] = "Does nothing. What it costs is what every call costs.",
-    [QY_CALL_untyped_retype] = "Makes `count` objects of `type` out of the untyped in x0, and puts "
-                               "capabilities with all rights for them "
-                               "into the empty slots [`slot`, `slot` + `count`) of the capability "
-                               "node `node`. `pages` is the size of each "
-                               "object in 4 KiB pages: a power of two for frames and capability "
-                               "nodes, any number for untypeds, 1 for all "
-                               "others. The memory of a new object is zero. The result is the "
-                               "handle of the first. All objects are made, or "
-                               "none.",
+    [QY_CALL_untyped_retype] =
+        "Makes `count` objects of `type` out of the untyped in x0, and puts "
+        "capabilities with all rights for them "
+        "into the empty slots [`slot`, `slot` + `count`) of the capability "
+        "node `node`. `pages` is the size of each "
+        "object in 4 KiB pages: a power of two for frames and capability "
+        "nodes, any number for untypeds, 1 for all "
+        "others. The memory of a new object is zero. The result is the "
+        "handle of the first. At most 256 objects are made by one call: all of them, or none.",
     [QY_CALL_untyped_info] =
         "How much memory the untyped has, how much of it is free, the order of its largest free "
         "block (2^order pages), how many objects were made of it, and where it lies (zone 0 is "
@@ -46,7 +46,8 @@ static const char *const prose[QY_CALL_COUNT] = {
         "from.",
     [QY_CALL_cap_revoke] =
         "Deletes every capability that was derived from the one in x0, by copy or by retype. x0 "
-        "itself stays. After the revoke of an untyped, all of it is free and one whole.",
+        "itself stays. For an untyped the rights WRITE and GRANT are needed; afterwards all of it "
+        "is free and one whole.",
     [QY_CALL_cap_info] = "What stands in a slot of the node in x0: type and rights, its handle "
                          "with the current generation, the number "
                          "of the object, its badge, and how many capabilities were derived from "
@@ -88,11 +89,12 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_endpoint_call] = "Like endpoint_send, and then waits for the reply, which it returns.",
     [QY_CALL_endpoint_receive] =
         "Waits for a message. If its sender waits for an answer (endpoint_call, or a fault), "
-        "the reply object `reply` stands for that sender from now on.",
+        "the reply object `reply` stands for that sender from now on. With reply 0 such a sender "
+        "gets DEAD, and a thread that faulted ends.",
     [QY_CALL_reply_send] =
         "Answers the sender that the reply object stands for, once. To a fault the label "
         "QY_FAULT_RESUME lets the thread try again, QY_FAULT_KILL ends it.",
-    [QY_CALL_console_write] = "Writes text.",
+    [QY_CALL_console_write] = "Writes text, at most 1024 bytes a call.",
     [QY_CALL_console_read] = "One character that was typed. WOULD_WAIT: none was.",
     [QY_CALL_system_record] =
         "Copies the record number `index` of a kind (see the records) to the program's memory, "
@@ -235,8 +237,8 @@ static void print_constants(void)
            "bits 0 to 7, the access in bits 8 to 15 (0 read, 1 write, 2 execute), and in bits 16 "
            "to 23 what stood "
            "there (0 nothing, 1 a mapping that does not allow it, 2 it was another exception). "
-           "word0 is the address, "
-           "word1 the instruction.\n\n",
+           "word0 is the address (of another exception: its number), word1 the instruction, word2 "
+           "the number of the thread as in thread_info.\n\n",
            QY_LABEL_FAULT);
     printf("## What the root task finds\n\n| slot | capability |\n|---|---|\n");
     printf("| %d | its capability node |\n| %d | its address space |\n| %d | its thread |\n| %d | "
