@@ -74,10 +74,9 @@ static enum qy_error tables_over(struct builder *b, uint64_t base, uint64_t last
     }
 }
 
-/* RAM that the CPU can reach, of whatever use. */
 static bool is_ram(const struct qy_segment *segment)
 {
-    return qy_mem_type_is_ram((enum qy_mem_type)segment->type) && segment->use != QY_USE_BEYOND;
+    return qy_mem_type_is_ram((enum qy_mem_type)segment->type);
 }
 
 /* RAM whose frames the frame database describes. */

@@ -169,6 +169,14 @@ static void window_not_in_the_root(void)
     atomic_store(qy_pt_slot(boot.f.pt.root, qy_pt_index(vaddr(KERNEL_FRAME_DB_BASE), 4)), 0);
 }
 
+static void page_over_the_end_of_its_window(void)
+{
+    struct qy_pt_walk walk = qy_pt_walk(&boot.f.pt, vaddr(KERNEL_CPU_AREAS_LAST + 1 + 64 * GIB));
+    CHECK_EQ(walk.level, 3); /* the table that the image's entry is in */
+    atomic_store(qy_pt_slot(walk.table, qy_pt_index(vaddr(KERNEL_IMAGE_BASE), 3)),
+                 qy_pt_encode(boot.f.pt.format, paddr(0), 3, DATA));
+}
+
 static void reserved_bit(void)
 {
     change(STACK_0 - 4096, 0, 1ull << 58);
@@ -201,6 +209,7 @@ static const struct {
     {part_of_area_missing, "area is not mapped"},
     {part_of_image_missing, "image is not mapped"},
     {window_not_in_the_root, "root entry"},
+    {page_over_the_end_of_its_window, "over the end of its window"},
     {reserved_bit, "PT-RESERVED"},
 };
 
@@ -259,7 +268,7 @@ static void report_reconciles(void)
         CHECK_EQ(boot_build(), QY_OK);
         CHECK(kernel_map_report(&boot.map));
         unsigned lines = 0;
-        uint64_t usable = 0, uses = 0;
+        uint64_t usable = 0, reported[QY_USE_COUNT] = {0}, totals[QY_USE_COUNT];
         char rest[256];
         for (char *line = console; *line; line = strchr(line, '\n') + 1) {
             unsigned long long base, last;
@@ -270,16 +279,22 @@ static void report_reconciles(void)
                       last + 1 == boot_segments[lines].end);
                 usable += strncmp(rest, "usable", 6) == 0 ? last + 1 - base : 0;
                 lines++;
-            } else if (end &&
-                       end < strchr(line, '\n')) { /* a use; its bytes are the line's last number */
-                while (end[-1] >= '0' && end[-1] <= '9')
+            } else if (end && end < strchr(line, '\n')) {
+                while (end[-1] >= '0' &&
+                       end[-1] <= '9') /* a use; its bytes are the line's last number */
                     end--;
-                uses += strtoull(end, NULL, 10);
+                for (unsigned use = 0; use < QY_USE_COUNT; use++) {
+                    const char *name = qy_mem_use_name((enum qy_mem_use)use);
+                    if (strncmp(line + 2, name, strlen(name)) == 0)
+                        reported[use] = strtoull(end, NULL, 10);
+                }
             }
         }
         CHECK_EQ(lines, boot.map.count);
         CHECK_EQ(usable, boot.map.usable_bytes);
-        CHECK_EQ(uses, usable);
+        qy_map_totals(&boot.map, totals);
+        for (unsigned use = 0; use < QY_USE_COUNT; use++)
+            CHECK_EQ(reported[use], totals[use]);
         CHECK(strstr(console, "difference 0\n"));
         CHECK(!strstr(console, " node 0") == (boot.kind->nodes == 1));
 
