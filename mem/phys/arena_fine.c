@@ -68,6 +68,12 @@ void qy_fine_remove(struct qy_arena *arena, uint64_t start, unsigned order)
 {
     struct qy_frame *frames = arena->db->frames;
     uint64_t next = link_next(&frames[start]), prev = link_prev(&frames[start]);
+    uint64_t limit = arena->db->limit.raw;
+    bool sound = next < limit && prev < limit;
+    uint64_t from_prev =
+        sound && prev != QY_FINE_NIL ? link_next(&frames[prev]) : arena->fine[order].first;
+    if (!sound || from_prev != start || (next != QY_FINE_NIL && link_prev(&frames[next]) != start))
+        qy_port_broken("ARENA-LIST", "a link of a free block is overwritten, frame", start);
     if (next != QY_FINE_NIL)
         link_set_prev(&frames[next], prev);
     if (prev != QY_FINE_NIL)

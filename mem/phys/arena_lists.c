@@ -18,6 +18,13 @@ static struct links links(const struct qy_framedb *db, unsigned order, uint32_t 
     return (struct links){&db->blocks[index].next, &db->blocks[index].prev};
 }
 
+/* Whether that can be a link at all: the end, or a descriptor of the database. */
+static bool is_link(const struct qy_framedb *db, unsigned order, uint32_t index)
+{
+    uint64_t count = db->section_count * (order >= QY_SECTION_ORDER ? 1 : QY_SECTION_BLOCKS);
+    return index == QY_NIL || index < count;
+}
+
 void qy_lists_push(struct qy_arena *arena, unsigned order, uint32_t index)
 {
     struct links l = links(arena->db, order, index);
@@ -32,13 +39,18 @@ void qy_lists_push(struct qy_arena *arena, unsigned order, uint32_t index)
 
 void qy_lists_remove(struct qy_arena *arena, unsigned order, uint32_t index)
 {
-    struct links l = links(arena->db, order, index);
-    if (*l.next != QY_NIL)
-        *links(arena->db, order, *l.next).prev = *l.prev;
-    if (*l.prev != QY_NIL)
-        *links(arena->db, order, *l.prev).next = *l.next;
-    else
-        arena->lists[order].first = *l.next;
+    const struct qy_framedb *db = arena->db;
+    struct links l = links(db, order, index);
+    uint32_t next = *l.next, prev = *l.prev;
+    bool sound = is_link(db, order, next) && is_link(db, order, prev);
+    uint32_t *from_prev =
+        sound && prev != QY_NIL ? links(db, order, prev).next : &arena->lists[order].first;
+    if (!sound || *from_prev != index || (next != QY_NIL && *links(db, order, next).prev != index))
+        qy_port_broken("ARENA-LIST", "a link of a free block is overwritten, section or block",
+                       index);
+    *from_prev = next;
+    if (next != QY_NIL)
+        *links(db, order, next).prev = prev;
     if (arena->lists[order].first == QY_NIL)
         arena->nonempty &= ~(1u << order);
 }

@@ -93,9 +93,24 @@ static void take_from_section(struct qy_arena *arena, uint64_t start, unsigned f
     take_from_block(arena, start, QY_SECTION_ORDER, at, order);
 }
 
+/* What is listed as free must say so itself: a tag that does not was overwritten. */
+static void check_listed(const struct qy_arena *arena, const struct qy_found *free)
+{
+    const struct qy_framedb *db = arena->db;
+    const _Atomic qy_tag_t *tag =
+        free->level == QY_AT_SECTION ? &db->sections[free->start / QY_SECTION_PAGES].tag
+        : free->level == QY_AT_BLOCK ? &db->blocks[free->start / QY_BLOCK_PAGES].tag
+                                     : &db->frames[free->start].tag;
+    if ((qy_load(tag) & ~QY_TAG_AUX_MASK) !=
+        qy_tag(QY_KIND_HEAD, free->order, QY_FRAME_FREE, arena))
+        qy_port_broken("ARENA-LIST", "a listed block is not free, frame", free->start);
+}
+
 void qy_range_take(struct qy_arena *arena, const struct qy_found *free, uint64_t at, unsigned order)
 {
     uint32_t block = (uint32_t)(free->start / QY_BLOCK_PAGES);
+    if (free->level != QY_AT_MAP && free->level != QY_AT_NOTHING)
+        check_listed(arena, free);
     switch (free->level) {
     case QY_AT_SECTION:
         take_from_section(arena, free->start, free->order, at, order);

@@ -354,6 +354,29 @@ static void validator_sees_damage(void) QY_UNCHECKED
     done();
 }
 
+/* Damage to a free block's descriptor is reported when the block is used, in release builds too. */
+static void damage_is_found_in_use(void)
+{
+    jmp_buf jump;
+    volatile unsigned reports = 0;
+    for (volatile unsigned k = 0; k < 6; k++) {
+        make(512 + 8, 8192); /* free: fine blocks in the first 2 MiB, then blocks of 2, 4, 8 MiB */
+        unsigned char *table =
+            k < 3 ? machine.table[0] + (512 + 8) * 16 : machine.table[1] + 1024 / 512 * 128;
+        static const unsigned char offsets[] = {0, 3, 8, 0, 3, 8};
+        table[offsets[k]] ^= 0x10; /* order, owner, next */
+        if (setjmp(*hosted_catch(&jump)) == 0) {
+            pfn_t out;
+            CHECK_EQ(qy_arena_alloc(&arena, k < 3 ? 3 : 9, QY_FRAME_OBJECT, &out), QY_OK);
+        } else {
+            reports += strcmp(hosted_broken.invariant, "ARENA-LIST") == 0;
+        }
+        hosted_catch(NULL);
+        hosted_machine_destroy(&machine);
+    }
+    CHECK_EQ(reports, 6);
+}
+
 static const struct test tests[] = {
     {"every order, there and back", every_order},
     {"every wrong free is refused by name", refusals},
@@ -368,5 +391,6 @@ static const struct test tests[] = {
     {"two roots share a 2 MiB block", two_roots_in_one_block},
     {"the record says what happened", record},
     {"the validator sees damage", validator_sees_damage},
+    {"damage is found in use", damage_is_found_in_use},
 };
 TEST_MAIN(tests)
