@@ -43,14 +43,16 @@ static struct object *object_take(enum qy_object_type type, uint64_t pages)
     QY_REQUIRES(qy_class_caps)
 {
     struct object *object;
-    struct shortage shortage;
+    struct shortage shortage = {.pages = pages, .largest_order = -1};
     enum qy_error error = object_reserve(&kernel_untyped, type, pages, &object, &shortage);
+    if (error == QY_INVALID_ARGUMENT)
+        kernel_stop(
+            "the root task needs a %s of %S, more than fits one; make the program smaller",
+            qy_object_name(type), pages * QY_PAGE_BYTES);
     if (error != QY_OK)
         kernel_stop("the root task needs a %s of %S, and the kernel's arena has no such block left "
-                    "(largest order "
-                    "%d); make the program smaller or give the machine more memory",
-                    qy_object_name(type), (shortage.pages ? shortage.pages : 1) * QY_PAGE_BYTES,
-                    shortage.largest_order);
+                    "(largest order %d); make the program smaller or give the machine more memory",
+                    qy_object_name(type), shortage.pages * QY_PAGE_BYTES, shortage.largest_order);
     object_zero(object);
     object_finish(object);
     return object;

@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/ipc.h>
+#include <kernel/print.h>
 #include <kernel/sched.h>
 #include <kernel/space.h>
 
@@ -58,8 +59,12 @@ void thread_unbound(struct thread *thread, struct slot *slot)
         return;
     if (slot == &thread->space)
         sched_set_space(thread, NULL);
-    if (thread->state != QY_THREAD_NEW && thread->state != QY_THREAD_DEAD)
-        sched_suspend(thread, true);
+    if (thread->state == QY_THREAD_NEW || thread->state == QY_THREAD_DEAD)
+        return;
+    if (thread->is_root)
+        kernel_stop("the root task's first thread cannot go on: its %s was deleted or revoked",
+                    qy_object_name((enum qy_object_type)slot->type));
+    sched_suspend(thread, true);
 }
 
 enum qy_error thread_start(struct thread *thread, uint64_t instruction, uint64_t stack,

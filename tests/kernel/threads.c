@@ -446,8 +446,14 @@ static void fault_of_the_root_task(void)
     world_fault(0, 0x123456, QY_ACCESS_EXEC, 0x400040);
 }
 
+static void revoke_of_its_own_space(void)
+{
+    world_call(0, QY_CALL_cap_revoke, ROOT_SPACE, 0, 0, 0, 0, 0);
+}
+
 static void the_machine_ends_with_the_root_task(void)
 {
+    CHECK_EQ(ends_with(revoke_of_its_own_space, "its address space was deleted or revoked"), 1);
     CHECK_EQ(ends_with(exit_of_the_root_task, ""), 42);
     CHECK_EQ(ends_with(power_off, ""), 7);
     CHECK_EQ(ends_with(fault_of_the_root_task, "execution at 0x0000000000123456"), 1);

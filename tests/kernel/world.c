@@ -40,7 +40,7 @@ static struct cpu cpus[WORLD_CPUS];
 static struct tlb tlbs[WORLD_CPUS];
 static struct hosted_machine machine;
 static struct qy_arena root_arena;
-static struct qy_pt kernel_tables;
+struct qy_pt world_kernel_tables;
 static size_t console_used;
 static struct thread *root_thread;
 
@@ -274,7 +274,7 @@ static void put(unsigned char *at, uint64_t value, unsigned bytes)
 }
 
 /* An ELF executable with a page of text and one of data, whose last half is not in the file. */
-static size_t program_make(unsigned char *at)
+size_t world_program(unsigned char *at)
 {
     memset(at, 0, 0x3000);
     memcpy(at,
@@ -326,11 +326,10 @@ static unsigned char *cpio_entry(unsigned char *at, const char *name, const void
     return next;
 }
 
-static struct qy_bytes archive_make(unsigned char *at)
+struct qy_bytes world_archive(uint64_t physical, const char *name, const void *data, size_t bytes)
 {
-    static unsigned char program[0x3000];
-    size_t bytes = program_make(program);
-    unsigned char *next = cpio_entry(at, "root", program, bytes);
+    unsigned char *at = qy_port_ram(paddr(physical));
+    unsigned char *next = cpio_entry(at, name, data, bytes);
     next = cpio_entry(next, "TRAILER!!!", NULL, 0);
     return (struct qy_bytes){at, (size_t)(next - at)};
 }
@@ -355,7 +354,7 @@ void world_make(unsigned mib)
     world_arenas = (struct kernel_arenas){.count = 1, .roots = &root_arena};
     if (qy_arena_carve(&root_arena, &world_arenas.kernel, 512, 2) != QY_OK)
         abort();
-    kernel_tables = (struct qy_pt){&qy_pt_x86_64, paddr(ROOT_TABLE)};
+    world_kernel_tables = (struct qy_pt){&qy_pt_x86_64, paddr(ROOT_TABLE)};
     memset(qy_port_ram(paddr(ROOT_TABLE)), 0, QY_PAGE_BYTES);
     memset(cpus, 0, sizeof(cpus));
     memset(tlbs, 0, sizeof(tlbs));
@@ -366,8 +365,10 @@ void world_make(unsigned mib)
     world_console[0] = 0;
     map.usable_bytes = (uint64_t)mib << 20;
     stats_init(&map, &machine.db, &topology, &world_arenas, 0);
-    root_task_create(&info, archive_make(qy_port_ram(paddr(ARCHIVE_BASE))), &kernel_tables,
-                     &world_arenas);
+    static unsigned char program[0x3000];
+    size_t bytes = world_program(program);
+    root_task_create(&info, world_archive(ARCHIVE_BASE, "root", program, bytes),
+                     &world_kernel_tables, &world_arenas);
     world_pick(0);
 }
 

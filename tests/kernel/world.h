@@ -38,6 +38,12 @@ extern char world_console[]; /* what was printed since world_make */
 /* Boot a machine of that many MiB, with RAM full of garbage. Once in a process. */
 void world_make(unsigned mib);
 
+/* The program of the boot archive (at most 0x3000 bytes), an archive with one file in RAM, and what else the root task is
+ * made from. */
+size_t world_program(unsigned char *at);
+struct qy_bytes world_archive(uint64_t physical, const char *name, const void *data, size_t bytes);
+extern struct qy_pt world_kernel_tables;
+
 /* The current thread of a CPU makes a call; it runs to its end, CPUs that wait meanwhile too. */
 struct result world_call(unsigned cpu, enum qy_invocation number, uint64_t x0, uint64_t x1,
                          uint64_t x2, uint64_t x3, uint64_t x4, uint64_t x5);
