@@ -3,8 +3,7 @@
  * of it.
  *
  *     base + 0            base + frames   base + blocks   base + sections
- *     | RAM, by address   | frame table   | block table   | section table |       one reservation,
- * all inaccessible
+ *     | RAM, by address   | frame table   | block table   | section table |  one inaccessible reservation
  *
  * Only what hosted_ram_add makes RAM can be touched, and only the parts of the tables that
  * qy_framedb_spans names; everything else is PROT_NONE, so the core cannot read a hole unnoticed.
