@@ -34,6 +34,7 @@ allowed() {
   user) echo "quarry/ lib/ user/ user_arch.h" ;;
   hosted) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   tests) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h hosted/ user/ SYSTEM" ;;
+  examples) echo "quarry/ qy/ lib/ SYSTEM" ;;
   bench) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   tools) echo "quarry/ qy/ lib/ platform/ kernel/ SYSTEM" ;; # generators read the tables of any layer
   *) echo "" ;;

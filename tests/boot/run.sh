@@ -29,10 +29,14 @@ front-door tests/front/front_door.sh
 verdicts tests/front/verdicts.sh
 layers-refused tests/front/layers.sh'
 
+# The same for scripts that run machines by the front door.
+late_tests='run tests/front/run.sh
+bench tests/front/bench.sh'
+
 hosted_kinds='plain asan'
 
-script_tests_run() {
-  echo "$script_tests" | while read -r name file; do
+script_tests_run() { # LIST
+  echo "$1" | while read -r name file; do
     selected "script $name" || continue
     begin=$(now)
     if sh "$root/$file" >"$logs/script-$name.log" 2>&1 </dev/null; then
@@ -131,7 +135,7 @@ boots_prepare() {
 
 command_test() {
   if [ "$tests_list" = yes ]; then
-    echo "$script_tests" | sed 's/ .*//; s/^/script /'
+    printf '%s\n%s\n' "$script_tests" "$late_tests" | sed 's/ .*//; s/^/script /'
     printf 'hosted plain\nhosted asan\n'
     boot_lines | while read -r line; do test_name "$line"; done
     return
@@ -156,7 +160,7 @@ command_test() {
   for kind in $wanted_hosted; do build_hosted "$kind"; done
   for kernel in $kernels; do build_kernel "${kernel%:*}" "${kernel#*:}"; done
 
-  script_tests_run
+  script_tests_run "$script_tests"
   for kind in $wanted_hosted; do hosted_tests_run "$kind"; done
   trap 'say "interrupted"; exit 130' INT
   wanted=$(($(wc -l <"$results") + $(wc -l <"$lines")))
@@ -165,6 +169,7 @@ command_test() {
   # Each boot leaves one result; a runner that broke down must not pass for one that passed.
   [ "$(wc -l <"$results")" -eq "$wanted" ] ||
     result FAIL "boots" 0 "$((wanted - $(wc -l <"$results"))) boots left no result"
+  script_tests_run "$late_tests"
   [ -n "$pattern" ] || documents_run
   passed=$(counted ok) failed=$(counted FAIL HANG) skipped=$(counted skip)
   [ $((passed + failed + skipped)) -gt 0 ] || die "no test's name matches '$pattern'; ./quarry test --list prints them"
