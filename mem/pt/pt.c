@@ -76,8 +76,8 @@ static enum qy_error find_run(const struct qy_pt *pt, vaddr_t address, unsigned 
 }
 
 /*
- * Could the CPU set the accessed or the dirty bit of this entry at any moment? Then taking it out
- * needs an exchange, or the bit is lost; as Quarry maps pages the answer is no, and a store does.
+ * Could the CPU set the accessed or the dirty bit of this entry at any moment? Then changing it
+ * takes an exchange, or the bit is lost; as Quarry maps pages the answer is no, and a store does.
  */
 static bool cpu_may_write(const struct qy_pt_format *format, uint64_t entry)
 {
@@ -118,9 +118,13 @@ enum qy_error qy_pt_protect_run(struct qy_pt *pt, vaddr_t address, unsigned leve
     uint64_t set = qy_pt_encode(pt->format, paddr(0), level, flags);
     for (unsigned i = 0; i < pages; i++) {
         uint64_t entry = atomic_load_explicit(&slot[i], memory_order_relaxed);
-        while (!atomic_compare_exchange_weak_explicit(&slot[i], &entry, (entry & keep) | set,
-                                                      memory_order_relaxed, memory_order_relaxed)) {
-        }
+        if (!cpu_may_write(pt->format, entry))
+            atomic_store_explicit(&slot[i], (entry & keep) | set, memory_order_relaxed);
+        else
+            while (!atomic_compare_exchange_weak_explicit(&slot[i], &entry, (entry & keep) | set,
+                                                          memory_order_relaxed,
+                                                          memory_order_relaxed)) {
+            }
         if (old)
             old[i] = entry;
     }
