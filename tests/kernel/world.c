@@ -517,12 +517,19 @@ static bool tlb_visit(void *context, vaddr_t address, uint64_t entry, unsigned l
     return true;
 }
 
-/* Remember every translation, beside those remembered already. */
+/*
+ * Remember every translation. While a call is under way CPUs keep what they have: it may be what must
+ * be forgotten, and the check comes when all calls have ended.
+ */
 void world_fill_tlbs(void)
 {
     for (unsigned i = 0; i < WORLD_CPUS; i++) {
+        if (runs[i].busy)
+            return;
+    }
+    for (unsigned i = 0; i < WORLD_CPUS; i++) {
         struct space *space = atomic_load(&cpus[i].active);
-        tlbs[i].count = 0; /* the check has shown that what it held is what the tables say */
+        tlbs[i].count = 0;
         if (space)
             qy_pt_each(&space->pt, tlb_visit, &tlbs[i]);
     }
