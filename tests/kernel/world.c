@@ -458,7 +458,8 @@ bool world_busy(unsigned cpu)
 
 void world_step(unsigned cpu)
 {
-    resume(&runs[cpu]);
+    if (runs[cpu].busy)
+        resume(&runs[cpu]);
 }
 
 void world_interrupts(unsigned cpu)
