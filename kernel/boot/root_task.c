@@ -46,9 +46,8 @@ static struct object *object_take(enum qy_object_type type, uint64_t pages)
     struct shortage shortage = {.pages = pages, .largest_order = -1};
     enum qy_error error = object_reserve(&kernel_untyped, type, pages, &object, &shortage);
     if (error == QY_INVALID_ARGUMENT)
-        kernel_stop(
-            "the root task needs a %s of %S, more than fits one; make the program smaller",
-            qy_object_name(type), pages * QY_PAGE_BYTES);
+        kernel_stop("the root task needs a %s of %S, more than fits one; make the program smaller",
+                    qy_object_name(type), pages * QY_PAGE_BYTES);
     if (error != QY_OK)
         kernel_stop("the root task needs a %s of %S, and the kernel's arena has no such block left "
                     "(largest order %d); make the program smaller or give the machine more memory",
