@@ -126,6 +126,7 @@ run_machine() { # CONSOLE
   bochs-*) machine_bochs "$files" >"$1" 2>&1 ;;
   *-yes)
     mkfifo "$files/keys"
+    : >"$1" # or the prompts of an earlier run would be answered
     type_session "$1" >"$files/keys" 2>/dev/null &
     machine_qemu <"$files/keys" >"$1" 2>&1
     ;;

@@ -18,7 +18,7 @@ test_name() {
 }
 
 file_name() {
-  echo "$1" | tr -c 'A-Za-z0-9._\n' -
+  echo "$1" | tr ' /' '--'
 }
 
 seconds_of() { # MILLISECONDS
