@@ -19,8 +19,9 @@
 #include <kernel/stats.h>
 #include <kernel/trace.h>
 #include <platform/parse.h>
+#include <qy/roots.h>
 
-#define SEGMENTS_MAX 4096u
+#define SEGMENTS_MAX (4u * QY_BOOT_RANGES)
 
 static struct qy_segment segments[SEGMENTS_MAX];
 static struct qy_topology topology;
@@ -37,7 +38,7 @@ static _Noreturn void continue_on_own_stack(void *unused);
 static void must(enum qy_error error, const char *what)
 {
     if (error == QY_TOO_MANY)
-        kernel_stop("the memory map has more than %u pieces (%s); build with a larger SEGMENTS_MAX",
+        kernel_stop("the memory map has more than %u pieces (%s); build with a larger map_ranges",
                     SEGMENTS_MAX, what);
     if (error != QY_OK)
         kernel_stop("%s: %s; the machine needs more memory than the firmware's map offers", what,
@@ -119,10 +120,10 @@ static void topology_read(void)
     if (topology.complaint)
         print("topology: %s\n", topology.complaint);
     boot_cpu_first();
-    for (uint32_t i = 0; i < topology.range_count; i++)
-        must(qy_map_set_node(&map, topology.ranges[i].base, topology.ranges[i].end,
-                             topology.ranges[i].node),
-             "assigning memory to nodes");
+    bool all_pluggable;
+    must(qy_topology_apply(&topology, &map, &all_pluggable), "assigning memory to nodes");
+    if (all_pluggable)
+        print("topology: all memory is said to be hot-pluggable; that is not believed\n");
 }
 
 static void trampoline_take(void)
@@ -145,8 +146,7 @@ _Noreturn void kernel_main(struct qy_boot_info *info)
         kernel_stop("boot information of version %u, expected %u", info->version,
                     QY_BOOT_INFO_VERSION);
     if (info->truncated)
-        kernel_stop("the boot loader passed more than fits: %s; build with larger tables in "
-                    "boot_info.h",
+        kernel_stop("the boot loader passed more than fits: %s; build with a larger map_ranges",
                     info->truncated_what);
     if (arch_missing_feature())
         kernel_stop("this CPU has no %s", arch_missing_feature());
@@ -159,7 +159,10 @@ _Noreturn void kernel_main(struct qy_boot_info *info)
     trampoline_take();
 
     const char *what = NULL;
-    if (kernel_tables_build(&map, &kernel_tables, &topology, &what) != QY_OK)
+    enum qy_error error = kernel_tables_build(&map, &kernel_tables, &topology, &what);
+    if (error == QY_TOO_MANY)
+        must(error, what);
+    if (error != QY_OK)
         kernel_stop("out of memory while building the page tables: %s; the machine has %S of "
                     "usable memory, give it more",
                     what, map.usable_bytes);
@@ -191,7 +194,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
     struct qy_bytes archive = boot_archive();
     symbols_use(archive);
     qy_framedb_init(&framedb, (void *)KERNEL_FRAMES_BASE, (void *)KERNEL_BLOCKS_BASE,
-                    (void *)KERNEL_SECTIONS_BASE, kernel_ram_end(&map));
+                    (void *)KERNEL_SECTIONS_BASE, qy_map_ram_end(&map));
     struct kernel_arenas *arenas = kernel_arenas_make(&map, &framedb, &topology);
 
     arch_timer_start();

@@ -39,7 +39,7 @@ void qy_topology_add_cpu(struct qy_topology *out, uint32_t hardware_id)
     if (qy_topology_cpu(out, hardware_id))
         return;
     if (out->cpu_count == QY_TOPOLOGY_CPUS) {
-        qy_topology_complain(out, "more than 512 CPUs: the others stay off");
+        qy_topology_complain(out, "more CPUs than this build has room for (max_cpus): the others stay off");
         return;
     }
     out->cpus[out->cpu_count++] =
@@ -140,7 +140,7 @@ void qy_topology_order_nodes(struct qy_topology *out)
 
 const char *qy_topology_check_distances(const struct qy_topology *topology)
 {
-    for (uint32_t a = 0; a < topology->node_count; a++) {
+    for (uint32_t a = 0; a < topology->node_count && a < QY_TOPOLOGY_NODES; a++) {
         if (topology->distance[a][a] != LOCAL_DISTANCE)
             return "a node's distance to itself is not 10: distances of 10 and 20 are assumed";
         for (uint32_t b = 0; b < a; b++) {

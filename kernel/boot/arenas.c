@@ -9,53 +9,26 @@
 #include <kernel/print.h>
 #include <lib/string.h>
 #include <qy/port.h>
+#include <qy/roots.h>
 
-#define DMA32_END 0x100000000ull
 #define KERNEL_ARENA_MIN 0x100000ull  /* 1 MiB */
 #define KERNEL_ARENA_MAX 0x1000000ull /* 16 MiB */
 
 static struct kernel_arenas arenas;
-static struct qy_framedb *framedb;
+static struct qy_roots roots;
 
-static struct qy_arena *root_for(uint64_t base, uint16_t node)
-{
-    enum qy_zone zone = base < DMA32_END ? QY_ZONE_DMA32 : QY_ZONE_NORMAL;
-    for (unsigned i = 0; i < arenas.count; i++)
-        if (arenas.roots[i].node == node && arenas.roots[i].zone == zone)
-            return &arenas.roots[i];
-    struct qy_arena *arena = &arenas.roots[arenas.count];
-    qy_arena_init(arena, framedb, node, zone, ++arenas.count);
-    return arena;
-}
-
-static void add(uint64_t base, uint64_t end, uint16_t node)
-{
-    enum qy_error error =
-        qy_arena_add(root_for(base, node), pfn(base >> QY_PAGE_SHIFT), pfn(end >> QY_PAGE_SHIFT));
-    if (error != QY_OK)
-        kernel_panic("memory %R..%R is given to an arena twice (%s)", base, end,
-                     qy_error_name(error));
-}
-
-/* Give every segment of that use to the arenas, split where the zones meet; it becomes UNTYPED. */
+/* Give every segment of that use to the arenas; it becomes UNTYPED. */
 uint64_t kernel_arenas_give_back(struct qy_map *map, enum qy_mem_use from)
 {
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < map->count; i++) {
-        struct qy_segment s = map->segments[i];
-        if (s.use != from)
-            continue;
-        if (s.base < DMA32_END && s.end > DMA32_END) {
-            add(s.base, DMA32_END, s.node);
-            add(DMA32_END, s.end, s.node);
-        } else {
-            add(s.base, s.end, s.node);
-        }
-        bytes += s.end - s.base;
-        if (qy_map_change(map, s.base, s.end, from, QY_USE_UNTYPED) != QY_OK)
-            kernel_panic("the memory map has no room to change %R..%R", s.base, s.end);
-        i = UINT32_MAX; /* segments may have merged: look from the start again */
-    }
+    uint64_t bytes;
+    struct qy_segment fault;
+    enum qy_error error = qy_roots_give(&roots, map, from, &bytes, &fault);
+    arenas.count = roots.count;
+    if (error == QY_TOO_MANY)
+        kernel_panic("the memory map has no room to change %R..%R", fault.base, fault.end);
+    if (error != QY_OK)
+        kernel_panic("memory %R..%R is given to an arena twice (%s)", fault.base, fault.end,
+                     qy_error_name(error));
     return bytes;
 }
 
@@ -70,6 +43,8 @@ static void roots_allocate(struct qy_map *map, const struct qy_topology *topolog
                     bytes);
     arenas.roots = qy_port_ram(at);
     memset(arenas.roots, 0, bytes);
+    roots = (struct qy_roots){.arenas = arenas.roots,
+                              .capacity = topology->node_count * QY_ZONE_COUNT};
 }
 
 /* The kernel's arena: 1/128 of the machine, 1 to 16 MiB, from the largest root. */
@@ -93,8 +68,8 @@ static void kernel_arena_carve(struct qy_map *map)
 struct kernel_arenas *kernel_arenas_make(struct qy_map *map, struct qy_framedb *db,
                                          const struct qy_topology *topology)
 {
-    framedb = db;
     roots_allocate(map, topology);
+    roots.db = db;
     if (kernel_arenas_give_back(map, QY_USE_FREE) == 0)
         kernel_stop("no memory is left after the kernel's own tables; give the machine more");
     kernel_arena_carve(map);

@@ -37,7 +37,7 @@ void shootdown_answer(struct cpu *cpu)
 void shootdown(struct space *space, vaddr_t address, uint64_t pages)
 {
     struct cpu *self = cpu_this();
-    uint64_t tickets[KERNEL_CPUS_MAX / 64] = {0}; /* bit per CPU that was asked */
+    uint64_t tickets[(KERNEL_CPUS_MAX + 63) / 64] = {0}; /* bit per CPU that was asked */
     unsigned asked = 0;
 
     atomic_thread_fence(memory_order_seq_cst);

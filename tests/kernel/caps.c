@@ -227,7 +227,7 @@ static void retype_refuses_and_changes_nothing(void)
         {QY_OBJ_FRAME, 1, QY_SLOT_NODE, QY_SLOT_UNTYPED - 2, 3, QY_SLOT_OCCUPIED},
         {QY_OBJ_FRAME, 1, QY_SLOT_SPACE, 700, 1, QY_WRONG_TYPE},
         {QY_OBJ_FRAME, 1, 0, 700, 1, QY_INVALID_HANDLE},
-        {QY_OBJ_FRAME, 1 << 18, QY_SLOT_NODE, 700, 1, QY_OUT_OF_MEMORY},
+        {QY_OBJ_FRAME, 1ull << QY_MAX_ORDER, QY_SLOT_NODE, 700, 1, QY_OUT_OF_MEMORY},
         {QY_OBJ_FRAME, 512, QY_SLOT_NODE, 700, 64, QY_OUT_OF_MEMORY},
     };
     struct result before = CALL(QY_CALL_untyped_info, ROOT_UNTYPED, 0, 0, 0, 0, 0);

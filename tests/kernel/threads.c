@@ -459,6 +459,7 @@ static void the_machine_ends_with_the_root_task(void)
     CHECK_EQ(ends_with(fault_of_the_root_task, "execution at 0x0000000000123456"), 1);
 }
 
+#if QY_CONFIG_TRACE
 static void trace_lines_say_why(void)
 {
     trace_init("quiet trace=retyped,nonsense debug");
@@ -478,6 +479,7 @@ static void trace_lines_say_why(void)
     trace_mask = 0;
     scene_end();
 }
+#endif
 
 static const struct test tests[] = {
     {"messages arrive whoever comes first", messages_arrive_whoever_comes_first},
@@ -495,7 +497,9 @@ static const struct test tests[] = {
     {"a thread may delete itself", a_thread_may_delete_itself},
     {"console and records", console_and_records},
     {"the machine ends with the root task", the_machine_ends_with_the_root_task},
+#if QY_CONFIG_TRACE
     {"trace lines say why", trace_lines_say_why},
+#endif
 };
 
 int main(void)

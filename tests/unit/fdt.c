@@ -462,7 +462,7 @@ static void more_cpus_than_fit(void)
     end();
     CHECK_EQ(qy_fdt_topology(grown(), &topology), QY_OK);
     CHECK_EQ(topology.cpu_count, QY_TOPOLOGY_CPUS);
-    CHECK(topology.complaint && strstr(topology.complaint, "512"));
+    CHECK(topology.complaint && strstr(topology.complaint, "max_cpus"));
 }
 
 /* A node of memory, and one CPU, in a domain each. */
@@ -555,6 +555,14 @@ static void more_nodes_than_fit(void)
         CHECK_EQ(topology.cpu_count, nodes + 1);
         check_topology(QY_OK, &topology);
     }
+    machine_of(64, domains); /* one more, of memory alone */
+    begin("memory");
+    CELLS("reg", 100, 0, 0, 0x10000000);
+    CELLS("numa-node-id", 1000);
+    end();
+    CHECK_EQ(qy_fdt_topology(grown(), &topology), QY_OK);
+    CHECK_EQ(topology.node_count, 1);
+    CHECK(topology.complaint != NULL);
 }
 
 static void nodes_whose_memory_overlaps(void)
@@ -629,16 +637,16 @@ static void which_uart(void)
     CHECK_EQ(topology.uart.raw, 0x110002000);
 }
 
-/* A UART on a bus that shows [0x2000, 0x3000), by sizes of that many cells. */
+/* A UART on a bus that shows [0x2000, 0x3000), or nothing for address 0; sizes of that many cells. */
 static uint64_t uart_at(uint32_t address, uint32_t size_cells)
 {
     plant(2, 2);
     begin("bus");
     CELLS("#address-cells", 1);
     CELLS("#size-cells", size_cells);
-    if (size_cells == 1)
+    if (size_cells == 1 && address != 0)
         CELLS("ranges", 0x2000, 0, 0x70000000, 0x1000);
-    else
+    else if (address != 0)
         CELLS("ranges", 0x2000, 0, 0x70000000, 0, 0, 0x1000);
     begin("serial");
     text("compatible", "ns16550a");
@@ -658,6 +666,7 @@ static void buses(void)
     CHECK_EQ(uart_at(0x2fff, 1), 0x70000fff);
     CHECK_EQ(uart_at(0x3000, 1), 0);
     CHECK_EQ(uart_at(0x1fff, 1), 0);
+    CHECK_EQ(uart_at(0, 1), 0);      /* no ranges: the CPU sees nothing of this bus */
     CHECK_EQ(uart_at(0x2000, 0), 0); /* ranges of no size */
     CHECK_EQ(uart_at(0x2000, 3), 0); /* a size that no number of ours holds */
 }

@@ -34,7 +34,7 @@ static const char *use_owner(uint64_t use)
 
 static const char *zone_name(uint64_t zone)
 {
-    return zone == 0 ? "below 4 GiB" : "above 4 GiB";
+    return zone == 0 ? "below 4 GiB" : "normal     ";
 }
 
 static bool read_record(enum qy_record_kind kind, uint64_t index, void *out, size_t bytes)

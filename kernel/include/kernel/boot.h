@@ -28,9 +28,7 @@ enum qy_error kernel_tables_build(struct qy_map *map, struct qy_pt *pt, const st
 /* Once these tables are loaded: zero the frame database's section table, the CPU areas and the stacks. */
 void kernel_tables_finish(const struct qy_map *map);
 
-/* One past the last frame of usable RAM: the limit of the frame database that kernel_tables_build backs. */
-pfn_t kernel_ram_end(const struct qy_map *map);
-
+#if QY_CONFIG_BOOT_REPORTS
 /*
  * Walk the live tables and compare them with the layout: every page lies in a window and has at most its rights,
  * none is writable and executable, all are global and the kernel's only; the direct map is one; kernel text
@@ -47,5 +45,23 @@ bool kernel_map_report(const struct qy_map *map);
 
 /* The boot option crash=KIND: fault on purpose, so that the report of it can be tested. Returns if it is not there. */
 void kernel_crash_on_request(const char *command_line);
+#else
+static inline const char *kernel_layout_check(const struct qy_pt *pt, const struct qy_topology *topology)
+{
+    (void)pt, (void)topology;
+    return NULL;
+}
+
+static inline bool kernel_map_report(const struct qy_map *map)
+{
+    (void)map;
+    return true;
+}
+
+static inline void kernel_crash_on_request(const char *command_line)
+{
+    (void)command_line;
+}
+#endif
 
 #endif

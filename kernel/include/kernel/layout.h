@@ -6,6 +6,7 @@
 #ifndef KERNEL_LAYOUT_H
 #define KERNEL_LAYOUT_H
 
+#include <qy/config.h>
 #include <stdint.h>
 
 /*
@@ -67,7 +68,7 @@ static inline const char *kernel_window_what(enum kernel_window window)
 #define KERNEL_SECTIONS_BASE 0xffffc06000000000ull /* up to 64 bytes a section: 32 MiB */
 
 #define KERNEL_CPU_AREA_BYTES 0x1000000ull /* 16 MiB */
-#define KERNEL_CPUS_MAX 512u
+#define KERNEL_CPUS_MAX ((unsigned)QY_CONFIG_MAX_CPUS) /* the windows have room for 512 */
 
 /*
  * Stacks in the heap window: a slot of 64 KiB for each stack of each CPU, the stack at its top, all below it unmapped:

@@ -8,15 +8,30 @@
 #ifndef KERNEL_TRACE_H
 #define KERNEL_TRACE_H
 
+#include <qy/config.h>
 #include <quarry/trace.h>
 #include <stdint.h>
 
+#if QY_CONFIG_TRACE
 extern uint32_t trace_mask; /* bit = enum qy_trace_event; set at boot */
 
 void trace_init(const char *command_line);
 
 /* Write a record with these four fields. */
 void trace_write(enum qy_trace_event event, const uint64_t fields[4]);
+#else
+enum { trace_mask = 0 };
+
+static inline void trace_init(const char *command_line)
+{
+    (void)command_line;
+}
+
+static inline void trace_write(enum qy_trace_event event, const uint64_t fields[4])
+{
+    (void)event, (void)fields;
+}
+#endif
 
 #define T(NAME, bit, name, fields)                                                                 \
     static inline void trace_##name(uint64_t first, uint64_t second, uint64_t third,               \

@@ -7,7 +7,7 @@
 #include <qy/map.h>
 
 #define QY_BOOT_INFO_VERSION 1u
-#define QY_BOOT_RANGES 1024u
+#define QY_BOOT_RANGES QY_CONFIG_MAP_RANGES
 #define QY_BOOT_MODULES 16u
 #define QY_BOOT_COMMAND_LINE 512u
 

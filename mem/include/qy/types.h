@@ -5,6 +5,7 @@
 #define QY_TYPES_H
 
 #include <quarry/errors.h>
+#include <qy/config.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,8 +20,8 @@
 #define QY_BLOCK_PAGES (1ull << QY_BLOCK_ORDER)
 #define QY_SECTION_ORDER 15u
 #define QY_SECTION_PAGES (1ull << QY_SECTION_ORDER)
-/* The largest order of a buddy block: 1 GiB. */
-#define QY_MAX_ORDER 18u
+/* The largest order of a buddy block; 18 = 1 GiB. */
+#define QY_MAX_ORDER ((unsigned)QY_CONFIG_MAX_ORDER)
 
 typedef struct {
     uint64_t raw;

@@ -4,11 +4,11 @@
 #ifndef PLATFORM_TOPOLOGY_H
 #define PLATFORM_TOPOLOGY_H
 
-#include <qy/types.h>
+#include <qy/map.h>
 
-#define QY_TOPOLOGY_CPUS 512u
-#define QY_TOPOLOGY_NODES 64u
-#define QY_TOPOLOGY_RANGES 256u
+#define QY_TOPOLOGY_CPUS ((unsigned)QY_CONFIG_MAX_CPUS)
+#define QY_TOPOLOGY_NODES ((unsigned)QY_CONFIG_MAX_NODES)
+#define QY_TOPOLOGY_RANGES (4 * QY_TOPOLOGY_NODES)
 
 struct qy_topology_cpu {
     uint32_t hardware_id; /* APIC id or hart id */
@@ -41,5 +41,13 @@ struct qy_topology {
 
 /* One node, one CPU with that hardware id, distance 10: what is assumed when there is no table. */
 void qy_topology_default(struct qy_topology *out, uint32_t hardware_id);
+
+/*
+ * Put the RAM of the map on its nodes, and withhold what is hot-pluggable or non-volatile of what is free in it (use
+ * HOTPLUG). If nothing free were left then, the mark is not believed: *all_pluggable is set and nothing withheld.
+ * Errors: TOO_MANY.
+ */
+enum qy_error qy_topology_apply(const struct qy_topology *topology, struct qy_map *map,
+                                bool *all_pluggable) QY_MUST_USE;
 
 #endif
