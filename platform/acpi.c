@@ -23,7 +23,7 @@ static bool sums_to_zero(struct qy_bytes bytes)
 }
 
 struct qy_bytes qy_acpi_table(const struct qy_reader *reader, uint64_t address,
-                              const char signature[4], uint32_t least, struct qy_topology *out)
+                              const char signature[4], struct qy_topology *out)
 {
     const struct qy_bytes none = {NULL, 0};
     struct qy_bytes header = qy_read(reader, paddr(address), QY_ACPI_HEADER_BYTES);
@@ -31,7 +31,7 @@ struct qy_bytes qy_acpi_table(const struct qy_reader *reader, uint64_t address,
     if (!address || !header.at || memcmp(header.at, signature, 4) != 0)
         return none;
     uint32_t bytes = qy_load_le32(header.at + 4);
-    if (bytes < QY_ACPI_HEADER_BYTES || bytes < least) {
+    if (bytes < QY_ACPI_HEADER_BYTES) {
         qy_topology_complain(out, "an ACPI table is shorter than its header says it must be");
         return none;
     }
@@ -55,8 +55,7 @@ struct qy_bytes qy_acpi_table(const struct qy_reader *reader, uint64_t address,
 static bool open_list(struct qy_acpi *acpi, uint64_t address, bool extended,
                       struct qy_topology *out)
 {
-    struct qy_bytes table =
-        qy_acpi_table(acpi->reader, address, extended ? "XSDT" : "RSDT", QY_ACPI_HEADER_BYTES, out);
+    struct qy_bytes table = qy_acpi_table(acpi->reader, address, extended ? "XSDT" : "RSDT", out);
 
     if (!table.at)
         return false;
@@ -103,8 +102,7 @@ struct qy_bytes qy_acpi_find(const struct qy_acpi *acpi, const char signature[4]
          offset += acpi->entry_bytes) {
         const uint8_t *at = acpi->list.at + offset;
         uint64_t address = acpi->entry_bytes == 8 ? qy_load_le64(at) : qy_load_le32(at);
-        struct qy_bytes table =
-            qy_acpi_table(acpi->reader, address, signature, QY_ACPI_HEADER_BYTES, out);
+        struct qy_bytes table = qy_acpi_table(acpi->reader, address, signature, out);
         if (table.at)
             return table;
     }

@@ -74,8 +74,7 @@ void qy_acpi_fadt(const struct qy_acpi *acpi, struct qy_bytes fadt, struct qy_to
 
     if (!fadt.at || fadt.count < FADT_1_BYTES)
         return;
-    struct qy_bytes dsdt =
-        qy_acpi_table(acpi->reader, dsdt_address(fadt), "DSDT", QY_ACPI_HEADER_BYTES, out);
+    struct qy_bytes dsdt = qy_acpi_table(acpi->reader, dsdt_address(fadt), "DSDT", out);
     uint16_t port = pm1a_port(fadt);
     if (!port || !dsdt.at || !find_s5(dsdt, &type))
         return;

@@ -30,11 +30,10 @@ struct qy_bytes qy_acpi_find(const struct qy_acpi *acpi, const char signature[4]
                              struct qy_topology *out);
 
 /*
- * The table at an address, if it is sound and has that signature and at least that many bytes; else
- * at == null.
+ * The table at an address, if it is sound and has that signature; else at == null.
  */
 struct qy_bytes qy_acpi_table(const struct qy_reader *reader, uint64_t address,
-                              const char signature[4], uint32_t least, struct qy_topology *out);
+                              const char signature[4], struct qy_topology *out);
 
 /*
  * CPUs and the local APIC's address. False: the table is broken, and *out unchanged but for the

@@ -37,7 +37,7 @@ static const char *place_cpu(uint32_t hardware_id, uint32_t domain, struct qy_to
 
     if (!cpu || qy_topology_node(out, domain, &cpu->node))
         return NULL;
-    return "more than 64 nodes (SRAT): one node is assumed";
+    return "more nodes than this build has room for (max_nodes): one node is assumed";
 }
 
 static const char *place_memory(const uint8_t *at, uint32_t domain, struct qy_topology *out)
@@ -52,9 +52,9 @@ static const char *place_memory(const uint8_t *at, uint32_t domain, struct qy_to
     if (end <= base)
         return "a memory range of a node wraps (SRAT): one node is assumed";
     if (!qy_topology_node(out, domain, &node))
-        return "more than 64 nodes (SRAT): one node is assumed";
+        return "more nodes than this build has room for (max_nodes): one node is assumed";
     if (!qy_topology_add_range(out, base, end, node, flags & (HOT_PLUGGABLE | NON_VOLATILE)))
-        return "more than 256 memory ranges (SRAT): one node is assumed";
+        return "more ranges of memory than this build has room for (SRAT): one node is assumed";
     return NULL;
 }
 

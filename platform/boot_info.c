@@ -24,7 +24,7 @@ void qy_boot_add_range(struct qy_boot_parse *parse, uint64_t base, uint64_t end,
     if (!parse->store)
         return;
     if (out->range_count >= QY_BOOT_RANGES) {
-        overflow(out, "the firmware's memory map has more than 1024 ranges");
+        overflow(out, "ranges of the firmware's memory map (map_ranges)");
         return;
     }
     out->ranges[out->range_count++] = (struct qy_range){
@@ -39,7 +39,7 @@ void qy_boot_add_reserved(struct qy_boot_parse *parse, uint64_t base, uint64_t b
     if (!parse->store || !bytes)
         return;
     if (out->reserved_count >= room) {
-        overflow(out, "the loader left more than 64 structures in memory");
+        overflow(out, "structures that the loader left in memory (64)");
         return;
     }
     out->reserved[out->reserved_count++] =
@@ -69,7 +69,7 @@ void qy_boot_add_module(struct qy_boot_parse *parse, uint64_t base, uint64_t byt
     if (!parse->store)
         return;
     if (out->module_count >= QY_BOOT_MODULES) {
-        overflow(out, "the loader passed more than 16 modules");
+        overflow(out, "modules (16)");
         return;
     }
     struct qy_boot_module *module = &out->modules[out->module_count++];
@@ -84,9 +84,10 @@ void qy_boot_set_command_line(struct qy_boot_parse *parse, struct qy_bytes text)
     if (!parse->store)
         return;
     if (!qy_copy_text(out->command_line, sizeof(out->command_line), text))
-        overflow(out, "the command line has more than 511 characters");
+        overflow(out, "characters of the command line (511)");
 }
 
+/* PVH and Multiboot2 use these numbers too (ACPI 6.5, table 15.4). */
 enum qy_mem_type qy_e820_type(uint32_t type)
 {
     switch (type) {

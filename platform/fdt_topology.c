@@ -103,6 +103,8 @@ static bool node_of_domain(const struct qy_topology *topology, uint32_t domain, 
     return false;
 }
 
+_Static_assert(QY_TOPOLOGY_NODES <= 64, "a row of the matrix is a word");
+
 /* Null, or what is wrong. Distances of domains that have neither CPU nor memory are left out. */
 static const char *read_distances(struct qy_bytes matrix, struct qy_topology *out)
 {
@@ -214,7 +216,8 @@ enum qy_error qy_fdt_topology(struct qy_bytes bytes, struct qy_topology *out)
         return error;
     }
     if (!read_cpus_and_memory(&fdt, out))
-        qy_topology_one_node(out, "more than 64 nodes or 256 memory ranges: one node is assumed");
+        qy_topology_one_node(out, "more nodes or memory ranges than this build has room for "
+                                  "(max_nodes): one node is assumed");
     else if (qy_topology_ranges_clash(out))
         qy_topology_one_node(out, "memory of two nodes overlaps: one node is assumed");
     else

@@ -26,10 +26,10 @@ void qy_topology_add_cpu(struct qy_topology *out, uint32_t hardware_id);
 /* The CPU with that id, or null. */
 struct qy_topology_cpu *qy_topology_cpu(struct qy_topology *out, uint32_t hardware_id);
 
-/* The node of a firmware domain, made if there is none. False: more than 64. */
+/* The node of a firmware domain, made if there is none. False: no room. */
 bool qy_topology_node(struct qy_topology *out, uint32_t domain, uint16_t *node);
 
-/* False: more than 256 ranges. */
+/* False: no room. */
 bool qy_topology_add_range(struct qy_topology *out, uint64_t base, uint64_t end, uint16_t node,
                            bool hotplug);
 

@@ -260,6 +260,8 @@ static void arguments_are_checked(void)
         QY_OUT_OF_MEMORY);
     CHECK_EQ(qy_map_alloc(&map, M, 4 * K, 5 * M, 4 * M, QY_ANY_NODE, QY_USE_BOOT_DATA, &at),
              QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_map_alloc(&map, M, M, 0, NO_LIMIT, QY_ANY_NODE, QY_USE_FREE, &at),
+             QY_INVALID_ARGUMENT);
     CHECK_EQ(qy_map_change(&map, 2 * M + 1, 3 * M, QY_USE_FREE, QY_USE_UNTYPED),
              QY_INVALID_ARGUMENT);
     CHECK_EQ(qy_map_change(&map, 16 * M, 17 * M, QY_USE_FREE, QY_USE_UNTYPED), QY_NOT_ALLOCATED);
