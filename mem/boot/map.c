@@ -8,8 +8,8 @@
  *
  *     ranges    |----------- usable -----------|
  *                         |--- reserved ----|      |-- usable --|
- *     joined    |- usable |--- reserved ----|- u. -|-- usable --|     (the last two are one, if
- * they touch) segments  |0| free |r|                |r| free          |r|     r: part of a page
+ *     joined    |- usable |--- reserved ----|- u. -|-- usable --|  (the last two are one, if they touch)
+ *     segments  |0| free |r|                |r| free          |r|  r: part of a page
  *
  * Invariants: MAP-SORTED, MAP-MERGED, MAP-WHOLE, MAP-USE, MAP-ZERO, MAP-TOTAL (qy/map.h).
  */

@@ -11,9 +11,11 @@
  *        HEAD   a block of 2^order frames begins here, free or allocated
  *        SPLIT  (section) look at its block descriptors
  *        MAP    (block) one owner; a bit of the map = a free frame; allocated blocks have a HEAD
- * frame entry FINE   (block) frames have owners of their own; every block in it, free or not, has a
- * HEAD frame entry aux  allocated: number of pins (7 bits); free in a FINE block: bits 30..33 of
- * the previous one in its list
+ *               frame entry
+ *        FINE   (block) frames have owners of their own; every block in it, free or not, has a HEAD
+ *               frame entry
+ *   aux  allocated: number of pins (7 bits); free in a FINE block: bits 30..33 of the previous one
+ *        in its list
  *
  * Whoever looks for the block around a frame goes down (section, block, frame) and, at each size,
  * to the heads that could cover it: at most 4 + 6 + 9 words. Nothing below a section is read before

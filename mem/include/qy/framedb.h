@@ -3,8 +3,9 @@
  *
  *     section   128 MiB   32 bytes: tag, links, initialised; valid from boot on
  *     block       2 MiB   128 bytes: tag, links, counts, 512-bit free map; valid once its section
- * is initialised frame       4 KiB   16 bytes: tag and one word by state; valid once its block is
- * initialised
+ *                         is initialised
+ *     frame       4 KiB   16 bytes: tag and one word by state; valid once its block is
+ *                         initialised
  *
  * The three tables are sparse arrays indexed by number from physical address 0. Whoever sets the
  * database up backs them with memory where qy_framedb_spans says (only where there is RAM, but for
@@ -14,10 +15,11 @@
  *
  * Invariants
  *   EXCLUSIVE   a frame is in exactly one state; a transition from any but the expected one is
- * refused FRAME-ZERO  frame 0 is in no arena: nobody is ever handed physical address 0 Locking:
- * tags are single words, read and written atomically, so anyone may look; only the arena that owns
- * a block changes them, under its lock. docs/adr/0003-frame-entry.md gives the layout and shows
- * what is built on it.
+ *               refused
+ *   FRAME-ZERO  frame 0 is in no arena: nobody is ever handed physical address 0
+ * Locking: tags are single words, read and written atomically, so anyone may look; only the arena
+ * that owns a block changes them, under its lock. docs/adr/0003-frame-entry.md gives the layout and
+ * shows what is built on it.
  */
 #ifndef QY_FRAMEDB_H
 #define QY_FRAMEDB_H

@@ -9,9 +9,11 @@
  * pointer, and a pointer of anyone else's is told apart without touching what it points at.
  *
  * Invariants
- *   SLAB-COUNT   live + free = capacity of each slab; the cache's sums agree; a slab is on the list
- * of its fill SLAB-FREE    a free object lies in its slab, at a multiple of the size, once in the
- * list; its bit is clear EXCLUSIVE    the pages of a slab are one SLAB block of the cache's arena
+ *   SLAB-COUNT   live + free = capacity of each slab; the cache's sums agree; a slab is on the
+ *                list of its fill
+ *   SLAB-FREE    a free object lies in its slab, at a multiple of the size, once in the list; its
+ *                bit is clear
+ *   EXCLUSIVE    the pages of a slab are one SLAB block of the cache's arena
  * A broken list is found when it is used, in release builds too, and reported through
  * qy_port_broken. Locking: one lock per cache (class qy_class_slab), outside the arena's. Cost:
  * O(1) and zeroing the object, plus the arena's O(log n) when a slab is added or returned.
