@@ -32,9 +32,6 @@ void qy_boot_set_command_line(struct qy_boot_parse *parse, struct qy_bytes text)
 /* Copy the string in `from` into an array, cut if longer. False if it was cut. */
 bool qy_copy_text(char *to, size_t room, struct qy_bytes from);
 
-/* Memory type of an e820 entry, which PVH and Multiboot2 use too (ACPI 6.5, table 15.4). */
-enum qy_mem_type qy_e820_type(uint32_t type);
-
 /* The descriptors of a UEFI memory map; qy_parse_uefi_map is this, twice. */
 enum qy_error qy_uefi_ranges(struct qy_boot_parse *parse, struct qy_bytes map,
                              uint64_t descriptor_bytes) QY_MUST_USE;

@@ -3,17 +3,19 @@
  *
  * Memory is taken as ours only when UEFI calls it free of every duty: a kind that boot services
  * leave behind, cacheable by write-back, not claimed by the runtime, not set aside for a
- * special purpose.
+ * special purpose, not persistent, not hot-pluggable.
  */
 #include "boot_info_impl.h"
 
 #define DESCRIPTOR_BYTES_MIN 40u
 
 #define ATTRIBUTE_WRITE_BACK (1ull << 3)
+#define ATTRIBUTE_NON_VOLATILE (1ull << 15)
 #define ATTRIBUTE_SPECIAL_PURPOSE (1ull << 18)
+#define ATTRIBUTE_HOT_PLUGGABLE (1ull << 20)
 #define ATTRIBUTE_RUNTIME (1ull << 63)
 
-static enum qy_mem_type uefi_type(uint32_t type, uint64_t attributes)
+enum qy_mem_type qy_uefi_type(uint32_t type, uint64_t attributes)
 {
     switch (type) {
     case 1: /* loader code */
@@ -25,6 +27,10 @@ static enum qy_mem_type uefi_type(uint32_t type, uint64_t attributes)
             return QY_MEM_FIRMWARE;
         if (attributes & ATTRIBUTE_SPECIAL_PURPOSE)
             return QY_MEM_SPECIAL;
+        if (attributes & ATTRIBUTE_NON_VOLATILE)
+            return QY_MEM_PERSISTENT;
+        if (attributes & ATTRIBUTE_HOT_PLUGGABLE)
+            return QY_MEM_HOTPLUG;
         return (attributes & ATTRIBUTE_WRITE_BACK) ? QY_MEM_USABLE : QY_MEM_RESERVED;
     case 5: /* runtime services code */
     case 6: /* runtime services data */
@@ -69,7 +75,7 @@ enum qy_error qy_uefi_ranges(struct qy_boot_parse *parse, struct qy_bytes map,
         uint32_t type = qy_load_le32(at);
         uint64_t base = qy_load_le64(at + 8), pages = qy_load_le64(at + 24);
         qy_boot_add_range(parse, base, pages_end(base, pages),
-                          uefi_type(type, qy_load_le64(at + 32)), type);
+                          qy_uefi_type(type, qy_load_le64(at + 32)), type);
     }
     if (parse->store)
         parse->out->uefi_map = true;

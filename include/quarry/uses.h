@@ -12,6 +12,7 @@
     X(FRAME_ZERO, "frame 0, withheld", "nobody")                                                   \
     X(ROUNDED, "part of a page", "nobody")                                                         \
     X(BEYOND, "beyond the CPU's physical addresses", "nobody")                                     \
+    X(HOTPLUG, "hot-pluggable, withheld", "nobody")                                                \
     X(TRAMPOLINE, "start of other CPUs", "kernel")                                                 \
     X(KERNEL_TEXT, "kernel text", "kernel")                                                        \
     X(KERNEL_RODATA, "kernel constants", "kernel")                                                 \

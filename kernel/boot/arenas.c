@@ -43,8 +43,8 @@ static void roots_allocate(struct qy_map *map, const struct qy_topology *topolog
                     bytes);
     arenas.roots = qy_port_ram(at);
     memset(arenas.roots, 0, bytes);
-    roots = (struct qy_roots){.arenas = arenas.roots,
-                              .capacity = topology->node_count * QY_ZONE_COUNT};
+    roots =
+        (struct qy_roots){.arenas = arenas.roots, .capacity = topology->node_count * QY_ZONE_COUNT};
 }
 
 /* The kernel's arena: 1/128 of the machine, 1 to 16 MiB, from the largest root. */

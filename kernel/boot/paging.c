@@ -20,8 +20,8 @@
 #include <kernel/image.h>
 #include <kernel/layout.h>
 #include <lib/string.h>
-#include <qy/framedb.h>
 #include <qy/port.h>
+#include <qy/roots.h>
 
 #define DATA_FLAGS (QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL)
 #define LARGE_PAGE 0x200000ull
@@ -79,45 +79,6 @@ static bool is_ram(const struct qy_segment *segment)
     return qy_mem_type_is_ram((enum qy_mem_type)segment->type);
 }
 
-/* RAM whose frames the frame database describes. */
-static bool is_described(const struct qy_segment *segment)
-{
-    return segment->type == QY_MEM_USABLE && segment->use != QY_USE_BEYOND &&
-           segment->use != QY_USE_ROUNDED;
-}
-
-/*
- * The first run of touching segments of a kind at or above `from`, in bytes. It is found by
- * address, since the map's uses, though not its types, change while tables are built. False: there
- * is none.
- */
-static bool next_run(const struct qy_map *map, uint64_t from,
-                     bool (*kind)(const struct qy_segment *), uint64_t *base, uint64_t *end)
-{
-    bool found = false;
-    *base = *end = 0;
-    for (uint32_t i = 0; i < map->count; i++) {
-        const struct qy_segment *segment = &map->segments[i];
-        if (segment->end <= from || !kind(segment))
-            continue;
-        if (found && segment->base != *end)
-            break;
-        if (!found)
-            *base = segment->base > from ? segment->base : from;
-        *end = segment->end;
-        found = true;
-    }
-    return found;
-}
-
-pfn_t kernel_ram_end(const struct qy_map *map)
-{
-    uint64_t base, end, last = 0;
-    for (; next_run(map, last, is_described, &base, &end); last = end) {
-    }
-    return pfn(last >> QY_PAGE_SHIFT);
-}
-
 static uint64_t image_physical(uint64_t address)
 {
     return address - KERNEL_IMAGE_BASE + arch_image_base.raw;
@@ -153,7 +114,8 @@ static enum qy_error map_direct_run(struct builder *b, uint64_t base, uint64_t e
 static enum qy_error map_direct(struct builder *b)
 {
     uint64_t base, end;
-    for (uint64_t from = QY_PAGE_BYTES; next_run(b->map, from, is_ram, &base, &end); from = end) {
+    for (uint64_t from = QY_PAGE_BYTES; qy_map_next_run(b->map, from, is_ram, &base, &end);
+         from = end) {
         uint64_t limit = arch_physical_limit();
         if (base >= limit)
             break;
@@ -218,7 +180,7 @@ static enum qy_error back(struct builder *b, uint64_t address, uint64_t bytes, u
 static uint16_t node_near(const struct qy_map *map, uint64_t physical)
 {
     for (uint32_t i = 0; i < map->count; i++)
-        if (map->segments[i].end > physical && is_described(&map->segments[i]))
+        if (map->segments[i].end > physical && qy_segment_is_described(&map->segments[i]))
             return map->segments[i].node;
     return QY_ANY_NODE;
 }
@@ -259,31 +221,17 @@ static enum qy_error back_database(struct builder *b, const struct database_tabl
     return error;
 }
 
-/* The union, in whole pages, of what the runs of RAM need of it. */
+/* Every part of it that RAM needs. */
 static enum qy_error build_database_table(struct builder *b, unsigned number, uint64_t window)
 {
     struct qy_framedb_span spans[3];
     qy_framedb_spans(pfn(0), pfn(QY_SECTION_PAGES), spans);
     struct database_table table = {number, window, spans[number].end};
-    uint64_t run, run_end, from = 0, base = 0, end = 0;
-    for (;;) {
-        bool more = next_run(b->map, from, is_described, &run, &run_end);
-        if (more)
-            qy_framedb_spans(pfn(run >> QY_PAGE_SHIFT), pfn(run_end >> QY_PAGE_SHIFT), spans);
-        uint64_t span = qy_align_down(spans[number].base, QY_PAGE_BYTES);
-        if (end && (!more || span > end)) {
-            enum qy_error error = back_database(b, &table, base, end);
-            if (error != QY_OK)
-                return error;
-            end = 0;
-        }
-        if (!more)
-            return QY_OK;
-        if (!end)
-            base = span;
-        end = qy_align_up(spans[number].end, QY_PAGE_BYTES);
-        from = run_end;
-    }
+    uint64_t from = 0, base, end;
+    enum qy_error error = QY_OK;
+    while (error == QY_OK && qy_framedb_next_extent(b->map, number, &from, &base, &end))
+        error = back_database(b, &table, base, end);
+    return error;
 }
 
 static enum qy_error build_database(struct builder *b)
@@ -388,7 +336,7 @@ static void zero(uint64_t address, uint64_t bytes)
 void kernel_tables_finish(const struct qy_map *map)
 {
     struct qy_framedb_span spans[3];
-    qy_framedb_spans(pfn(0), kernel_ram_end(map), spans);
+    qy_framedb_spans(pfn(0), qy_map_ram_end(map), spans);
     zero(KERNEL_SECTIONS_BASE, qy_align_up(spans[2].end, QY_PAGE_BYTES));
     for (unsigned cpu = 0; cpu < built.cpus; cpu++) {
         zero(kernel_cpu_area(cpu), KERNEL_CPU_AREA_BACKED_BYTES);

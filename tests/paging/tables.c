@@ -5,6 +5,7 @@
  * What this would miss: anything that only real firmware's maps have; the boot tests run those.
  */
 #include "fixture.h"
+#include <qy/roots.h>
 
 #define DATA (QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL)
 
@@ -144,7 +145,7 @@ static void frame_database_is_backed(void)
         }
         CHECK(elsewhere * 16 <=
               looked_at); /* all but what shares a page or a large page with a neighbouring node */
-        CHECK_EQ(kernel_ram_end(&boot.map).raw * 4096, boot.kind->limit < boot.kind->ranges[3].end
+        CHECK_EQ(qy_map_ram_end(&boot.map).raw * 4096, boot.kind->limit < boot.kind->ranges[3].end
                                                            ? boot.kind->limit
                                                        : k == 0 ? 46 * MIB
                                                                 : boot.f.machine.limit_bytes);
@@ -247,7 +248,7 @@ static void finish_zeroes_what_must_be_zero(void)
         CHECK_EQ(boot_build(), QY_OK);
         boot_load();
         struct qy_framedb_span spans[3];
-        qy_framedb_spans(pfn(0), kernel_ram_end(&boot.map), spans);
+        qy_framedb_spans(pfn(0), qy_map_ram_end(&boot.map), spans);
         CHECK(all_zero(KERNEL_SECTIONS_BASE, KERNEL_SECTIONS_BASE + spans[2].end));
         for (unsigned cpu = 0; cpu < boot.kind->cpus; cpu++) {
             CHECK(all_zero(kernel_cpu_area(cpu), kernel_cpu_area(cpu) + 0x10000));

@@ -61,6 +61,18 @@ enum qy_error qy_fdt_topology(struct qy_bytes fdt, struct qy_topology *out) QY_M
 enum qy_error qy_acpi_topology(const struct qy_reader *reader, paddr_t rsdp, struct qy_bytes rsdp_copy,
                                struct qy_topology *out) QY_MUST_USE;
 
+/* A table dumped to a file (/sys/firmware/acpi/tables/SRAT): null if it is a sound table of that signature, else a
+ * sentence that says what is wrong. */
+const char *qy_acpi_dump_check(struct qy_bytes table, const char signature[4]);
+
+/* CPUs, nodes and distances from an SRAT and an SLIT, each sound or absent (at == null). Without a MADT, every enabled
+ * processor of the SRAT counts. Falls back as qy_acpi_topology does. */
+void qy_acpi_dump_topology(struct qy_bytes srat, struct qy_bytes slit, struct qy_topology *out);
+
+/* Memory type of an e820 entry, and of a descriptor of a UEFI memory map after boot services were exited. */
+enum qy_mem_type qy_e820_type(uint32_t type);
+enum qy_mem_type qy_uefi_type(uint32_t type, uint64_t attributes);
+
 /* A file in a cpio archive ("newc"). */
 struct qy_file {
     const char *name; /* in the archive, terminated there */
