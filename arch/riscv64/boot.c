@@ -79,8 +79,8 @@ static const struct riscv_handoff *read_handoff(uint64_t address)
         error = qy_parse_uefi_map((struct qy_bytes){map, handoff->map_bytes},
                                   handoff->descriptor_bytes, &boot_info);
     if (error != QY_OK)
-        kernel_stop("UEFI's memory map cannot be used (%s); update the firmware",
-                    qy_error_name(error));
+        kernel_stop("UEFI's memory map cannot be used (%s: %s); update the firmware",
+                    qy_error_name(error), map ? boot_info.why : "it cannot be read");
     boot_info.uefi_map = true;
     reserve(address, handoff->bytes);
     if (handoff->archive_bytes) {
@@ -127,9 +127,9 @@ _Noreturn void riscv_boot(uint64_t hart, uint64_t fdt_address, uint64_t handoff_
                     fdt_address);
     enum qy_error error = qy_parse_fdt(fdt, paddr(fdt_address), &boot_info);
     if (error != QY_OK)
-        kernel_stop("the device tree at %R is broken (%s); update the firmware or pass another "
+        kernel_stop("the device tree at %R is broken (%s: %s); update the firmware or pass another "
                     "tree",
-                    fdt_address, qy_error_name(error));
+                    fdt_address, qy_error_name(error), boot_info.why);
     boot_info.fdt = paddr(fdt_address);
     if (handoff)
         finish_handoff(handoff);
@@ -142,7 +142,10 @@ enum qy_error arch_topology(const struct qy_boot_info *info, struct qy_topology 
 {
     const uint8_t *fdt = qy_port_ram(info->fdt);
     enum qy_error error = qy_fdt_topology((struct qy_bytes){fdt, qy_fdt_bytes(fdt)}, out);
-    if (error != QY_OK)
+    if (error != QY_OK) {
+        const char *complaint = out->complaint;
         qy_topology_default(out, (uint32_t)info->boot_cpu);
+        out->complaint = complaint;
+    }
     return error;
 }

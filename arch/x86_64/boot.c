@@ -59,8 +59,8 @@ static void parse_multiboot2(uint64_t information)
     struct qy_bytes bytes = {(const uint8_t *)header, header[0]};
     enum qy_error error = qy_parse_multiboot2(bytes, paddr(information), &boot_info);
     if (error != QY_OK)
-        kernel_stop("the Multiboot2 information is broken (%s); try another boot loader",
-                    qy_error_name(error));
+        kernel_stop("the Multiboot2 information is broken (%s: %s); try another boot loader",
+                    qy_error_name(error), boot_info.why);
     boot_info.path = QY_BOOT_MULTIBOOT2;
 }
 
@@ -78,9 +78,9 @@ void arch_boot(uint64_t information, uint64_t magic)
     } else if (magic == 0) {
         enum qy_error error = qy_parse_pvh(&boot_reader, paddr(information), &boot_info);
         if (error != QY_OK)
-            kernel_stop("the PVH start information is broken (%s); try another virtual machine "
+            kernel_stop("the PVH start information is broken (%s: %s); try another virtual machine "
                         "monitor, or boot the ISO",
-                        qy_error_name(error));
+                        qy_error_name(error), boot_info.why);
         boot_info.path = QY_BOOT_PVH;
     } else {
         kernel_stop("started by an unknown boot protocol (magic %x); boot by PVH or Multiboot2",
@@ -113,7 +113,9 @@ enum qy_error arch_topology(const struct qy_boot_info *info, struct qy_topology 
     enum qy_error error = qy_acpi_topology(&boot_reader, rsdp, copy, out);
     if (error != QY_OK) {
         uint64_t base = x86_read_msr(X86_MSR_APIC_BASE);
+        const char *complaint = out->complaint;
         qy_topology_default(out, (uint32_t)info->boot_cpu);
+        out->complaint = complaint;
         out->local_apic = paddr(base & 0xffffff000ull);
     }
     x86_power_set(out);
