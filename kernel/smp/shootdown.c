@@ -7,8 +7,9 @@
  *     fence
  *     reads each CPU's active
  *     ticket = ++asked->shootdown_wanted
- *     interrupts it                             handles: wanted = shootdown_wanted; flush; done =
- * wanted waits until asked->shootdown_done >= ticket, answering others meanwhile
+ *     interrupts it                             handles: wanted = shootdown_wanted; flush;
+ *     waits until asked->shootdown_done >=      done = wanted
+ *     ticket, answering others meanwhile
  *
  * The two fences make sure that a CPU either is seen as active or reads the new entries. A CPU that
  * waits, here or for any lock (qy_port_relax), answers, so two CPUs that ask each other both go on.
