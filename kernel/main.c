@@ -185,6 +185,14 @@ static struct qy_bytes boot_archive(void)
 {
     if (boot_info->module_count == 0)
         kernel_stop("no boot archive; pass boot.cpio as the initrd (QEMU) or as a module (GRUB)");
+    uint64_t base = boot_info->modules[0].base.raw, end = base + boot_info->modules[0].bytes;
+    uint64_t run, run_end;
+    /* The direct map has pages only for what the firmware's map calls usable. */
+    if (base < end && (!qy_map_next_run(&map, base, qy_segment_is_described, &run, &run_end) ||
+                       run > base || run_end < end))
+        kernel_stop("the boot archive at %R to %R is outside of the memory that the firmware's map "
+                    "calls usable; check the boot loader and the map",
+                    base, end);
     return (struct qy_bytes){qy_port_ram(boot_info->modules[0].base), boot_info->modules[0].bytes};
 }
 

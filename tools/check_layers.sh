@@ -32,7 +32,7 @@ allowed() {
   kernel) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h" ;;
   arch/*) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h" ;;
   user) echo "quarry/ lib/ user/ user_arch.h" ;;
-  hosted) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
+  hosted | lab) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   tests) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h hosted/ user/ SYSTEM" ;;
   examples) echo "quarry/ qy/ lib/ SYSTEM" ;;
   bench) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;

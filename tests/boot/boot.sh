@@ -64,16 +64,16 @@ prepare_archive() { # GOOD
   esac
 }
 
+# The machine's own device tree, changed.
 prepare_tree() {
-  dtc_tree=$files/tree.dtb
+  blob=$files/tree.dtb
+  qemu-system-riscv64 -machine "virt,dumpdtb=$blob" -m "$m_memory" -smp "$m_cpus" -display none \
+    -bios none >"$files/tree.log" 2>&1
   case $tree in
-  nomemory)
-    qemu-system-riscv64 -machine "virt,dumpdtb=$dtc_tree" -m "$m_memory" -smp "$m_cpus" -display none \
-      -bios none >"$files/tree.log" 2>&1 &&
-      fdtput -r "$dtc_tree" /memory@80000000
-    m_more="-dtb $dtc_tree"
-    ;;
+  nomemory) fdtput -r "$blob" /memory@80000000 ;;
+  short) fdtput -t x "$blob" /memory@80000000 reg 0 80000000 0 400000 ;;
   esac
+  m_more="-dtb $blob"
 }
 
 prepare() {
