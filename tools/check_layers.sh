@@ -2,6 +2,7 @@
 # Refuse an include that points up. check_layers.sh [ROOT]; prints each bad include, then one line; exit 1 if any is bad.
 #
 #     abi <- mem <- kernel <- arch      platform -> mem's types      user -> abi      hosted -> mem      lib alone
+#     lab -> mem, platform, hosted; nothing -> lab
 #
 # A file may include what its layer's row names, and files of its own layer by a path in quotes; tests, on top, take
 # anything apart. Headers of the system are for what runs on Linux; the rest has the freestanding ones only.
@@ -33,6 +34,7 @@ allowed() {
   arch/*) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h" ;;
   user) echo "quarry/ lib/ user/ user_arch.h" ;;
   hosted | lab) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
+  lab) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   tests) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h hosted/ user/ SYSTEM" ;;
   examples) echo "quarry/ qy/ lib/ SYSTEM" ;;
   bench) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
