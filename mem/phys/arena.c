@@ -45,12 +45,13 @@ static void mark(struct qy_arena *arena, uint64_t start, unsigned order, enum qy
         qy_store(&db->blocks[start / QY_BLOCK_PAGES].tag, tag);
 }
 
-static void count_alloc(struct qy_arena *arena, unsigned order, enum qy_frame_state state)
-    QY_REQUIRES(qy_class_arena)
+void qy_arena_take(struct qy_arena *arena, const struct qy_found *free, uint64_t at, unsigned order,
+                   enum qy_frame_state state)
 {
+    qy_range_take(arena, free, at, order);
+    mark(arena, at, order, state);
     arena->pages[QY_FRAME_FREE] -= 1ull << order;
     arena->pages[state] += 1ull << order;
-    arena->allocations++;
 }
 
 enum qy_error qy_arena_alloc(struct qy_arena *arena, unsigned order, enum qy_frame_state state,
@@ -67,9 +68,8 @@ enum qy_error qy_arena_alloc(struct qy_arena *arena, unsigned order, enum qy_fra
     } else if (!qy_range_fit(arena, order, &free, &at)) {
         error = QY_OUT_OF_MEMORY;
     } else {
-        qy_range_take(arena, &free, at, order);
-        mark(arena, at, order, state);
-        count_alloc(arena, order, state);
+        qy_arena_take(arena, &free, at, order, state);
+        arena->allocations++;
         *out = pfn(at);
     }
     arena->failures += error != QY_OK;
@@ -97,19 +97,16 @@ enum qy_error qy_arena_alloc_at(struct qy_arena *arena, pfn_t block, unsigned or
     struct qy_found free;
     enum qy_error error = arena->dying ? QY_REVOKED : claim_free(arena, block.raw, order, &free);
     if (error == QY_OK) {
-        qy_range_take(arena, &free, block.raw, order);
-        mark(arena, block.raw, order, state);
-        count_alloc(arena, order, state);
+        qy_arena_take(arena, &free, block.raw, order, state);
+        arena->allocations++;
     }
     arena->failures += error != QY_OK;
     qy_arena_unlock(arena);
     return error;
 }
 
-/* Whether a block of that order and state, handed out by this arena, begins at `start`, and nothing
- * holds it. */
-static enum qy_error claim_allocated(struct qy_arena *arena, uint64_t start, unsigned order,
-                                     enum qy_frame_state state) QY_REQUIRES(qy_class_arena)
+enum qy_error qy_arena_claim(struct qy_arena *arena, uint64_t start, unsigned order,
+                             enum qy_frame_state state)
 {
     struct qy_found f = qy_framedb_find(arena->db, start);
     if (f.owner != arena)
@@ -127,18 +124,24 @@ static enum qy_error claim_allocated(struct qy_arena *arena, uint64_t start, uns
     return QY_OK;
 }
 
+void qy_arena_release(struct qy_arena *arena, uint64_t start, unsigned order,
+                      enum qy_frame_state state)
+{
+    qy_store(&arena->db->frames[start].tag, 0);
+    qy_range_give(arena, start, order);
+    arena->pages[state] -= 1ull << order;
+    arena->pages[QY_FRAME_FREE] += 1ull << order;
+}
+
 enum qy_error qy_arena_free(struct qy_arena *arena, pfn_t block, unsigned order,
                             enum qy_frame_state state)
 {
     if (order > QY_MAX_ORDER || !qy_state_is_handed_out(state))
         return QY_INVALID_ARGUMENT;
     qy_arena_lock(arena);
-    enum qy_error error = claim_allocated(arena, block.raw, order, state);
+    enum qy_error error = qy_arena_claim(arena, block.raw, order, state);
     if (error == QY_OK) {
-        qy_store(&arena->db->frames[block.raw].tag, 0);
-        qy_range_give(arena, block.raw, order);
-        arena->pages[state] -= 1ull << order;
-        arena->pages[QY_FRAME_FREE] += 1ull << order;
+        qy_arena_release(arena, block.raw, order, state);
         arena->frees++;
     }
     qy_arena_unlock(arena);
@@ -154,7 +157,7 @@ enum qy_error qy_frame_set_state(struct qy_framedb *db, pfn_t start, enum qy_fra
     if (f.level == QY_AT_NOTHING)
         return QY_NOT_ALLOCATED;
     qy_arena_lock(f.owner);
-    enum qy_error error = claim_allocated(f.owner, start.raw, f.order, from);
+    enum qy_error error = qy_arena_claim(f.owner, start.raw, f.order, from);
     if (error == QY_OK) {
         mark(f.owner, start.raw, f.order, to);
         f.owner->pages[from] -= 1ull << f.order;

@@ -123,6 +123,19 @@ unsigned qy_block_map_give(struct qy_block *block, unsigned start, unsigned orde
     return order;
 }
 
+unsigned qy_block_map_next(const struct qy_block *block, unsigned index, bool free)
+{
+    uint64_t below = (1ull << index % 64) - 1;
+    for (unsigned w = index / 64; w < QY_MAP_WORDS; w++) {
+        uint64_t word = qy_word_load(&block->map[w]);
+        word = (free ? word : ~word) & ~below;
+        if (word)
+            return w * 64 + (unsigned)__builtin_ctzll(word);
+        below = 0;
+    }
+    return QY_BLOCK_PAGES;
+}
+
 bool qy_block_map_check(const struct qy_block *block)
 {
     unsigned counts[QY_BLOCK_ORDER + 1] = {0}, free = 0;

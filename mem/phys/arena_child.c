@@ -143,8 +143,7 @@ static bool find_run(struct qy_arena *arena, uint64_t pages, uint64_t *out)
     return false;
 }
 
-static bool find_range(struct qy_arena *arena, uint64_t pages, uint64_t *out)
-    QY_REQUIRES(qy_class_arena)
+bool qy_range_find(struct qy_arena *arena, uint64_t pages, uint64_t *out)
 {
     struct qy_found free;
     if (pages <= 1ull << QY_MAX_ORDER && qy_range_fit(arena, qy_order_of(pages), &free, out))
@@ -179,9 +178,9 @@ enum qy_error qy_arena_carve(struct qy_arena *parent, struct qy_arena *child, ui
     if (pages == 0)
         return QY_INVALID_ARGUMENT;
     qy_arena_lock(parent);
-    enum qy_error error = parent->dying                      ? QY_REVOKED
-                          : find_range(parent, pages, &base) ? QY_OK
-                                                             : QY_OUT_OF_MEMORY;
+    enum qy_error error = parent->dying                         ? QY_REVOKED
+                          : qy_range_find(parent, pages, &base) ? QY_OK
+                                                                : QY_OUT_OF_MEMORY;
     if (error == QY_OK) {
         qy_arena_init(child, parent->db, parent->node, (enum qy_zone)parent->zone, id);
         child->parent = parent;

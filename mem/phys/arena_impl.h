@@ -1,6 +1,7 @@
 /*
  * The parts of an arena, from the bottom up. Private to mem/phys.
  *
+ *     arena_pages.c   runs of pages and ranges of addresses, on top of blocks
  *     arena_range.c   take and give: any free block of any order, with splitting and merging
  *     arena_fine.c    free blocks in 2 MiB blocks shared by several arenas: lists of frame entries
  *     arena_block.c   free blocks in a 2 MiB block of one owner: its map
@@ -77,6 +78,9 @@ unsigned qy_block_map_give(struct qy_block *block, unsigned start, unsigned orde
 /* True if counts, free and orders are what the map says. */
 bool qy_block_map_check(const struct qy_block *block);
 
+/* The first frame at or above `index` that is free (or not, as asked), QY_BLOCK_PAGES if none is. */
+unsigned qy_block_map_next(const struct qy_block *block, unsigned index, bool free);
+
 /* ---- arena_fine.c ---- */
 
 void qy_fine_push(struct qy_arena *arena, uint64_t start, unsigned order)
@@ -117,7 +121,26 @@ void qy_range_give(struct qy_arena *arena, uint64_t start, unsigned order)
 bool qy_range_fit(struct qy_arena *arena, unsigned order, struct qy_found *out, uint64_t *at)
     QY_REQUIRES(qy_class_arena);
 
+/* A free range of so many pages, as qy_arena_carve promises to find it; false if it finds none. */
+bool qy_range_find(struct qy_arena *arena, uint64_t pages, uint64_t *out)
+    QY_REQUIRES(qy_class_arena);
+
 /* The largest order of an aligned block that begins at `at` and ends by `end`. */
 unsigned qy_range_order(uint64_t at, uint64_t end);
+
+/* ---- arena.c: what arena_pages.c shares with it; each keeps the pages' counters ---- */
+
+/* Hand [at, at + 2^order) out of the free block that contains it. */
+void qy_arena_take(struct qy_arena *arena, const struct qy_found *free, uint64_t at, unsigned order,
+                   enum qy_frame_state state) QY_REQUIRES(qy_class_arena);
+
+/* Whether a block of that order and state, handed out by this arena, begins at `start`, and nothing
+ * holds it. */
+enum qy_error qy_arena_claim(struct qy_arena *arena, uint64_t start, unsigned order,
+                             enum qy_frame_state state) QY_REQUIRES(qy_class_arena);
+
+/* Take a claimed block back. */
+void qy_arena_release(struct qy_arena *arena, uint64_t start, unsigned order,
+                      enum qy_frame_state state) QY_REQUIRES(qy_class_arena);
 
 #endif

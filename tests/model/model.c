@@ -94,8 +94,8 @@ bool model_alloc(struct model *m, unsigned arena, unsigned order, enum qy_frame_
     return model_largest(m, arena) < (int)order;
 }
 
-enum qy_error model_free(struct model *m, unsigned arena, uint64_t at, unsigned order,
-                         enum qy_frame_state state)
+static enum qy_error free_error(const struct model *m, unsigned arena, uint64_t at, unsigned order,
+                                enum qy_frame_state state)
 {
     if (order > QY_MAX_ORDER || !is_handed_out(state))
         return QY_INVALID_ARGUMENT;
@@ -104,12 +104,19 @@ enum qy_error model_free(struct model *m, unsigned arena, uint64_t at, unsigned 
     const struct model_frame *f = &m->frames[at];
     if (!f->head || f->order != order || f->state != state)
         return QY_NOT_ALLOCATED;
-    if (f->mappings || f->pins)
-        return QY_BUSY;
-    fill(m, at, at + (1ull << order), arena, QY_FRAME_FREE);
-    m->arenas[arena].pages[QY_FRAME_FREE] += 1ull << order;
-    m->arenas[arena].pages[state] -= 1ull << order;
-    return QY_OK;
+    return f->mappings || f->pins ? QY_BUSY : QY_OK;
+}
+
+enum qy_error model_free(struct model *m, unsigned arena, uint64_t at, unsigned order,
+                         enum qy_frame_state state)
+{
+    enum qy_error error = free_error(m, arena, at, order, state);
+    if (error == QY_OK) {
+        fill(m, at, at + (1ull << order), arena, QY_FRAME_FREE);
+        m->arenas[arena].pages[QY_FRAME_FREE] += 1ull << order;
+        m->arenas[arena].pages[state] -= 1ull << order;
+    }
+    return error;
 }
 
 uint64_t model_head(const struct model *m, uint64_t frame)
@@ -201,21 +208,100 @@ int model_largest(const struct model *m, unsigned arena)
     return -1;
 }
 
+/* Whether there may be no place for so many pages in one piece: promised is a block that holds them,
+ * or from 4 MiB on any run. */
+static bool may_fail(const struct model *m, unsigned arena, uint64_t pages)
+{
+    const struct model_arena *a = &m->arenas[arena];
+    uint64_t run = 0, longest = 0;
+    for (uint64_t f = a->base; f < a->end; f++) {
+        run = is_free(m, arena, f, f + 1) ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    return model_largest(m, arena) < (int)qy_order_of(pages) && (longest < pages || pages < 1023);
+}
+
+/* The order of the first of the fewest aligned blocks that make up [at, end). */
+static unsigned first_order(uint64_t at, uint64_t end)
+{
+    unsigned order = 0;
+    while (order < QY_MAX_ORDER && at % (2ull << order) == 0 && at + (2ull << order) <= end)
+        order++;
+    return order;
+}
+
+static bool take_run(struct model *m, unsigned arena, uint64_t at, uint64_t pages,
+                     enum qy_frame_state state)
+{
+    uint64_t end = at + pages;
+    if (!is_free(m, arena, at, end))
+        return false;
+    while (at < end) {
+        unsigned order = first_order(at, end);
+        allocate(m, arena, at, order, state);
+        at += 1ull << order;
+    }
+    return true;
+}
+
+bool model_alloc_pages(struct model *m, unsigned arena, uint64_t pages, enum qy_frame_state state,
+                       enum qy_error error, uint64_t at)
+{
+    if (pages == 0 || !is_handed_out(state))
+        return error == QY_INVALID_ARGUMENT;
+    if (error == QY_OUT_OF_MEMORY)
+        return may_fail(m, arena, pages);
+    return error == QY_OK && take_run(m, arena, at, pages, state);
+}
+
+bool model_alloc_in(struct model *m, unsigned arena, uint64_t pages, const struct qy_bounds *bounds,
+                    enum qy_frame_state state, enum qy_error error, uint64_t at)
+{
+    uint64_t base = bounds->base.raw, end = bounds->end.raw, run = 0;
+    if (pages == 0 || !is_handed_out(state) || base >= end || bounds->align_order > 34)
+        return error == QY_INVALID_ARGUMENT;
+    uint64_t align = 1ull << bounds->align_order;
+    if (error == QY_OK)
+        return at >= base && at < end && pages <= end - at && at % align == 0 &&
+               take_run(m, arena, at, pages, state);
+    if (error != QY_OUT_OF_MEMORY)
+        return false;
+    /* There must be none: runs are counted from their first aligned frame. */
+    for (uint64_t f = base; f < end && f < m->count; f++) {
+        run = is_free(m, arena, f, f + 1) && (run || f % align == 0) ? run + 1 : 0;
+        if (run >= pages)
+            return false;
+    }
+    return true;
+}
+
+enum qy_error model_free_pages(struct model *m, unsigned arena, uint64_t at, uint64_t pages,
+                               enum qy_frame_state state)
+{
+    if (pages == 0 || pages > 1ull << 34 || !is_handed_out(state))
+        return QY_INVALID_ARGUMENT;
+    enum qy_error error = at < m->count ? QY_OK : QY_NOT_OWNED;
+    for (uint64_t f = at; f < at + pages && error == QY_OK;) {
+        unsigned order = first_order(f, at + pages);
+        error = free_error(m, arena, f, order, state);
+        f += 1ull << order;
+    }
+    for (uint64_t f = at; f < at + pages && error == QY_OK;) {
+        unsigned order = first_order(f, at + pages);
+        error = model_free(m, arena, f, order, state);
+        f += 1ull << order;
+    }
+    return error;
+}
+
 bool model_carve(struct model *m, unsigned parent, unsigned child, uint64_t pages,
                  enum qy_error error, uint64_t base)
 {
     struct model_arena *p = &m->arenas[parent], *c = &m->arenas[child];
     if (pages == 0)
         return error == QY_INVALID_ARGUMENT;
-    if (error == QY_OUT_OF_MEMORY) { /* promised: a block that holds it, or from 4 MiB on any run */
-        uint64_t run = 0, longest = 0;
-        for (uint64_t f = p->base; f < p->end; f++) {
-            run = is_free(m, parent, f, f + 1) ? run + 1 : 0;
-            longest = run > longest ? run : longest;
-        }
-        return model_largest(m, parent) < (int)qy_order_of(pages) &&
-               (longest < pages || pages < 1023);
-    }
+    if (error == QY_OUT_OF_MEMORY)
+        return may_fail(m, parent, pages);
     if (error != QY_OK || !is_free(m, parent, base, base + pages))
         return false;
     fill(m, base, base + pages, child, QY_FRAME_FREE);
@@ -242,7 +328,8 @@ enum qy_error model_return(struct model *m, unsigned child)
     return QY_OK;
 }
 
-const char *model_compare_counts(const struct model *m, unsigned arena, struct qy_arena *real)
+const char *model_compare_counts(const struct model *m, unsigned arena,
+                                 const struct qy_arena *real) QY_UNCHECKED
 {
     static const char *const names[] = {
 #define X(NAME, name) name,
@@ -251,7 +338,7 @@ const char *model_compare_counts(const struct model *m, unsigned arena, struct q
     };
     const struct model_arena *a = &m->arenas[arena];
     for (unsigned s = 0; s < QY_FRAME_STATE_COUNT; s++)
-        if (qy_arena_pages(real, (enum qy_frame_state)s) != a->pages[s])
+        if (real->pages[s] != a->pages[s])
             return names[s];
     if (real->total_pages != a->total || real->base.raw != a->base || real->end.raw != a->end)
         return "extent";

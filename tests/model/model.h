@@ -47,6 +47,8 @@ enum qy_error model_alloc_at(struct model *m, unsigned arena, uint64_t at, unsig
                              enum qy_frame_state state);
 enum qy_error model_free(struct model *m, unsigned arena, uint64_t at, unsigned order,
                          enum qy_frame_state state);
+enum qy_error model_free_pages(struct model *m, unsigned arena, uint64_t at, uint64_t pages,
+                               enum qy_frame_state state);
 enum qy_error model_set_state(struct model *m, uint64_t at, enum qy_frame_state from,
                               enum qy_frame_state to);
 enum qy_error model_map(struct model *m, uint64_t frame, bool writable, bool executable);
@@ -58,6 +60,10 @@ enum qy_error model_return(struct model *m, unsigned child);
 /* Whether the allocator's answer is allowed; if it is, the map follows it. */
 bool model_alloc(struct model *m, unsigned arena, unsigned order, enum qy_frame_state state,
                  enum qy_error error, uint64_t at);
+bool model_alloc_pages(struct model *m, unsigned arena, uint64_t pages, enum qy_frame_state state,
+                       enum qy_error error, uint64_t at);
+bool model_alloc_in(struct model *m, unsigned arena, uint64_t pages, const struct qy_bounds *bounds,
+                    enum qy_frame_state state, enum qy_error error, uint64_t at);
 bool model_carve(struct model *m, unsigned parent, unsigned child, uint64_t pages,
                  enum qy_error error, uint64_t base);
 
@@ -67,8 +73,9 @@ int model_largest(const struct model *m, unsigned arena);
 /* The first frame of the allocated block that holds `frame`, or 0. */
 uint64_t model_head(const struct model *m, uint64_t frame);
 
-/* Null, or what the arena's counters say differently. */
-const char *model_compare_counts(const struct model *m, unsigned arena, struct qy_arena *real);
+/* Null, or what the arena's counters say differently. No lock: no other thread works in it. */
+const char *model_compare_counts(const struct model *m, unsigned arena,
+                                 const struct qy_arena *real);
 
 /* Null, or how the database differs; *where is the frame. real[i] is arena i. Looks at every frame.
  */

@@ -105,6 +105,44 @@ enum qy_error pair_free(struct pair *p, unsigned arena, uint64_t at, unsigned or
     return same(p, error, expected, "free");
 }
 
+enum qy_error pair_alloc_pages(struct pair *p, unsigned arena, uint64_t pages,
+                               enum qy_frame_state state, uint64_t *at)
+{
+    pfn_t out = {0};
+    enum qy_error error = qy_arena_alloc_pages(p->arenas[arena], pages, state, &out);
+    if (!model_alloc_pages(&p->model, arena, pages, state, error, out.raw))
+        differ(p, "alloc_pages", pages);
+    counts(p, arena);
+    p->refused += error != QY_OK;
+    p->done[0] += error == QY_OK;
+    *at = out.raw;
+    return error;
+}
+
+enum qy_error pair_alloc_in(struct pair *p, unsigned arena, uint64_t pages,
+                            const struct qy_bounds *bounds, enum qy_frame_state state, uint64_t *at)
+{
+    pfn_t out = {0};
+    enum qy_error error = qy_arena_alloc_in(p->arenas[arena], pages, bounds, state, &out);
+    if (!model_alloc_in(&p->model, arena, pages, bounds, state, error, out.raw))
+        differ(p, "alloc_in", pages);
+    counts(p, arena);
+    p->refused += error != QY_OK;
+    p->done[0] += error == QY_OK;
+    *at = out.raw;
+    return error;
+}
+
+enum qy_error pair_free_pages(struct pair *p, unsigned arena, uint64_t at, uint64_t pages,
+                              enum qy_frame_state state)
+{
+    enum qy_error expected = model_free_pages(&p->model, arena, at, pages, state);
+    enum qy_error error = qy_arena_free_pages(p->arenas[arena], pfn(at), pages, state);
+    counts(p, arena);
+    p->done[1] += error == QY_OK;
+    return same(p, error, expected, "free_pages");
+}
+
 enum qy_error pair_set_state(struct pair *p, uint64_t at, enum qy_frame_state from,
                              enum qy_frame_state to)
 {
@@ -168,6 +206,12 @@ enum qy_error pair_return(struct pair *p, unsigned child)
         counts(p, (unsigned)parent);
     p->done[3] += error == QY_OK;
     return same(p, error, expected, "return");
+}
+
+void pair_check_counts(struct pair *p)
+{
+    for (unsigned i = 0; i < MODEL_ARENAS; i++)
+        counts(p, i);
 }
 
 void pair_check(struct pair *p, bool frames)

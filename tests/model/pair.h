@@ -32,6 +32,13 @@ enum qy_error pair_alloc_at(struct pair *p, unsigned arena, uint64_t at, unsigne
                             enum qy_frame_state state);
 enum qy_error pair_free(struct pair *p, unsigned arena, uint64_t at, unsigned order,
                         enum qy_frame_state state);
+enum qy_error pair_alloc_pages(struct pair *p, unsigned arena, uint64_t pages,
+                               enum qy_frame_state state, uint64_t *at);
+enum qy_error pair_alloc_in(struct pair *p, unsigned arena, uint64_t pages,
+                            const struct qy_bounds *bounds, enum qy_frame_state state,
+                            uint64_t *at);
+enum qy_error pair_free_pages(struct pair *p, unsigned arena, uint64_t at, uint64_t pages,
+                              enum qy_frame_state state);
 enum qy_error pair_set_state(struct pair *p, uint64_t at, enum qy_frame_state from,
                              enum qy_frame_state to);
 enum qy_error pair_map(struct pair *p, uint64_t frame, bool writable, bool executable);
@@ -41,6 +48,9 @@ enum qy_error pair_unmap(struct pair *p,
 enum qy_error pair_pin(struct pair *p, uint64_t at, int change);
 enum qy_error pair_carve(struct pair *p, unsigned parent, unsigned child, uint64_t pages);
 enum qy_error pair_return(struct pair *p, unsigned child);
+
+/* The counters of every arena. */
+void pair_check_counts(struct pair *p);
 
 /* The validator of every arena, and the largest free block; with frames, every frame too. */
 void pair_check(struct pair *p, bool frames);

@@ -101,6 +101,41 @@ enum qy_error qy_arena_free(struct qy_arena *arena, pfn_t block, unsigned order,
                             enum qy_frame_state state) QY_MUST_USE;
 
 /*
+ * Take exactly `pages` contiguous frames: out of the smallest free block that holds them, whose tail
+ * stays free; from 4 MiB on also out of a run of neighbouring blocks, as qy_arena_carve does. They
+ * are handed out as the fewest aligned blocks, each of which can be mapped, pinned and retyped by
+ * itself: walk them with qy_frame_block. O(log n + 1 GiB blocks of it). Errors: as qy_arena_alloc.
+ */
+enum qy_error qy_arena_alloc_pages(struct qy_arena *arena, uint64_t pages,
+                                   enum qy_frame_state state, pfn_t *out) QY_MUST_USE;
+
+/* Where an allocation may lie: within [base, end), beginning at a multiple of 2^align_order frames.
+ */
+#define QY_BOUNDS_ALIGN_MAX 34u
+struct qy_bounds {
+    pfn_t base, end;
+    unsigned align_order;
+};
+
+/*
+ * The same within bounds, for devices that reach or decode only some addresses; the lowest place
+ * that fits, unless the one that qy_arena_alloc would choose is within them. It finds a place
+ * whenever there is one, by looking at each descriptor and map of the bounds: O(64 bytes for each
+ * 2 MiB of them that is in use, 32 for each 128 MiB that is not). Errors: as qy_arena_alloc,
+ * INVALID_ARGUMENT (empty bounds, no pages, an alignment above 64 TiB).
+ */
+enum qy_error qy_arena_alloc_in(struct qy_arena *arena, uint64_t pages,
+                                const struct qy_bounds *bounds, enum qy_frame_state state,
+                                pfn_t *out) QY_MUST_USE;
+
+/*
+ * Give exactly those back that one of the two calls above took. Errors: as qy_arena_free, for the
+ * first block that it is true of; nothing has changed then.
+ */
+enum qy_error qy_arena_free_pages(struct qy_arena *arena, pfn_t start, uint64_t pages,
+                                  enum qy_frame_state state) QY_MUST_USE;
+
+/*
  * Carve `pages` contiguous frames (any number, not only powers of two) out of parent as the new
  * arena *child, whose header the caller supplies. O(log n + 1 GiB blocks of it). When no single
  * block is large enough and 4 MiB or more are wanted, runs of neighbouring blocks are looked for
