@@ -215,4 +215,4 @@ main() {
 }
 
 set -f # the matrix holds regular expressions, no patterns for files
-main "$1"
+main "$1"; exit # and read no further: the file may be edited meanwhile
