@@ -56,7 +56,7 @@ bench_show() { # table|json
 }
 
 need "emulator-$arch" "build-$arch-$compiler"
-build_kernel "$arch" "$compiler"
+build_kernel "$arch" "$compiler" default
 mkdir -p "$bench_dir"
 for turn in 1 2; do
   must_step "counting, turn $turn" "bench-$turn.log" bench_run "$bench_dir/console-$turn.log"

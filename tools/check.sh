@@ -47,7 +47,7 @@ check_step clang-format check-format.log format_all
 check_step cppcheck check-cppcheck.log cppcheck_all
 for check_arch in x86_64 riscv64; do
   for check_compiler in clang gcc; do
-    build_kernel "$check_arch" "$check_compiler"
+    build_kernel "$check_arch" "$check_compiler" default
     printf 'ok    %s kernel by %s\n' "$check_arch" "$check_compiler"
   done
 done

@@ -154,12 +154,12 @@ need() {
 
 # ---- build ----
 
-# The build folder of an architecture and a compiler: clang's has the short name.
+# build_dir ARCH COMPILER PROFILE: the build folder; clang and the default profile have the short name.
 build_dir() {
-  case $2 in
-  clang) echo "$build/$1" ;;
-  *) echo "$build/$1-$2" ;;
-  esac
+  build_name=$1
+  [ "$2" = clang ] || build_name=$build_name-$2
+  [ "$3" = default ] || build_name=$build_name-$3
+  echo "$build/$build_name"
 }
 
 # configure FOLDER COMPILER MESON-ARGUMENT...: once; a set-up that failed half-way is made anew. COMPILER is the native
@@ -179,14 +179,14 @@ compile() {
   must_step "building ${1##*/}" "build-${1##*/}.log" ninja -C "$1" -j "$jobs"
 }
 
-# build_kernel ARCH COMPILER: kernel, programs and boot archive.
+# build_kernel ARCH COMPILER PROFILE: kernel, programs and boot archive.
 build_kernel() {
-  kernel_dir=$(build_dir "$1" "$2")
+  kernel_dir=$(build_dir "$1" "$2" "$3")
   need "build-$1-$2"
   # Meson reads a cross file once, so a changed one needs a new folder.
   cross_file=$root/cross/$1-$2.ini
   cmp -s "$cross_file" "$kernel_dir/cross.ini" || rm -rf "$kernel_dir"
-  configure "$kernel_dir" cc --cross-file "$cross_file"
+  configure "$kernel_dir" cc --cross-file "$cross_file" -Dprofile="$3"
   cp "$cross_file" "$kernel_dir/cross.ini"
   compile "$kernel_dir"
 }

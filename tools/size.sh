@@ -1,25 +1,47 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables shared with the script that sources this; set -u finds a misspelt one
-# ./quarry size: bytes of code, constants and data of each part of the kernel. Sourced by quarry, after the build.
+# ./quarry size: bytes of the kernel, by part for the default profile and by profile, and of its tables. Sourced by
+# quarry. docs/footprint.md keeps what it prints.
+
+# Bytes of code, constants and data (zeroed included) of an ELF file, in one line.
+sections_of() {
+  size -A "$1" | awk '
+    $1 == ".text" || $1 == ".boot" { code += $2 }
+    $1 == ".rodata" { constants += $2 }
+    $1 == ".data" || $1 == ".bss" || $1 ~ /^\.boot\.(data|bss)$/ { data += $2 }
+    END { print code, constants, data }'
+}
+
+# Bytes of the object files by part of the tree.
+parts_of() {
+  find "$1/kernel/quarry.elf.p" -name '*.o' -exec size {} + | awk '
+    $1 ~ /^[0-9]+$/ {
+      # .._mem_phys_arena.c.o is ../mem/phys/arena.c; without dots in front, the kernel itself
+      name = $6
+      sub(/.*\//, "", name)
+      part = name ~ /^\.\._/ ? substr(name, 4) : "kernel_" name
+      split(part, word, "_")
+      part = word[1] == "mem" || word[1] == "kernel" ? word[1] "/" word[2] : word[1]
+      sub(/\.[cS]\.o$/, "", part)
+      text[part] += $1; data[part] += $2 + $3
+    }
+    END {
+      for (part in text) printf "%-20s %9d %9d\n", part, text[part], data[part] | "sort"
+    }'
+}
 
 need binutils
-objects=$kernel_dir/kernel/quarry.elf.p
-say "$arch, $compiler; the bytes of the object files, before linking"
-find "$objects" -name '*.o' -exec size {} + | awk '
-  $1 ~ /^[0-9]+$/ {
-    # .._mem_phys_arena.c.o is ../mem/phys/arena.c; without dots in front, the kernel itself
-    name = $6
-    sub(/.*\//, "", name)
-    part = name ~ /^\.\._/ ? substr(name, 4) : "kernel_" name
-    n = split(part, word, "_")
-    part = word[1] == "mem" || word[1] == "kernel" ? word[1] "/" word[2] : word[1]
-    sub(/\.[cS]\.o$/, "", part)
-    text[part] += $1; data[part] += $2; bss[part] += $3
-    all_text += $1; all_data += $2; all_bss += $3
-  }
-  END {
-    printf "%-20s %9s %9s %9s\n", "part", "code", "data", "zeroed"
-    for (part in text) printf "%-20s %9d %9d %9d\n", part, text[part], data[part], bss[part] | "sort"
-    close("sort")
-    printf "%-20s %9d %9d %9d\n", "all together", all_text, all_data, all_bss
-  }'
+printf '%-20s %9s %9s %9s\n' "$arch kernel" code constants data
+for size_profile in default minimal; do
+  build_kernel "$arch" "$compiler" "$size_profile"
+  # shellcheck disable=SC2046,SC2183 # three numbers
+  printf '%-20s %9d %9d %9d\n' "  $size_profile" $(sections_of "$kernel_dir/kernel/quarry.elf")
+  printf '\n%-20s %9s %9s\n' "  by part" "code" "data" >"$build/size-$size_profile"
+  parts_of "$kernel_dir" | sed 's/^/  /' >>"$build/size-$size_profile"
+done
+cat "$build/size-default"
+echo
+need hosted
+configure "$build/hosted" clang-14
+must_step "building the tables' sizes" build-footprint.log ninja -C "$build/hosted" -j "$jobs" footprint
+"$build/hosted/footprint"

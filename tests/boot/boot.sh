@@ -23,7 +23,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
   m_arch=$1 m_path=$2 m_cpus=$3 m_memory=$4 variant=$5 want=$6
   shift 6
   says=$*
-  compiler=clang archive=good typing=no tree=
+  compiler=clang profile=default archive=good typing=no tree=
   limit=$(limit_of "$m_path")
   for word in $(echo "$variant" | tr + ' '); do
     case $word in
@@ -31,6 +31,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
     numa:*) m_nodes=${word#numa:} ;;
     words:*) m_words="$m_words${m_words:+ }${word#words:}" ;;
     compiler:*) compiler=${word#compiler:} ;;
+    profile:*) profile=${word#profile:} ;;
     archive:*) archive=${word#archive:} ;;
     tree:*) tree=${word#tree:} ;;
     typing) typing=yes m_words=interactive ;;
@@ -77,7 +78,7 @@ prepare_tree() {
 }
 
 prepare() {
-  folder=$(build_dir "$m_arch" "$compiler")
+  folder=$(build_dir "$m_arch" "$compiler" "$profile")
   m_kernel=$folder/kernel/quarry.elf
   files=$build/test/$(file_name "$name")
   rm -rf "$files"

@@ -122,10 +122,11 @@ boots_prepare() {
   for purpose_arch in x86_64 riscv64; do
     grep -q "^$purpose_arch " "$1" || continue
     purposes="$purposes emulator-$purpose_arch build-$purpose_arch-clang"
-    kernels="$kernels $purpose_arch:clang"
+    kernels="$kernels $purpose_arch:clang:default"
+    ! grep -q "^$purpose_arch .*profile:minimal" "$1" || kernels="$kernels $purpose_arch:clang:minimal"
     grep -q "^$purpose_arch .*compiler:gcc" "$1" || continue
     purposes="$purposes build-$purpose_arch-gcc"
-    kernels="$kernels $purpose_arch:gcc"
+    kernels="$kernels $purpose_arch:gcc:default"
   done
   ! grep -Eq ' (bios|uefi|bochs) ' "$1" || purposes="$purposes iso"
   ! grep -q ' uefi ' "$1" || purposes="$purposes ovmf"
@@ -159,7 +160,10 @@ command_test() {
   # shellcheck disable=SC2086 # lists of names
   [ -z "$purposes" ] || need $purposes
   for kind in $wanted_hosted; do build_hosted "$kind"; done
-  for kernel in $kernels; do build_kernel "${kernel%:*}" "${kernel#*:}"; done
+  for kernel in $kernels; do
+    kernel_rest=${kernel#*:}
+    build_kernel "${kernel%%:*}" "${kernel_rest%:*}" "${kernel_rest#*:}"
+  done
 
   script_tests_run "$script_tests"
   for kind in $wanted_hosted; do hosted_tests_run "$kind"; done
