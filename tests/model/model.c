@@ -11,11 +11,13 @@ void model_make(struct model *m, uint64_t frames)
     memset(m, 0, sizeof(*m));
     m->count = frames;
     m->frames = calloc(frames, sizeof(*m->frames));
+    m->free_in = calloc(frames + 8, 1);
 }
 
 void model_destroy(struct model *m)
 {
     free(m->frames);
+    free(m->free_in);
 }
 
 static bool is_handed_out(enum qy_frame_state state)
@@ -24,14 +26,26 @@ static bool is_handed_out(enum qy_frame_state state)
            state == QY_FRAME_USER || state == QY_FRAME_DEVICE || state == QY_FRAME_METADATA;
 }
 
+/* The first frame at or above `at` whose entry in free_in is not (or is, as asked) `arena`'s; at most
+ * `end`. Eight at a time. */
+static uint64_t next_frame(const struct model *m, uint64_t at, uint64_t end, unsigned arena,
+                           bool free)
+{
+    const uint64_t each = 0x0101010101010101ull, mine = each * (arena + 1);
+    for (uint64_t eight; at < end; at += 8) {
+        memcpy(&eight, &m->free_in[at], 8);
+        eight ^= mine;
+        if (free ? ((eight - each) & ~eight & each << 7) != 0 : eight != 0)
+            break;
+    }
+    while (at < end && (m->free_in[at] == arena + 1) != free)
+        at++;
+    return at < end ? at : end;
+}
+
 static bool is_free(const struct model *m, unsigned arena, uint64_t base, uint64_t end)
 {
-    if (end > m->count)
-        return false;
-    for (uint64_t f = base; f < end; f++)
-        if (m->frames[f].arena != arena + 1 || m->frames[f].state != QY_FRAME_FREE)
-            return false;
-    return true;
+    return end <= m->count && next_frame(m, base, end, arena, false) == end;
 }
 
 static void fill(struct model *m, uint64_t base, uint64_t end, unsigned arena,
@@ -39,6 +53,7 @@ static void fill(struct model *m, uint64_t base, uint64_t end, unsigned arena,
 {
     for (uint64_t f = base; f < end; f++)
         m->frames[f] = (struct model_frame){.arena = (uint8_t)(arena + 1), .state = (uint8_t)state};
+    memset(&m->free_in[base], state == QY_FRAME_FREE ? (int)arena + 1 : 0, end - base);
 }
 
 enum qy_error model_add(struct model *m, unsigned arena, uint64_t base, uint64_t end)
@@ -201,11 +216,15 @@ enum qy_error model_pin(struct model *m, uint64_t at, int change)
 int model_largest(const struct model *m, unsigned arena)
 {
     const struct model_arena *a = &m->arenas[arena];
-    for (int order = QY_MAX_ORDER; order >= 0; order--)
-        for (uint64_t at = qy_align_down(a->base, 1ull << order); at < a->end; at += 1ull << order)
-            if (is_free(m, arena, at, at + (1ull << order)))
-                return order;
-    return -1;
+    int largest = -1;
+    for (uint64_t at = a->base, end; at < a->end; at = end) {
+        at = next_frame(m, at, a->end, arena, true);
+        end = next_frame(m, at, a->end, arena, false);
+        while (largest < (int)QY_MAX_ORDER &&
+               qy_align_up(at, 1ull << (largest + 1)) + (1ull << (largest + 1)) <= end)
+            largest++;
+    }
+    return largest;
 }
 
 /* Whether there may be no place for so many pages in one piece: promised is a block that holds them,
@@ -213,10 +232,11 @@ int model_largest(const struct model *m, unsigned arena)
 static bool may_fail(const struct model *m, unsigned arena, uint64_t pages)
 {
     const struct model_arena *a = &m->arenas[arena];
-    uint64_t run = 0, longest = 0;
-    for (uint64_t f = a->base; f < a->end; f++) {
-        run = is_free(m, arena, f, f + 1) ? run + 1 : 0;
-        longest = run > longest ? run : longest;
+    uint64_t longest = 0;
+    for (uint64_t at = a->base, end; at < a->end; at = end) {
+        at = next_frame(m, at, a->end, arena, true);
+        end = next_frame(m, at, a->end, arena, false);
+        longest = end - at > longest ? end - at : longest;
     }
     return model_largest(m, arena) < (int)qy_order_of(pages) && (longest < pages || pages < 1023);
 }
@@ -257,7 +277,7 @@ bool model_alloc_pages(struct model *m, unsigned arena, uint64_t pages, enum qy_
 bool model_alloc_in(struct model *m, unsigned arena, uint64_t pages, const struct qy_bounds *bounds,
                     enum qy_frame_state state, enum qy_error error, uint64_t at)
 {
-    uint64_t base = bounds->base.raw, end = bounds->end.raw, run = 0;
+    uint64_t base = bounds->base.raw, end = bounds->end.raw;
     if (pages == 0 || !is_handed_out(state) || base >= end || bounds->align_order > 34)
         return error == QY_INVALID_ARGUMENT;
     uint64_t align = 1ull << bounds->align_order;
@@ -266,10 +286,13 @@ bool model_alloc_in(struct model *m, unsigned arena, uint64_t pages, const struc
                take_run(m, arena, at, pages, state);
     if (error != QY_OUT_OF_MEMORY)
         return false;
-    /* There must be none: runs are counted from their first aligned frame. */
-    for (uint64_t f = base; f < end && f < m->count; f++) {
-        run = is_free(m, arena, f, f + 1) && (run || f % align == 0) ? run + 1 : 0;
-        if (run >= pages)
+    end = end < m->arenas[arena].end ? end : m->arenas[arena].end;
+    base = base > m->arenas[arena].base ? base : m->arenas[arena].base;
+    for (uint64_t stop; base < end; base = stop) { /* there must be none */
+        base = next_frame(m, base, end, arena, true);
+        stop = next_frame(m, base, end, arena, false);
+        uint64_t start = qy_align_up(base, align);
+        if (start < stop && stop - start >= pages)
             return false;
     }
     return true;

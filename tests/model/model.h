@@ -34,6 +34,7 @@ struct model_arena {
 struct model {
     uint64_t count;
     struct model_frame *frames;
+    uint8_t *free_in; /* index + 1 of the arena that the frame is free in, 0 if it is not free */
     struct model_arena arenas[MODEL_ARENAS];
 };
 

@@ -1,9 +1,9 @@
 /*
- * Small scope, completely: every state of an arena of 8 units, and every call from each, compared
- * with the model.
+ * Small scope, completely: every state of an arena of 8 units (16 in the suite "long"), and every
+ * call from each, compared with the model.
  *
- * A state says which aligned blocks are allocated; there are 677 with free buddies merged. A unit
- * is 1 page up to 32 MiB, so that all three sizes of descriptor and both crossings between them are
+ * A state says which aligned blocks are allocated; with free buddies merged there are 677 (458,330).
+ * States are canonical: the order of lists is no part of one. A unit is 1 page up to 32 MiB, so that all three sizes of descriptor and both crossings between them are
  * walked through: as bits of a map, as fine blocks at a ragged edge, as 2 MiB blocks and across
  * sections. After every call the validator runs and the call is undone; the state must be the same
  * again.
@@ -11,8 +11,11 @@
 #include <model/pair.h>
 #include <tap.h>
 
+#ifndef UNITS
 #define UNITS 8u
-#define LEVELS 4u /* orders 0..3 in units */
+#endif
+#define LEVELS (UNITS == 8 ? 4u : 5u)        /* orders 0..3 (4) in units */
+#define STATES (UNITS == 8 ? 677u : 458330u) /* s(0) = 2, s(n + 1) = s(n)^2 + 1 */
 
 static struct pair pair;
 static uint64_t base; /* of the arena's units */
@@ -91,6 +94,35 @@ static void try_carve(uint64_t pages)
     check();
 }
 
+/* A run of pages, anywhere or within bounds; it goes back as a whole only. */
+static void try_pages(uint64_t pages, const struct qy_bounds *bounds)
+{
+    uint64_t at;
+    enum qy_error error = bounds ? pair_alloc_in(&pair, 0, pages, bounds, QY_FRAME_TABLE, &at)
+                                 : pair_alloc_pages(&pair, 0, pages, QY_FRAME_TABLE, &at);
+    if (error == QY_OK) {
+        check();
+        pair_free_pages(&pair, 0, at, pages + 1, QY_FRAME_TABLE);
+        pair_free_pages(&pair, 0, at, pages, QY_FRAME_OBJECT);
+        pair_free_pages(&pair, 0, at, pages, QY_FRAME_TABLE);
+    }
+    check();
+}
+
+static void every_run(uint64_t unit)
+{
+    for (unsigned n = 1; n <= UNITS; n++) {
+        try_pages(n * unit, NULL);
+        pair_free_pages(&pair, 0, frame_of(UNITS / 2), n * unit, QY_FRAME_TABLE);
+        for (unsigned u = 0; u + n <= UNITS; u += UNITS == 8 && unit < 512 ? 1 : 3) {
+            struct qy_bounds bounds = {pfn(frame_of(u)), pfn(frame_of(UNITS)), u % 3};
+            try_pages(n * unit, &bounds);
+            bounds.end = pfn(frame_of(u + n));
+            try_pages(n * unit, &bounds);
+        }
+    }
+}
+
 static void every_call(void)
 {
     uint64_t unit = 1ull << unit_order;
@@ -104,6 +136,7 @@ static void every_call(void)
         try_free(frame_of(u), unit_order, QY_FRAME_TABLE);
         try_set_state(frame_of(u));
     }
+    every_run(unit);
     for (unsigned n = 1; n <= UNITS; n++) {
         try_carve(n * unit);
         if (unit > 1)
@@ -161,7 +194,7 @@ static void map_frames(void)
 {
     uint64_t at[512];
     unit_order = 0;
-    base = 512 + 88;
+    base = 512 + 96;
     pair_make(&pair, 4096);
     CHECK_EQ(pair_add(&pair, 0, 512, 1024), QY_OK);
     for (unsigned i = 0; i < 512; i++)
@@ -169,15 +202,16 @@ static void map_frames(void)
     for (unsigned i = 0; i < UNITS; i++)
         CHECK_EQ(pair_free(&pair, 0, base + i, 0, QY_FRAME_METADATA), QY_OK);
     every_state(0);
-    CHECK_EQ(states, 677);
+    CHECK_EQ(states, STATES);
     finish();
 }
 
 static void fine_frames(void)
 {
-    run(0, 4096, 512 + 40, 512 + 48);
+    run(0, 4096, 512 + 48, 512 + 48 + UNITS);
 }
 
+#if UNITS == 8
 static void half_megabytes(void)
 {
     run(7, 8192, 4096, 4096 + 1024);
@@ -198,4 +232,10 @@ static const struct test tests[] = {
     {"8 times 512 KiB: maps and blocks", half_megabytes}, {"8 blocks of 2 MiB", blocks},
     {"8 times 32 MiB: blocks and sections", sections},
 };
+#else
+static const struct test tests[] = {
+    {"16 frames in the map of a block", map_frames},
+    {"16 frames in a fine block", fine_frames},
+};
+#endif
 TEST_MAIN(tests)
