@@ -103,12 +103,13 @@ struct lab_machine {
     struct qy_map map;
     struct qy_topology topology;
     unsigned physical_bits;
+    bool all_pluggable; /* what qy_topology_apply says */
     struct lab_zone *zones;
     unsigned zone_count;
     uint64_t usable_frames;
     uint64_t use_bytes[QY_USE_COUNT];       /* of what the firmware calls usable */
     uint64_t type_bytes[QY_MEM_TYPE_COUNT]; /* what the firmware says, overlaps resolved */
-    uint64_t pluggable_bytes;               /* as SRAT or device tree say: present or not */
+    uint64_t pluggable_bytes;               /* as SRAT or device tree say, present or not; none of it is counted */
     uint64_t ram_end;                       /* one past the last byte that can be handed out */
     unsigned holes;                         /* between the first and the last such byte */
     uint64_t hole_bytes, hole_largest_bytes;

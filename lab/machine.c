@@ -167,7 +167,6 @@ static bool make_map(struct lab_machine *machine, struct lab_input *input, struc
     uint32_t capacity = 10 * (uint32_t)input->range_count + 4 * (uint32_t)QY_TOPOLOGY_RANGES + 16;
     unsigned bits =
         machine->physical_bits < DIRECT_MAP_BITS ? machine->physical_bits : DIRECT_MAP_BITS;
-    bool all_pluggable;
 
     machine->map.segments = lab_allocate(capacity * sizeof(struct qy_segment));
     enum qy_error error = qy_map_build(&machine->map, machine->map.segments, capacity,
@@ -175,10 +174,10 @@ static bool make_map(struct lab_machine *machine, struct lab_input *input, struc
     if (error == QY_NOT_FOUND)
         return lab_fail(whole, "no usable memory in these files: Quarry could not start");
     if (error == QY_OK)
-        error = qy_topology_apply(&machine->topology, &machine->map, &all_pluggable);
+        error = qy_topology_apply(&machine->topology, &machine->map, &machine->all_pluggable);
     if (error != QY_OK)
         return lab_fail(whole, "the memory map cannot be made: %s", qy_error_sentence(error));
-    if (all_pluggable)
+    if (machine->all_pluggable)
         lab_note(input,
                  "all memory is said to be hot-pluggable: that tells nothing apart, and is not "
                  "believed");
@@ -192,6 +191,8 @@ static void count_pluggable(struct lab_machine *machine, const struct lab_input 
         if (range->hotplug)
             machine->pluggable_bytes += range->end - range->base;
     }
+    if (machine->all_pluggable) /* all that is handed out lies in such ranges */
+        machine->pluggable_bytes -= machine->usable_frames * QY_PAGE_BYTES;
     if (!input->tree)
         machine->pluggable_bytes += machine->type_bytes[QY_MEM_HOTPLUG];
 }
