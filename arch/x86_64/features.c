@@ -22,6 +22,7 @@ void x86_features_read(void)
         .nx = ext1.d >> 20 & 1,
         .page_1g = ext1.d >> 26 & 1,
         .syscall = ext1.d >> 11 & 1,
+        .mce = one.d >> 7 & 1,
         .pge = one.d >> 13 & 1,
         .pcid = one.c >> 17 & 1,
         .smep = seven.b >> 7 & 1,
@@ -53,10 +54,17 @@ const char *arch_missing_feature(void)
     return NULL;
 }
 
+/*
+ * CR4 is written as a whole: what firmware left on (FSGSBASE, OSFXSR, PCIDE ...) would hold on the
+ * boot CPU only. No thread has floating-point, MMX or vector registers (EM, TS, no OSFXSR): the
+ * kernel saves none, so what one left in them another could read.
+ */
 void arch_protect(void)
 {
-    uint64_t cr4 = x86_read_cr4();
+    uint64_t cr4 = X86_CR4_PAE;
     x86_write_msr(X86_MSR_EFER, x86_read_msr(X86_MSR_EFER) | X86_EFER_NXE | X86_EFER_SCE);
+    if (x86_features.mce)
+        cr4 |= X86_CR4_MCE;
     if (x86_features.pge)
         cr4 |= X86_CR4_PGE;
     if (x86_features.smep)
@@ -66,7 +74,7 @@ void arch_protect(void)
     if (x86_features.umip)
         cr4 |= X86_CR4_UMIP;
     x86_write_cr4(cr4);
-    x86_write_cr0(x86_read_cr0() | X86_CR0_WP);
+    x86_write_cr0((x86_read_cr0() & ~(uint64_t)X86_CR0_AM) | X86_CR0_WP | X86_CR0_EM | X86_CR0_TS);
 }
 
 void arch_protection_names(char *buffer, size_t bytes)

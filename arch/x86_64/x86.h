@@ -17,9 +17,11 @@
 #define X86_CR0_TS (1 << 3)
 #define X86_CR0_NE (1 << 5)
 #define X86_CR0_WP (1 << 16)
+#define X86_CR0_AM (1 << 18)
 #define X86_CR0_PG 0x80000000
 
 #define X86_CR4_PAE (1 << 5)
+#define X86_CR4_MCE (1 << 6)
 #define X86_CR4_PGE (1 << 7)
 #define X86_CR4_UMIP (1 << 11)
 #define X86_CR4_SMEP (1 << 20)
@@ -125,7 +127,7 @@ static inline struct x86_cpuid x86_cpuid(uint32_t leaf, uint32_t subleaf)
 
 /* What this CPU can do, read once on the boot CPU (features.c). */
 struct x86_features {
-    unsigned nx : 1, pge : 1, smep : 1, smap : 1, umip : 1, pcid : 1, invpcid : 1, page_1g : 1,
+    unsigned nx : 1, mce : 1, pge : 1, smep : 1, smap : 1, umip : 1, pcid : 1, invpcid : 1, page_1g : 1,
         syscall : 1;
     unsigned physical_bits;
 };
