@@ -68,6 +68,11 @@ void x86_early_traps(void)
     __asm__ volatile("lgdt %0" : : "m"(pointer));
 }
 
+/*
+ * The register of the local table has to be made null: after a reset it names one of 64 KiB at
+ * address 0, in the user half, where a program could put call gates (Intel SDM volume 3A, table
+ * 9-1).
+ */
 static void gdt_load(struct cpu *cpu)
 {
     struct arch_cpu *arch = &cpu->arch;
@@ -89,9 +94,10 @@ static void gdt_load(struct cpu *cpu)
                      "lretq\n"
                      "1: movl %2, %%eax\n"
                      "movl %%eax, %%ss\n"
-                     "ltr %w3"
+                     "ltr %w3\n"
+                     "lldt %w4"
                      :
-                     : "m"(pointer), "i"(X86_KERNEL_CS), "i"(X86_KERNEL_SS), "r"(X86_TSS)
+                     : "m"(pointer), "i"(X86_KERNEL_CS), "i"(X86_KERNEL_SS), "r"(X86_TSS), "r"(0)
                      : "rax", "memory");
 }
 

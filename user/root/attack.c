@@ -95,6 +95,7 @@ void attack_run(struct root *root)
     attack_leftovers(&attack);
     attack_threads(&attack);
     attack_touches(&attack);
+    attack_instructions(&attack);
 
     bool gone = cap_revoke(attack.budget) == QY_OK && cap_delete(attack.budget) == QY_OK;
     root_check(root, gone, "the budget of the attacks could not be taken back");

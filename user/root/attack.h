@@ -33,6 +33,8 @@ void attack_mappings(struct attack *attack);  /* addresses and flags (attack_mem
 void attack_leftovers(struct attack *attack); /* memory of earlier owners (attack_leftovers.c) */
 void attack_touches(
     struct attack *attack); /* loads, stores and jumps in child threads (attack_thread.c) */
+void attack_instructions(
+    struct attack *attack); /* what only a kernel may execute (attack_instruction.c) */
 void attack_threads(struct attack *attack); /* bad starts, replies (attack_thread.c) */
 
 #endif
