@@ -46,6 +46,12 @@
     popq %rax
     .endm
 
+    /* An interrupt gate leaves AC as the program set it, which would turn SMAP off for the kernel, and DF. */
+    .macro CLEAN_FLAGS
+    pushq $2
+    popfq
+    .endm
+
 /* One stub of 16 bytes a vector; those for which the CPU pushes no error code push 0. */
     .align 16
     .globl x86_stubs
@@ -69,7 +75,7 @@ x86_stubs:
 /* NMI, double fault, machine check: stacks of their own, at any instruction, so gs may be either. */
 trap_own_stack:
     SAVE_REGISTERS
-    cld
+    CLEAN_FLAGS
     movl $X86_MSR_GS_BASE, %ecx
     rdmsr
     xorl %ebx, %ebx
@@ -87,7 +93,7 @@ trap_own_stack:
 
 trap_common:
     SAVE_REGISTERS
-    cld
+    CLEAN_FLAGS
     movq %rsp, %rdi
     testb $3, 144(%rdi)     /* cs */
     jz trap_in_kernel

@@ -14,6 +14,8 @@ struct forbidden {
 #define FORBIDDEN(X)                                                                               \
     X(halt, "stop the CPU", "hlt")                                                                 \
     X(interrupts, "turn interrupts off", "cli")                                                    \
+    X(flags, "stop the CPU with alignment checks on",                                              \
+      "pushfq\n\torl $0x40000, (%%rsp)\n\tpopfq\n\thlt")                                            \
     X(port, "read a port", "xorl %%edx, %%edx\n\tinb %%dx, %%al")                                  \
     X(tables, "load page tables", "xorl %%eax, %%eax\n\tmovq %%rax, %%cr3")                        \
     X(msr, "read a machine register", "movl $0xc0000082, %%ecx\n\trdmsr")                          \
