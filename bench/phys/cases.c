@@ -1,0 +1,251 @@
+/*
+ * Benchmarks of frames: what it costs to take and give back, and what is left in large blocks.
+ *
+ *     cases                 all of them: lines "NAME UNIT MEDIAN LOWEST HIGHEST"
+ *     cases --list          the names that can be counted
+ *     cases --count NAME    run that one once, for callgrind: prints the number of operations; what is
+ *                           to be counted happens inside of measured()
+ *
+ * Each figure is the median of SAMPLES rounds, each round on the same machine further on; lowest and
+ * highest say how far to trust it. An operation of a "pair" or "replace" is one block given back and
+ * one taken. Misses: what the caller's cache misses cost, zeroing.
+ */
+#include "machine.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAMPLES 7u
+#define GIB (1ull << 30)
+
+struct scene {
+    const char *name;
+    uint64_t bytes;     /* of the machine */
+    unsigned occupancy; /* per cent, taken before it begins */
+    int order;          /* of all blocks; -1: mixed */
+    void (*run)(struct held *held, uint64_t operations, int order);
+    uint64_t operations; /* a round */
+};
+
+/* The block given back is the one that was taken last. */
+static void pairs(struct held *held, uint64_t operations, int order)
+{
+    (void)held;
+    for (uint64_t i = 0; i < operations; i++) {
+        uint64_t at;
+        if (!subject_alloc((unsigned)order, &at) || !subject_free(at, (unsigned)order))
+            abort();
+    }
+}
+
+/* A random block goes, another comes. */
+static void replace(struct held *held, uint64_t operations, int order)
+{
+    for (uint64_t i = 0; i < operations; i++) {
+        struct block *b = &held->blocks[random_below(&held->random, held->count)];
+        if (!subject_free(b->at, b->order) || !subject_alloc((unsigned)order, &b->at))
+            abort();
+    }
+}
+
+/* The same with orders drawn at random; the occupancy stays where it is within a block. */
+static void replace_mixed(struct held *held, uint64_t operations, int order)
+{
+    uint64_t pages = held->pages;
+    (void)order;
+    for (uint64_t i = 0; i < operations; i++) {
+        while (held->pages >= pages)
+            held_free(held, random_below(&held->random, held->count));
+        struct block b = {.order = random_order(&held->random)};
+        if (!subject_alloc(b.order, &b.at))
+            continue; /* at 90 % the large orders run out */
+        held->blocks[held->count++] = b;
+        held->pages += 1ull << b.order;
+    }
+}
+
+/* All of the arena, then back in the order of taking. An operation is one frame taken and given
+ * back. */
+static void bulk(struct held *held, uint64_t operations, int order)
+{
+    held_fill(held, operations, order);
+    for (uint64_t i = 0; i < held->count; i++)
+        if (!subject_free(held->blocks[i].at, held->blocks[i].order))
+            abort();
+    held->count = held->pages = 0;
+}
+
+static const struct scene scenes[] = {
+    {"pair_order_0", GIB, 50, 0, pairs, 200000},
+    {"pair_order_4", GIB, 50, 4, pairs, 200000},
+    {"pair_order_9", GIB, 50, 9, pairs, 200000},
+    {"bulk_order_0", GIB, 0, 0, bulk, GIB / 4096},
+    {"replace_order_0_50_of_16_gib", 16 * GIB, 50, 0, replace, 200000},
+    {"replace_order_0_90_of_1_gib", GIB, 90, 0, replace, 200000},
+    {"replace_mixed_50", GIB, 50, -1, replace_mixed, 100000},
+    {"replace_mixed_75", GIB, 75, -1, replace_mixed, 100000},
+    {"replace_mixed_90", GIB, 90, -1, replace_mixed, 100000},
+};
+#define SCENES (sizeof(scenes) / sizeof(scenes[0]))
+
+/* What callgrind counts. */
+__attribute__((noinline)) void measured(const struct scene *s, struct held *held,
+                                        uint64_t operations);
+void measured(const struct scene *s, struct held *held, uint64_t operations)
+{
+    s->run(held, operations, s->order);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void print(const char *name, unsigned threads, double *samples)
+{
+    qsort(samples, SAMPLES, sizeof(*samples), by_value);
+    printf("%s%s ns %.1f %.1f %.1f\n", name, threads > 1 ? "_2_threads" : "", samples[SAMPLES / 2],
+           samples[0], samples[SAMPLES - 1]);
+    fflush(stdout);
+}
+
+struct worker {
+    const struct scene *scene;
+    struct held held;
+    unsigned cpu;
+    pthread_barrier_t *barrier;
+    double *samples; /* of the first worker */
+};
+
+static void *work(void *argument)
+{
+    struct worker *w = argument;
+    hosted_cpu_set(w->cpu);
+    for (unsigned i = 0; i <= SAMPLES; i++) { /* the first round warms up */
+        pthread_barrier_wait(w->barrier);
+        double start = now_ns();
+        measured(w->scene, &w->held, w->scene->operations);
+        pthread_barrier_wait(w->barrier);
+        if (w->samples && i)
+            w->samples[i - 1] = (now_ns() - start) / (double)w->scene->operations;
+    }
+    return NULL;
+}
+
+/* With two threads each has half of what is out; the figure is the time of one operation in one. */
+static void time_scene(const struct scene *s, unsigned threads)
+{
+    double samples[SAMPLES];
+    struct worker workers[2];
+    pthread_t ids[2];
+    pthread_barrier_t barrier;
+    uint64_t frames = s->bytes / QY_PAGE_BYTES;
+    machine_make(s->bytes);
+    pthread_barrier_init(&barrier, NULL, threads);
+    for (unsigned i = 0; i < threads; i++) {
+        workers[i] = (struct worker){s, .cpu = i, .barrier = &barrier};
+        workers[i].samples = i == 0 ? samples : NULL;
+        held_make(&workers[i].held, frames, i + 1);
+        held_fill(&workers[i].held, frames * s->occupancy / 100 / threads, s->order);
+    }
+    for (unsigned i = 1; i < threads; i++)
+        if (pthread_create(&ids[i], NULL, work, &workers[i]) != 0)
+            abort();
+    work(&workers[0]);
+    for (unsigned i = 1; i < threads; i++)
+        pthread_join(ids[i], NULL);
+    print(s->name, threads, samples);
+    for (unsigned i = 0; i < threads; i++)
+        held_destroy(&workers[i].held);
+    machine_destroy();
+}
+
+static int count_scene(const char *name)
+{
+    for (unsigned i = 0; i < SCENES; i++) {
+        const struct scene *s = &scenes[i];
+        struct held held;
+        if (strcmp(s->name, name) != 0)
+            continue;
+        uint64_t bytes = s->bytes > GIB ? GIB : s->bytes / 4, frames = bytes / QY_PAGE_BYTES;
+        uint64_t operations = s->run == bulk ? frames : s->operations / 10;
+        machine_make(bytes);
+        held_make(&held, frames, 1);
+        held_fill(&held, frames * s->occupancy / 100, s->order);
+        if (s->run != bulk)
+            s->run(&held, operations, s->order);
+        measured(s, &held, operations);
+        printf("%llu\n", (unsigned long long)operations);
+        held_destroy(&held);
+        machine_destroy();
+        return 0;
+    }
+    fprintf(stderr, "cases: no case %s\n", name);
+    return 2;
+}
+
+/* What a long random run leaves, at each occupancy. */
+static void fragmentation(void)
+{
+    static const unsigned occupancies[] = {50, 75, 90};
+    for (unsigned i = 0; i < 3; i++) {
+        struct held held;
+        machine_make(GIB);
+        held_make(&held, GIB / QY_PAGE_BYTES, 7);
+        held_fill(&held, GIB / QY_PAGE_BYTES * occupancies[i] / 100, -1);
+        replace_mixed(&held, 3000000, -1);
+        int order = qy_arena_largest(&arena);
+        printf("largest_free_order_%u order %d %d %d\n", occupancies[i], order, order, order);
+        unsigned share = free_in_large_blocks();
+        printf("free_in_2_mib_blocks_%u %% %u %u %u\n", occupancies[i], share, share, share);
+        held_destroy(&held);
+        machine_destroy();
+    }
+}
+
+/* One TiB: the time, and what of the frame database was written. */
+static void initialise(void)
+{
+    double samples[SAMPLES];
+    uint64_t sections = 0;
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        const uint64_t end = 1ull << 28;
+        if (!hosted_machine_make(&machine, end * QY_PAGE_BYTES, false))
+            abort();
+        hosted_ram_add(&machine, pfn(12345), pfn(end - 678));
+        double start = now_ns();
+        qy_arena_init(&arena, &machine.db, 0, QY_ZONE_NORMAL, 1);
+        if (qy_arena_add(&arena, pfn(12345), pfn(end - 678)) != QY_OK)
+            abort();
+        samples[i] = now_ns() - start;
+        sections = qy_framedb_sections_initialised(&machine.db);
+        hosted_machine_destroy(&machine);
+    }
+    print("initialise_1_tib", 1, samples);
+    printf("initialise_1_tib_sections sections %llu %llu %llu\n", (unsigned long long)sections,
+           (unsigned long long)sections, (unsigned long long)sections);
+}
+
+int main(int count, char **arguments)
+{
+    if (count == 3 && strcmp(arguments[1], "--count") == 0)
+        return count_scene(arguments[2]);
+    if (count == 2 && strcmp(arguments[1], "--list") == 0) {
+        for (unsigned i = 0; i < SCENES; i++)
+            printf("%s\n", scenes[i].name);
+        return 0;
+    }
+    if (count != 1) {
+        fprintf(stderr, "usage: cases [--list | --count NAME]\n");
+        return 2;
+    }
+    for (unsigned i = 0; i < SCENES; i++)
+        for (unsigned threads = 1; threads <= (scenes[i].run == bulk ? 1 : 2); threads++)
+            time_scene(&scenes[i], threads);
+    fragmentation();
+    initialise();
+    return 0;
+}

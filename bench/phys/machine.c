@@ -1,0 +1,101 @@
+/*
+ * A simulated machine for benchmarks: see machine.h.
+ */
+#include "machine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+struct hosted_machine machine;
+struct qy_arena arena;
+
+#define BASE (1ull << 18) /* the first GiB is a hole */
+
+static void need(bool condition, const char *what)
+{
+    if (!condition) {
+        fprintf(stderr, "bench: %s\n", what);
+        exit(1);
+    }
+}
+
+void machine_make(uint64_t bytes)
+{
+    uint64_t end = BASE + bytes / QY_PAGE_BYTES;
+    need(hosted_machine_make(&machine, end * QY_PAGE_BYTES, false), "no room for the machine");
+    struct qy_framedb_span spans[3];
+    qy_framedb_spans(pfn(BASE), pfn(end), spans);
+    for (unsigned i = 0; i < 2; i++) /* a hint: refused, it costs only speed */
+        (void)madvise(machine.table[i] + spans[i].base, spans[i].end - spans[i].base,
+                      MADV_HUGEPAGE);
+    hosted_ram_add(&machine, pfn(BASE), pfn(end));
+    qy_arena_init(&arena, &machine.db, 0, QY_ZONE_NORMAL, 1);
+    need(qy_arena_add(&arena, pfn(BASE), pfn(end)) == QY_OK, "the arena refuses its RAM");
+}
+
+void machine_destroy(void)
+{
+    need(qy_arena_check(&arena) == NULL, "the arena's validator is not content");
+    hosted_machine_destroy(&machine);
+}
+
+void held_make(struct held *held, uint64_t capacity, uint64_t seed)
+{
+    *held = (struct held){.capacity = capacity, .random = seed * 0x9e3779b97f4a7c15ull + 1};
+    held->blocks = calloc(capacity, sizeof(*held->blocks));
+    need(held->blocks != NULL, "no memory");
+}
+
+void held_destroy(struct held *held)
+{
+    while (held->count)
+        held_free(held, held->count - 1);
+    free(held->blocks);
+}
+
+unsigned random_order(uint64_t *random)
+{
+    uint64_t draw = random_below(random, 1024);
+    return draw < 720 ? 0 : 9 - (unsigned)__builtin_ctzll(1ull << 8 | random_below(random, 256));
+}
+
+void held_fill(struct held *held, uint64_t pages, int order)
+{
+    while (held->pages < pages) {
+        struct block b = {.order = order < 0 ? random_order(&held->random) : (unsigned)order};
+        need(held->count < held->capacity && subject_alloc(b.order, &b.at), "memory ran out");
+        held->blocks[held->count++] = b;
+        held->pages += 1ull << b.order;
+    }
+}
+
+void held_free(struct held *held, uint64_t index)
+{
+    struct block b = held->blocks[index];
+    need(subject_free(b.at, b.order), "a free was refused");
+    held->blocks[index] = held->blocks[--held->count];
+    held->pages -= 1ull << b.order;
+}
+
+unsigned free_in_large_blocks(void)
+{
+    uint64_t large = 0, all = qy_arena_pages(&arena, QY_FRAME_FREE);
+    for (uint64_t at = BASE; at < machine.db.limit.raw; at += QY_BLOCK_PAGES) {
+        pfn_t out;
+        if (qy_arena_alloc_at(&arena, pfn(at), QY_BLOCK_ORDER, QY_FRAME_USER) != QY_OK)
+            continue;
+        out = pfn(at);
+        large += QY_BLOCK_PAGES;
+        need(qy_arena_free(&arena, out, QY_BLOCK_ORDER, QY_FRAME_USER) == QY_OK, "a free");
+    }
+    return all ? (unsigned)(large * 100 / all) : 100;
+}
+
+double now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}

@@ -1,0 +1,48 @@
+/*
+ * A simulated machine for benchmarks, what it holds, and random numbers.
+ */
+#ifndef BENCH_PHYS_MACHINE_H
+#define BENCH_PHYS_MACHINE_H
+
+#include "subject.h"
+
+/* RAM from 1 GiB up, all of it in `arena`; its descriptors in huge pages, as a kernel maps them. */
+void machine_make(uint64_t bytes);
+void machine_destroy(void);
+
+struct block {
+    uint64_t at;
+    unsigned order;
+};
+
+/* Blocks that are out, in no order: half of the machine's worth at most. */
+struct held {
+    struct block *blocks;
+    uint64_t count, capacity, pages;
+    uint64_t random;
+};
+
+void held_make(struct held *held, uint64_t capacity, uint64_t seed);
+void held_destroy(struct held *held);
+
+/* Order 0 nearly always, and now and then up to 9: what page faults, tables and buffers ask for. */
+unsigned random_order(uint64_t *random);
+
+/* Take blocks until `pages` are out; with order >= 0 all of that order. */
+void held_fill(struct held *held, uint64_t pages, int order);
+void held_free(struct held *held, uint64_t index);
+
+/* Per cent of the free memory that is in blocks of 2 MiB and more. */
+unsigned free_in_large_blocks(void);
+
+double now_ns(void);
+
+static inline uint64_t random_below(uint64_t *random, uint64_t limit)
+{
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    return (uint64_t)((unsigned __int128)*random * limit >> 64);
+}
+
+#endif
