@@ -11,11 +11,12 @@
  *     waits until asked->shootdown_done >=      done = wanted
  *     ticket, answering others meanwhile
  *
- * The two fences make sure that a CPU either is seen as active or reads the new entries. A CPU that
- * waits, here or for any lock (qy_port_relax), answers, so two CPUs that ask each other both go on.
- * A request is "everything that is not global": all CPUs' requests fold into one counter, and
- * nothing is queued that could overflow. Kernel mappings do not change after boot. Cost: one
- * interrupt for each CPU that has the space loaded.
+ * The two fences make sure that a CPU either is seen as active or reads the new entries; one that
+ * is leaving the space counts until it has loaded other tables (cpu_has_space). A CPU that waits,
+ * here or for any lock (qy_port_relax), answers, so two CPUs that ask each other both go on. A
+ * request is "everything that is not global": all CPUs' requests fold into one counter, and nothing
+ * is queued that could overflow. Kernel mappings do not change after boot. Cost: one interrupt for
+ * each CPU that has the space loaded.
  */
 #include <arch/arch.h>
 #include <kernel/panic.h>
@@ -42,11 +43,11 @@ void shootdown(struct space *space, vaddr_t address, uint64_t pages)
     unsigned asked = 0;
 
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load(&self->active) == space)
+    if (cpu_has_space(self, space))
         arch_flush_range(address, pages);
     for (unsigned i = 0; i < cpu_count; i++) {
         struct cpu *cpu = cpu_at(i);
-        if (cpu == self || atomic_load(&cpu->active) != space)
+        if (cpu == self || !cpu_has_space(cpu, space))
             continue;
         atomic_fetch_add(&cpu->shootdown_wanted, 1);
         tickets[i / 64] |= 1ull << i % 64;

@@ -52,19 +52,20 @@ static bool is_queued(const struct thread *thread) QY_REQUIRES(qy_class_sched)
     return thread->state == QY_THREAD_READY && !thread->suspended;
 }
 
-/* The store to `active` comes before the load of the tables: whoever changes an entry sees one or
- * the other. */
+/*
+ * The store to `active` comes before the load of the tables: whoever changes an entry sees the CPU,
+ * or the CPU sees the change. Until they are loaded the CPU, which may stop anywhere (a virtual one,
+ * for long), runs on the old ones: `leaving` is set before `active`, and read after it.
+ */
 static void load_space(struct cpu *cpu, struct space *space)
 {
-    if (atomic_load(&cpu->active) == space)
+    struct space *old = atomic_load(&cpu->active);
+    if (old == space)
         return;
-    if (space) {
-        atomic_store(&cpu->active, space);
-        arch_space_load(cpu, &space->pt);
-    } else {
-        arch_space_load(cpu, NULL);
-        atomic_store(&cpu->active, NULL);
-    }
+    atomic_store_explicit(&cpu->leaving, old, memory_order_relaxed);
+    atomic_store(&cpu->active, space);
+    arch_space_load(cpu, space ? &space->pt : NULL);
+    atomic_store_explicit(&cpu->leaving, NULL, memory_order_release);
 }
 
 /* May the current thread go on? If not, it has been put where it belongs. */
@@ -198,7 +199,7 @@ bool sched_space_in_use(struct space *space)
     bool used = false;
     for (unsigned i = 0; i < cpu_count; i++) {
         struct cpu *cpu = cpu_at(i);
-        if (atomic_load(&cpu->active) == space) {
+        if (cpu_has_space(cpu, space)) {
             used = true;
             wake(cpu);
         }

@@ -74,9 +74,14 @@ void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t st
     frame->arguments[0] = argument;
 }
 
+/* A CPU may stop at any instruction: until the new tables are loaded it walks the old ones. */
 void arch_space_load(struct cpu *cpu, struct qy_pt *pt)
 {
-    (void)pt;
+    static struct qy_pt *loaded[WORLD_CPUS];
+    struct qy_pt *old = loaded[cpu->index];
+    if (old && !cpu_has_space(cpu, (struct space *)((char *)old - offsetof(struct space, pt))))
+        world_broken = "REVOKED: a CPU still runs on tables that it no longer says it has";
+    loaded[cpu->index] = pt;
     tlbs[cpu->index].count = 0;
 }
 
@@ -167,7 +172,7 @@ void shootdown(struct space *space, vaddr_t address, uint64_t pages)
 {
     for (unsigned i = 0; i < WORLD_CPUS; i++) {
         yield();
-        if (atomic_load(&cpus[i].active) == space)
+        if (cpu_has_space(&cpus[i], space))
             tlb_forget(&tlbs[i], address.raw, pages);
     }
 }

@@ -20,6 +20,7 @@ struct cpu {
     uint64_t scratch;           /* for the entry code */
     struct thread *current;     /* the thread that runs or ran last; null when idle */
     struct space *_Atomic active; /* the address space whose tables are loaded; null = the kernel's own */
+    struct space *_Atomic leaving; /* while `active` changes: the space whose tables are loaded still; else null */
     uint32_t index;
     uint32_t hardware_id;       /* APIC id or hart id */
     uint16_t node;
@@ -39,6 +40,12 @@ static inline struct cpu *cpu_this(void);
 #include <arch_cpu.h>
 
 extern unsigned cpu_count; /* CPUs that run; fixed after boot */
+
+/* May the CPU walk the tables of that space? The order of the loads matters: see load_space in kernel/thread/sched.c. */
+static inline bool cpu_has_space(const struct cpu *cpu, const struct space *space)
+{
+    return atomic_load(&cpu->active) == space || atomic_load(&cpu->leaving) == space;
+}
 
 static inline struct cpu *cpu_at(unsigned index)
 {
