@@ -4,8 +4,8 @@
 #     abi <- mem <- kernel <- arch      platform -> mem's types      user -> abi      hosted -> mem      lib alone
 #     lab -> mem, platform, hosted; nothing -> lab
 #
-# A file may include what its layer's row names, and files of its own layer by a path in quotes; tests, on top, take
-# anything apart. Headers of the system are for what runs on Linux; the rest has the freestanding ones only.
+# A file may include what its layer's row names, and files of its own layer by a path in quotes; tests and tools, on top,
+# take anything apart. Headers of the system are for what runs on Linux; the rest has the freestanding ones only.
 
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 2
@@ -75,7 +75,7 @@ quote_allowed() { # LAYER FILE HEADER
   target=$(normal_path "${2%/*}/$3")
   [ -f "$target" ] || target=$3
   case $1 in
-  tests) return 0 ;;
+  tests | tools) return 0 ;;
   *) [ "$(layer_of "$target")" = "$1" ] ;;
   esac
 }
