@@ -105,23 +105,44 @@ enum qy_error qy_arena_alloc_at(struct qy_arena *arena, pfn_t block, unsigned or
     return error;
 }
 
-enum qy_error qy_arena_claim(struct qy_arena *arena, uint64_t start, unsigned order,
-                             enum qy_frame_state state)
+/* Why a claim does not hold: what there is instead. */
+static enum qy_error claim_error(const struct qy_arena *arena, uint64_t start, unsigned order,
+                                 enum qy_frame_state state)
 {
     struct qy_found f = qy_framedb_find(arena->db, start);
     if (f.owner != arena)
         return QY_NOT_OWNED;
-    if (f.start != start || f.order != order || f.state != state)
-        return QY_NOT_ALLOCATED;
-    const struct qy_frame *head = &arena->db->frames[start];
-    qy_tag_t tag = qy_load(&head->tag);
-    if ((tag & ~QY_TAG_AUX_MASK) != qy_tag(QY_KIND_HEAD, order, state, arena))
+    if (f.start == start && f.order == order && f.state == state)
         qy_port_broken("EXCLUSIVE", "a block's descriptor and its frame entry differ, at frame",
                        start);
-    if (qy_tag_aux(tag) != 0 ||
-        (state == QY_FRAME_USER && qy_frame_mappings(arena->db, pfn(start)) != 0))
-        return QY_BUSY;
-    return QY_OK;
+    return QY_NOT_ALLOCATED;
+}
+
+/*
+ * A block of that order is described by a descriptor of that size, if those above it say that they
+ * are split; and, as every allocated block, by a frame entry.
+ */
+enum qy_error qy_arena_claim(struct qy_arena *arena, uint64_t start, unsigned order,
+                             enum qy_frame_state state)
+{
+    const struct qy_framedb *db = arena->db;
+    const qy_tag_t claimed = qy_tag(QY_KIND_HEAD, order, state, arena);
+    if (start >= db->limit.raw)
+        return QY_NOT_OWNED;
+    qy_tag_t tag = qy_load(&db->sections[start / QY_SECTION_PAGES].tag);
+    if (order < QY_SECTION_ORDER) {
+        if (qy_tag_kind(tag) != QY_KIND_SPLIT)
+            return claim_error(arena, start, order, state);
+        tag = qy_load(&db->blocks[start / QY_BLOCK_PAGES].tag);
+    }
+    if (order < QY_BLOCK_ORDER ? !qy_tag_is_divided(tag) : tag != claimed)
+        return claim_error(arena, start, order, state);
+    const struct qy_frame *head = &db->frames[start];
+    tag = qy_load(&head->tag);
+    if ((tag & ~QY_TAG_AUX_MASK) != claimed)
+        return claim_error(arena, start, order, state);
+    bool mapped = state == QY_FRAME_USER && qy_frame_word_mapped(qy_word_load(&head->word));
+    return qy_tag_aux(tag) != 0 || mapped ? QY_BUSY : QY_OK;
 }
 
 void qy_arena_release(struct qy_arena *arena, uint64_t start, unsigned order,

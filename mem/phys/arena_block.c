@@ -43,20 +43,25 @@ static bool range_is_free(const struct qy_block *block, unsigned start, unsigned
 
 static void range_set(struct qy_block *block, unsigned start, unsigned order, bool free)
 {
-    uint64_t mask = order < 6 ? ones(order) << start % 64 : ~0ull;
-    unsigned last = (start + (1u << order) - 1) / 64;
-    for (unsigned w = start / 64; w <= last; w++) {
-        uint64_t word = qy_word_load(&block->map[w]);
-        qy_word_store(&block->map[w], free ? word | mask : word & ~mask);
+    if (order < 6) {
+        _Atomic uint64_t *word = &block->map[start / 64];
+        uint64_t mask = ones(order) << start % 64, old = qy_word_load(word);
+        qy_word_store(word, free ? old | mask : old & ~mask);
+        return;
     }
+    for (unsigned w = start / 64; w < (start + (1u << order)) / 64; w++)
+        qy_word_store(&block->map[w], free ? ~0ull : 0);
 }
 
-static void count(struct qy_block *block, unsigned order, int change)
+static void count_up(struct qy_block *block, unsigned order)
 {
-    block->counts[order] = (uint16_t)(block->counts[order] + change);
-    if (block->counts[order])
-        block->orders |= (uint16_t)(1u << order);
-    else
+    block->counts[order]++;
+    block->orders |= (uint16_t)(1u << order);
+}
+
+static void count_down(struct qy_block *block, unsigned order)
+{
+    if (--block->counts[order] == 0)
         block->orders &= (uint16_t) ~(1u << order);
 }
 
@@ -104,9 +109,9 @@ void qy_block_map_take(struct qy_block *block, unsigned start, unsigned order, u
     range_set(block, start, order, false);
     block->free = (uint16_t)(block->free - (1u << order));
     if (from < QY_BLOCK_ORDER)
-        count(block, from, -1);
+        count_down(block, from);
     for (unsigned o = order; o < from; o++)
-        count(block, o, 1);
+        count_up(block, o);
 }
 
 unsigned qy_block_map_give(struct qy_block *block, unsigned start, unsigned order)
@@ -114,12 +119,12 @@ unsigned qy_block_map_give(struct qy_block *block, unsigned start, unsigned orde
     range_set(block, start, order, true);
     block->free = (uint16_t)(block->free + (1u << order));
     while (order < QY_BLOCK_ORDER && range_is_free(block, start ^ 1u << order, order)) {
-        count(block, order, -1);
+        count_down(block, order);
         start &= ~(1u << order);
         order++;
     }
     if (order < QY_BLOCK_ORDER)
-        count(block, order, 1);
+        count_up(block, order);
     return order;
 }
 
