@@ -32,8 +32,8 @@ allowed() {
   platform) echo "quarry/ qy/ lib/ platform/" ;;
   kernel) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h" ;;
   arch/*) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h" ;;
-  user) echo "quarry/ lib/ user/ user_arch.h" ;;
-  hosted | lab) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
+  user) echo "quarry/ lib/ user/ user_arch.h user_attack.h" ;;
+  hosted) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   lab) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   tests) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h hosted/ user/ SYSTEM" ;;
   examples) echo "quarry/ qy/ lib/ SYSTEM" ;;
