@@ -72,17 +72,27 @@ void arch_ipi(struct cpu *cpu)
     x86_apic_send(cpu->hardware_id, X86_VECTOR_IPI);
 }
 
-/* One shot of channel 2, whose output can be read back without an interrupt. */
+/* More ticks of the TSC than any CPU makes in a microsecond. */
+#define TSC_PER_MICROSECOND_MAX 10000ull
+
+/*
+ * One shot of channel 2, whose output can be read back without an interrupt. Where the PIT is absent
+ * (port 0x61 reads all ones) or does not count (its clock is gated), the TSC waits: longer, never
+ * shorter.
+ */
 void x86_pit_wait(unsigned microseconds)
 {
+    bool absent = x86_in8(0x61) == 0xff;
     while (microseconds) {
+        uint64_t begin = arch_clock();
         unsigned part = microseconds < 50000 ? microseconds : 50000;
         unsigned count = (unsigned)((uint64_t)part * PIT_HZ / 1000000);
         x86_out8(0x61, (uint8_t)((x86_in8(0x61) & ~2u) | 1));
         x86_out8(0x43, 0xb0);
         x86_out8(0x42, (uint8_t)count);
         x86_out8(0x42, (uint8_t)(count >> 8));
-        while (!(x86_in8(0x61) & 0x20))
+        while ((absent || !(x86_in8(0x61) & 0x20)) &&
+               arch_clock() - begin < part * TSC_PER_MICROSECOND_MAX)
             arch_relax();
         microseconds -= part;
     }
