@@ -172,10 +172,16 @@ _Noreturn void kernel_main(struct qy_boot_info *info)
     arch_switch_stack(cpu_this()->stack_top, continue_on_own_stack, NULL);
 }
 
-/* What only the start needed goes back: the first tables, the trampoline, the loader's structures.
+/*
+ * What only the start needed goes back: the first tables, the trampoline, the loader's structures.
+ * Not if a CPU did not come: it may run there yet.
  */
 static void give_back_boot_memory(void)
 {
+    if (cpu_count != topology.cpu_count) {
+        print("boot memory is kept: a CPU that is late may still need it\n");
+        return;
+    }
     uint64_t freed = kernel_arenas_give_back(&map, QY_USE_BOOT_DATA);
     freed += kernel_arenas_give_back(&map, QY_USE_TRAMPOLINE);
     print("boot memory given back: %S\n", freed);

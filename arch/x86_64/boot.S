@@ -184,7 +184,8 @@ boot_c_stack_top:
 
 /*
  * Where a further CPU begins, copied to a page below 1 MiB (INIT-SIPI: real mode, cs = page << 8, ip = 0).
- * Its data at X86_TRAMPOLINE_DATA: 0 root of the final tables, 8 stack top, 16 struct cpu.
+ * Its data at X86_TRAMPOLINE_DATA: 0 root of the final tables, 8 stack top, 16 struct cpu, 24 APIC id of the CPU that
+ * it is for. Another one, given up and late, stays here.
  */
     .section .rodata
     .globl trampoline_start, trampoline_end
@@ -249,13 +250,22 @@ trampoline_end:
 
     .text
 trampoline_high:
+    movl %ebx, %esi
+    movl $1, %eax
+    cpuid
+    shrl $24, %ebx
+    cmpl %ebx, X86_TRAMPOLINE_DATA + 24(%rsi)
+    je 1f
+0:  hlt
+    jmp 0b
+1:
     movl $X86_MSR_EFER, %ecx /* the final tables have NX bits; the boot CPU has checked that there is NX */
     rdmsr
     orl $X86_EFER_NXE, %eax
     wrmsr
-    movq X86_TRAMPOLINE_DATA + 8(%rbx), %rsp
-    movq X86_TRAMPOLINE_DATA + 16(%rbx), %rdi
-    movq X86_TRAMPOLINE_DATA(%rbx), %rax
+    movq X86_TRAMPOLINE_DATA + 8(%rsi), %rsp
+    movq X86_TRAMPOLINE_DATA + 16(%rsi), %rdi
+    movq X86_TRAMPOLINE_DATA(%rsi), %rax
     movq %rax, %cr3         /* the page of the trampoline is gone from here on */
     xorl %eax, %eax
     movl %eax, %ds
