@@ -39,7 +39,8 @@ void qy_topology_add_cpu(struct qy_topology *out, uint32_t hardware_id)
     if (qy_topology_cpu(out, hardware_id))
         return;
     if (out->cpu_count == QY_TOPOLOGY_CPUS) {
-        qy_topology_complain(out, "more CPUs than this build has room for (max_cpus): the others stay off");
+        qy_topology_complain(
+            out, "more CPUs than this build has room for (max_cpus): the others stay off");
         return;
     }
     out->cpus[out->cpu_count++] =

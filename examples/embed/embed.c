@@ -104,7 +104,8 @@ int main(void)
         return 1;
     database_make();
     qy_arena_init(&arena, &db, 0, QY_ZONE_DMA32, 1);
-    must(qy_arena_add(&arena, pfn(RAM_BASE / QY_PAGE_BYTES), pfn(RAM_END / QY_PAGE_BYTES)), "add RAM");
+    must(qy_arena_add(&arena, pfn(RAM_BASE / QY_PAGE_BYTES), pfn(RAM_END / QY_PAGE_BYTES)),
+         "add RAM");
 
     must(qy_arena_alloc(&arena, 9, QY_FRAME_OBJECT, &block), "allocate 2 MiB");
     printf("2 MiB at physical address %#llx\n", (unsigned long long)pfn_to_paddr(block).raw);
@@ -121,7 +122,8 @@ int main(void)
 
     must(qy_cache_free(&sessions, session), "free the session");
     qy_cache_drain(&sessions);
-    printf("return the budget with tables out of it: %s\n", qy_error_name(qy_arena_return(&budget)));
+    printf("return the budget with tables out of it: %s\n",
+           qy_error_name(qy_arena_return(&budget)));
     must(qy_arena_free(&arena, block, 9, QY_FRAME_OBJECT), "free the 2 MiB");
     printf("and again: %s\n", qy_error_name(qy_arena_free(&arena, block, 9, QY_FRAME_OBJECT)));
     const char *broken = qy_arena_check(&arena);
