@@ -5,9 +5,12 @@
 #include "machine_impl.h"
 
 #include <inttypes.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static _Thread_local unsigned this_cpu;
 static _Thread_local jmp_buf *catch_jump;
@@ -32,6 +35,20 @@ void qy_port_relax(void)
 unsigned qy_port_cpu(void)
 {
     return this_cpu;
+}
+
+/* The kernel makes every thread of this process execute a barrier. */
+void qy_port_fence_cpu(unsigned cpu)
+{
+    static atomic_bool registered;
+    (void)cpu;
+    if (!atomic_load(&registered)) {
+        if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0) != 0)
+            qy_port_broken("PORT", "this Linux has no membarrier(2); it needs 4.14 or later", 0);
+        atomic_store(&registered, true);
+    }
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0) != 0)
+        qy_port_broken("PORT", "membarrier(2) is refused", 0);
 }
 
 void hosted_cpu_set(unsigned cpu)

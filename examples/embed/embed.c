@@ -1,5 +1,5 @@
 /*
- * A complete embedding of the memory core: RAM, five port functions, an arena, a slab cache, a page table.
+ * A complete embedding of the memory core: RAM, six port functions, an arena, a slab cache, a page table.
  *
  * The "machine" is 64 MiB of a Linux process at physical address 16 MiB. A kernel would give its direct map instead, and
  * its own lock, CPU number and panic. Build it against an installed library:
@@ -38,6 +38,12 @@ void qy_port_relax(void)
 unsigned qy_port_cpu(void)
 {
     return 0;
+}
+
+/* There is one CPU. */
+void qy_port_fence_cpu(unsigned cpu)
+{
+    (void)cpu;
 }
 
 _Noreturn void qy_port_broken(const char *invariant, const char *what, uint64_t number)

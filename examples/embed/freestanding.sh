@@ -18,7 +18,7 @@ ld -r "$place"/*.o -o "$place/all.o"
 undefined=$(nm -u "$place/all.o" | awk '{ print $2 }' | sort)
 for symbol in $undefined; do
   case $symbol in
-  qy_port_ram | qy_port_paddr | qy_port_relax | qy_port_cpu | qy_port_broken) ;;
+  qy_port_ram | qy_port_paddr | qy_port_relax | qy_port_cpu | qy_port_fence_cpu | qy_port_broken) ;;
   memcpy | memset | memmove | memcmp | __*di2) ;; # and the compiler's own helpers
   *)
     echo "the library needs $symbol, which port.h does not name"

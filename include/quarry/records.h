@@ -30,6 +30,7 @@
     F(total_bytes, "all that the arena was given")                                                 \
     F(free_bytes, "free in the buddy")                                                             \
     F(largest_order, "order of the largest free block")                                            \
+    F(cache_bytes, "free pages in CPUs' caches")                                                   \
     F(object_bytes, "pages of objects")                                                            \
     F(slab_bytes, "pages of slabs")                                                                \
     F(frame_bytes, "pages of frames handed out")                                                   \

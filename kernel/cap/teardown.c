@@ -57,7 +57,10 @@ enum dismantle untyped_dismantle(struct untyped *untyped, struct teardown *teard
         slot_delete(untyped->anchor.child, teardown);
         return DISMANTLE_MORE;
     }
-    return untyped->objects ? DISMANTLE_WAIT : DISMANTLE_DONE;
+    if (untyped->objects)
+        return DISMANTLE_WAIT;
+    untyped_drain(untyped);
+    return qy_arena_is_cached(untyped->arena) ? DISMANTLE_WAIT : DISMANTLE_DONE;
 }
 
 static enum dismantle dismantle(struct object *object, struct teardown *teardown)
@@ -125,6 +128,8 @@ static bool step_revoke(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
     }
     if (memory && memory->objects == 0) {
         untyped_drain(memory);
+        if (qy_arena_is_cached(memory->arena)) /* by other CPUs: see gather */
+            return false;
         memory->object.flags &= (uint8_t)~OBJECT_REVOKING;
         teardown->memory = NULL;
     }
@@ -197,6 +202,27 @@ static void unpin(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
     teardown->flush_count = 0;
 }
 
+/* The untyped whose memory this revoke still waits for, pinned; null if there is none. */
+static struct untyped *pin_memory(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
+{
+    struct untyped *memory = teardown->memory;
+    if (!memory || memory->objects)
+        return NULL;
+    memory->object.pins++;
+    return memory;
+}
+
+/* Frames that other CPUs cache of arenas without objects go back to those. */
+static void gather(const struct teardown *teardown, const struct untyped *memory)
+    QY_EXCLUDES(qy_class_caps)
+{
+    if (memory)
+        qy_frame_reclaim(memory->arena);
+    for (const struct object *object = teardown->waiting; object; object = object->link)
+        if (object->type == QY_OBJ_UNTYPED && ((const struct untyped *)object)->objects == 0)
+            qy_frame_reclaim(((const struct untyped *)object)->arena);
+}
+
 static void retry_waiting(struct teardown *teardown)
 {
     while (teardown->waiting) {
@@ -216,10 +242,14 @@ void teardown_run(struct teardown *teardown)
         if (is_finished(teardown))
             return;
         sched_let_go(cpu_this());
+        struct untyped *memory = pin_memory(teardown);
         caps_release();
         tell_others(teardown);
+        gather(teardown, memory);
         qy_port_relax();
         caps_acquire();
+        if (memory)
+            memory->object.pins--;
         unpin(teardown);
         retry_waiting(teardown);
     }

@@ -178,9 +178,14 @@ static enum qy_error pages_alloc(struct untyped *from, struct object *object, ui
         unsigned order = kind->any_order ? qy_order_of(pages) : 0;
         pfn_t first;
         shortage->pages = 1ull << order;
-        error = qy_arena_alloc(from->arena, order, kind->state, &first);
-        if (error == QY_OK)
+        bool zeroed;
+        qy_irq_is_off();
+        error = qy_frame_try_alloc_zeroed(&cpu_this()->frames, from->arena, order, kind->state,
+                                          &first, &zeroed);
+        if (error == QY_OK) {
             set_pages(object, first, order);
+            object->flags |= zeroed ? OBJECT_ZEROED : 0;
+        }
     }
     return error;
 }
@@ -242,7 +247,9 @@ void object_zero(struct object *object)
 {
     pfn_t first;
     unsigned order;
-    if (pages_of(object, &first, &order))
+    if (object->flags & OBJECT_ZEROED)
+        object->flags &= (uint8_t)~OBJECT_ZEROED;
+    else if (pages_of(object, &first, &order))
         memset(qy_port_ram(pfn_to_paddr(first)), 0, QY_PAGE_BYTES << order);
 }
 
@@ -272,7 +279,9 @@ void object_free(struct object *object)
         if (untyped->arena == &untyped->own)
             error = qy_arena_return(&untyped->own);
     } else if (pages_of(object, &first, &order)) {
-        error = qy_arena_free(from->arena, first, order, kinds[object->type].state);
+        qy_irq_is_off();
+        error = qy_frame_free(&cpu_this()->frames, from->arena, first, order,
+                              kinds[object->type].state);
     }
     if (error != QY_OK)
         kernel_panic("CONSERVE: the memory of %s %u cannot be given back: %s",
@@ -314,4 +323,19 @@ void untyped_drain(struct untyped *untyped)
         if (untyped->caches[type].arena)
             qy_cache_drain(&untyped->caches[type]);
     }
+    qy_irq_is_off();
+    qy_frame_drain(&cpu_this()->frames, untyped->arena);
+}
+
+bool untyped_gather(struct untyped *untyped)
+{
+    untyped_drain(untyped);
+    if (!qy_arena_is_cached(untyped->arena))
+        return false;
+    untyped->object.pins++;
+    caps_release();
+    qy_frame_reclaim(untyped->arena);
+    caps_acquire();
+    untyped->object.pins--;
+    return true;
 }

@@ -91,6 +91,16 @@ static void commit(struct retype *retype, struct cap_node *node) QY_REQUIRES(qy_
     }
 }
 
+/* After a time without the lock: another CPU may have changed anything, but not freed the untyped, which was pinned or
+ * holds objects. */
+static enum qy_error look_again(struct call *call, const struct retype *retype,
+                                struct cap_node **node) QY_REQUIRES(qy_class_caps)
+{
+    return retype->from->object.flags & (OBJECT_REVOKING | OBJECT_DYING)
+               ? QY_REVOKED
+               : destination(call, retype, node);
+}
+
 enum qy_error call_untyped_retype(struct call *call)
 {
     struct retype retype = {.from = (struct untyped *)call->slot->object,
@@ -109,14 +119,15 @@ enum qy_error call_untyped_retype(struct call *call)
     if (retype.from->object.flags & OBJECT_REVOKING)
         return QY_REVOKED;
     error = reserve(call, &retype);
+    if (error == QY_OUT_OF_MEMORY && untyped_gather(retype.from)) {
+        error = look_again(call, &retype, &node);
+        if (error == QY_OK)
+            error = reserve(call, &retype);
+    }
     if (error != QY_OK)
         return error;
     zero(&retype);
-    /* Another CPU may have changed anything meanwhile, but not freed the untyped: it holds objects.
-     */
-    error = retype.from->object.flags & (OBJECT_REVOKING | OBJECT_DYING)
-                ? QY_REVOKED
-                : destination(call, &retype, &node);
+    error = look_again(call, &retype, &node);
     if (error != QY_OK) {
         give_up(&retype);
         return error;
@@ -130,7 +141,7 @@ enum qy_error call_untyped_info(struct call *call)
 {
     struct untyped *untyped = (struct untyped *)call->slot->object;
     struct qy_record_arena record;
-    untyped_drain(untyped); /* slabs that no object uses are free memory to whoever asks */
+    untyped_gather(untyped); /* what caches keep is free memory to whoever asks */
     qy_arena_record(untyped->arena, &record);
     call->values[0] = record.total_bytes;
     call->values[1] = record.free_bytes;

@@ -39,6 +39,7 @@ static void cpu_prepare(unsigned index, const struct qy_topology_cpu *from)
     struct cpu *cpu = cpu_at(index);
     memset(cpu, 0, sizeof(*cpu));
     cpu->self = cpu;
+    qy_cpu_frames_init(&cpu->frames, index);
     cpu->index = index;
     cpu->hardware_id = from->hardware_id;
     cpu->node = from->node;

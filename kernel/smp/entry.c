@@ -55,6 +55,10 @@ struct arch_frame *entry_exit(struct cpu *cpu)
         struct arch_frame *frame = sched_pick(cpu);
         if (frame)
             return frame;
-        arch_idle();
+        qy_irq_is_off();
+        if (qy_frame_zero_one(&cpu->frames)) /* work for later, a page at a time */
+            shootdown_answer(cpu);
+        else
+            arch_idle();
     }
 }

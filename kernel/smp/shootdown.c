@@ -66,3 +66,16 @@ void shootdown(struct space *space, vaddr_t address, uint64_t pages)
             qy_port_relax();
     }
 }
+
+/* An answer to anything that was asked of it since is a barrier: its operations are atomic. */
+void qy_port_fence_cpu(unsigned index)
+{
+    struct cpu *cpu = cpu_at(index);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (cpu == cpu_this())
+        return;
+    uint64_t ticket = atomic_fetch_add(&cpu->shootdown_wanted, 1) + 1;
+    arch_ipi(cpu);
+    while (atomic_load(&cpu->shootdown_done) < ticket)
+        qy_port_relax();
+}

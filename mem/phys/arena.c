@@ -24,6 +24,8 @@ void qy_arena_init(struct qy_arena *arena, struct qy_framedb *db, uint16_t node,
     arena->node = node;
     arena->zone = (uint8_t)zone;
     arena->id = id;
+    arena->cache_slot = (uint8_t)((uint64_t)(uintptr_t)arena / 16 * 0x9e3779b97f4a7c15ull >> 61);
+    arena->cached_tag = qy_tag(QY_KIND_HEAD, 0, QY_FRAME_CACHED, arena);
     for (unsigned o = 0; o <= QY_MAX_ORDER; o++)
         arena->lists[o].first = QY_NIL;
     for (unsigned o = 0; o < QY_BLOCK_ORDER; o++)
@@ -212,7 +214,7 @@ int qy_arena_largest(struct qy_arena *arena)
 uint64_t qy_arena_pages(struct qy_arena *arena, enum qy_frame_state state)
 {
     qy_arena_lock(arena);
-    uint64_t pages = arena->pages[state];
+    uint64_t pages = arena->pages[state] + qy_caches_moved(arena, state);
     qy_arena_unlock(arena);
     return pages;
 }
@@ -221,21 +223,24 @@ void qy_arena_record(struct qy_arena *arena, struct qy_record_arena *out)
 {
     memset(out, 0, sizeof(*out));
     qy_arena_lock(arena);
-    const uint64_t *pages = arena->pages;
+    uint64_t pages[QY_FRAME_STATE_COUNT];
+    for (unsigned s = 0; s < QY_FRAME_STATE_COUNT; s++)
+        pages[s] = arena->pages[s] + qy_caches_moved(arena, (enum qy_frame_state)s);
     int order = largest(arena);
     out->node = arena->node;
     out->zone = arena->zone;
     out->total_bytes = arena->total_pages * QY_PAGE_BYTES;
     out->free_bytes = pages[QY_FRAME_FREE] * QY_PAGE_BYTES;
     out->largest_order = order < 0 ? UINT64_MAX : (uint64_t)order;
+    out->cache_bytes = pages[QY_FRAME_CACHED] * QY_PAGE_BYTES;
     out->object_bytes = pages[QY_FRAME_OBJECT] * QY_PAGE_BYTES;
     out->slab_bytes = pages[QY_FRAME_SLAB] * QY_PAGE_BYTES;
     out->frame_bytes = (pages[QY_FRAME_USER] + pages[QY_FRAME_DEVICE]) * QY_PAGE_BYTES;
     out->table_bytes = pages[QY_FRAME_TABLE] * QY_PAGE_BYTES;
     out->child_bytes = pages[QY_FRAME_CHILD] * QY_PAGE_BYTES;
     out->metadata_bytes = pages[QY_FRAME_METADATA] * QY_PAGE_BYTES;
-    out->allocations = arena->allocations;
-    out->frees = arena->frees;
+    out->allocations = arena->allocations + qy_caches_blocks(arena, false);
+    out->frees = arena->frees + qy_caches_blocks(arena, true);
     out->failures = arena->failures;
     qy_arena_unlock(arena);
 }

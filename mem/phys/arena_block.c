@@ -159,3 +159,44 @@ bool qy_block_map_check(const struct qy_block *block)
             return false;
     return free == block->free && counts[QY_BLOCK_ORDER] == 0;
 }
+
+/* Count a word's free blocks below order 6, once or off; it is not all ones. */
+static void count_word(struct qy_block *block, uint64_t word, int sign)
+{
+    for (unsigned order = 0; order < 6; order++) {
+        uint64_t exact = runs(word, order);
+        uint64_t larger = exact & exact >> (1u << order) & starts[order + 1];
+        exact &= ~(larger | larger << (1u << order));
+        if (exact)
+            count(block, order, sign * __builtin_popcountll(exact));
+    }
+}
+
+static void word_change(struct qy_block *block, unsigned index, uint64_t from, uint64_t to)
+{
+    count_word(block, from, -1);
+    count_word(block, to, 1);
+    block->free = (uint16_t)(block->free + __builtin_popcountll(to) - __builtin_popcountll(from));
+    qy_word_store(&block->map[index], to);
+}
+
+void qy_block_map_take_bits(struct qy_block *block, unsigned index, uint64_t bits)
+{
+    uint64_t word = qy_word_load(&block->map[index]), rest = word & ~bits;
+    if (~word == 0) {
+        qy_block_map_take(block, index * 64, 6, qy_block_map_order_at(block, index * 64));
+        word = 0;
+    }
+    word_change(block, index, word, rest);
+}
+
+void qy_block_map_give_bits(struct qy_block *block, unsigned index, uint64_t bits)
+{
+    uint64_t word = qy_word_load(&block->map[index]), whole = word | bits;
+    if (~whole != 0) {
+        word_change(block, index, word, whole);
+        return;
+    }
+    word_change(block, index, word, 0);
+    qy_block_map_give(block, index * 64, 6);
+}

@@ -132,11 +132,14 @@ static const char *check(struct qy_arena *arena) QY_REQUIRES(qy_class_arena)
     for (unsigned o = 0; o < QY_BLOCK_ORDER && !broken; o++)
         broken = check_fine_list(arena, o, tally.fine[o]);
     for (unsigned s = 0; s < QY_FRAME_STATE_COUNT; s++) {
+        uint64_t pages = arena->pages[s] + qy_caches_moved(arena, (enum qy_frame_state)s);
         own += tally.pages[s];
-        sum += arena->pages[s];
-        if (!broken && s != QY_FRAME_CHILD && tally.pages[s] != arena->pages[s])
+        sum += pages;
+        if (!broken && s != QY_FRAME_CHILD && tally.pages[s] != pages)
             broken = "ARENA-COUNT";
     }
+    if (!broken)
+        broken = qy_caches_check(arena);
     if (!broken && (sum != arena->total_pages || own + arena->pages[QY_FRAME_CHILD] != sum))
         broken = "CONSERVE";
     return broken;

@@ -43,7 +43,7 @@ static inline void qy_arena_unlock_parent(struct qy_arena *parent)
 static inline bool qy_state_is_handed_out(enum qy_frame_state state)
 {
     return state != QY_FRAME_RESERVED && state != QY_FRAME_FREE && state != QY_FRAME_CHILD &&
-           (unsigned)state < QY_FRAME_STATE_COUNT;
+           state != QY_FRAME_CACHED && (unsigned)state < QY_FRAME_STATE_COUNT;
 }
 
 /* ---- arena_lists.c: `index` is a section number for orders 15 and up, a block number below ----
@@ -74,6 +74,10 @@ void qy_block_map_take(struct qy_block *block, unsigned start, unsigned order, u
 /* Put 2^order frames at `start` back; returns the order of the free block that they are part of
  * now, 9 if all. */
 unsigned qy_block_map_give(struct qy_block *block, unsigned start, unsigned order);
+
+/* Take these free frames of a word of the map; put such back, without making the block whole. */
+void qy_block_map_take_bits(struct qy_block *block, unsigned index, uint64_t bits);
+void qy_block_map_give_bits(struct qy_block *block, unsigned index, uint64_t bits);
 
 /* True if counts, free and orders are what the map says. */
 bool qy_block_map_check(const struct qy_block *block);
@@ -142,5 +146,27 @@ enum qy_error qy_arena_claim(struct qy_arena *arena, uint64_t start, unsigned or
 /* Take a claimed block back. */
 void qy_arena_release(struct qy_arena *arena, uint64_t start, unsigned order,
                       enum qy_frame_state state) QY_REQUIRES(qy_class_arena);
+
+/* ---- arena_batch.c ---- */
+
+/* Up to `want` free blocks of an order below 15 become CACHED, lowest addresses first where they come from one
+ * place; returns how many. */
+unsigned qy_batch_take(struct qy_arena *arena, unsigned order, unsigned want, uint64_t *out)
+    QY_REQUIRES(qy_class_arena);
+
+/* CACHED blocks become free again; `at` is sorted meanwhile. */
+void qy_batch_give(struct qy_arena *arena, unsigned order, uint64_t *at, unsigned n)
+    QY_REQUIRES(qy_class_arena);
+
+/* ---- frame_cache.c, frame_cache_check.c: called with caches of the arena, by what reports on it ---- */
+
+/* What its caches have moved: pages out of CACHED into a state, less those that came back. */
+uint64_t qy_caches_moved(const struct qy_arena *arena, enum qy_frame_state state)
+    QY_REQUIRES(qy_class_arena);
+/* Blocks handed out or (given) taken back by its caches. */
+uint64_t qy_caches_blocks(const struct qy_arena *arena, bool given) QY_REQUIRES(qy_class_arena);
+
+/* Null, or the id of the invariant of its caches that does not hold; no CPU uses them meanwhile. */
+const char *qy_caches_check(const struct qy_arena *arena) QY_REQUIRES(qy_class_arena);
 
 #endif

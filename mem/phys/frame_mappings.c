@@ -82,7 +82,8 @@ uint32_t qy_frame_mappings(const struct qy_framedb *db, pfn_t frame)
 static struct qy_frame *allocated_head(const struct qy_framedb *db, pfn_t start)
 {
     struct qy_found f = qy_framedb_find(db, start.raw);
-    bool allocated = f.level != QY_AT_NOTHING && f.state != QY_FRAME_FREE && f.start == start.raw;
+    bool allocated = f.level != QY_AT_NOTHING && f.state != QY_FRAME_FREE &&
+                     f.state != QY_FRAME_CACHED && f.start == start.raw;
     return allocated ? &db->frames[start.raw] : NULL;
 }
 

@@ -134,7 +134,7 @@ enum qy_error qy_frame_block(const struct qy_framedb *db, pfn_t frame, pfn_t *st
                              unsigned *order, enum qy_frame_state *state)
 {
     struct qy_found f = qy_framedb_find(db, frame.raw);
-    if (f.level == QY_AT_NOTHING || f.state == QY_FRAME_FREE)
+    if (f.level == QY_AT_NOTHING || f.state == QY_FRAME_FREE || f.state == QY_FRAME_CACHED)
         return QY_NOT_ALLOCATED;
     if (start)
         *start = pfn(f.start);

@@ -188,6 +188,13 @@ void __wrap_qy_port_relax(void)
     yield();
 }
 
+void __wrap_qy_port_fence_cpu(unsigned cpu);
+void __wrap_qy_port_fence_cpu(unsigned cpu)
+{
+    (void)cpu;
+    yield();
+}
+
 /* Memory for a new owner: nobody may still translate to it. */
 static void check_unreachable(const struct object *object)
 {
@@ -363,8 +370,10 @@ void world_make(unsigned mib)
     memset(qy_port_ram(paddr(ROOT_TABLE)), 0, QY_PAGE_BYTES);
     memset(cpus, 0, sizeof(cpus));
     memset(tlbs, 0, sizeof(tlbs));
-    for (unsigned i = 0; i < WORLD_CPUS; i++)
+    for (unsigned i = 0; i < WORLD_CPUS; i++) {
         cpus[i].index = i;
+        qy_cpu_frames_init(&cpus[i].frames, i);
+    }
     fake_cpu_current = &cpus[0];
     console_used = 0;
     world_console[0] = 0;
@@ -375,6 +384,12 @@ void world_make(unsigned mib)
     root_task_create(&info, world_archive(ARCHIVE_BASE, "root", program, bytes),
                      &world_kernel_tables, &world_arenas);
     world_pick(0);
+}
+
+bool world_idle(unsigned cpu)
+{
+    qy_irq_is_off();
+    return qy_frame_zero_one(&cpus[cpu].frames);
 }
 
 struct object *world_object(uint32_t slot)
@@ -592,6 +607,8 @@ const char *world_check(void) QY_UNCHECKED
     }
     if (broken)
         return broken;
+    for (unsigned i = 0; i < WORLD_CPUS; i++)
+        counted = runs[i].busy ? 0 : counted; /* who waits for other CPUs pins */
     if (counted)
         return "a pin was forgotten";
     return tlbs_check();

@@ -64,6 +64,9 @@ struct result world_result(const struct thread *thread);
 /* What CPU `cpu` runs now, after choosing as at the end of an entry. */
 struct thread *world_pick(unsigned cpu);
 
+/* A CPU with nothing to run does one step of its work for later; false if there is none. */
+bool world_idle(unsigned cpu);
+
 /* The current thread of a CPU faults. */
 void world_fault(unsigned cpu, uint64_t address, enum qy_fault_access access, uint64_t instruction);
 

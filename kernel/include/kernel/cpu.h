@@ -7,6 +7,7 @@
 
 #include <arch_types.h>
 #include <kernel/layout.h>
+#include <qy/frame_cache.h>
 #include <qy/lock.h>
 #include <quarry/records.h>
 
@@ -32,6 +33,7 @@ struct cpu {
     _Atomic uint64_t shootdown_wanted; /* requests made of this CPU, see kernel/smp/shootdown.c */
     _Atomic uint64_t shootdown_done;   /* how many of them it has answered */
     struct thread *queue_first, *queue_last; /* run queue, guarded by qy_class_sched */
+    struct qy_cpu_frames frames; /* its frame caches */
     struct arch_cpu arch;
 };
 

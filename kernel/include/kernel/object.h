@@ -24,6 +24,7 @@ enum object_flags {
     OBJECT_DYING = 1,    /* no capability names it any more */
     OBJECT_REVOKING = 2, /* an untyped: its descendants are being destroyed */
     OBJECT_STATIC = 4,   /* part of the kernel: it has no memory to give back */
+    OBJECT_ZEROED = 16,  /* reserved: its pages hold zeroes already */
     OBJECT_DETACHED = 8, /* a thread or table: the first step of taking it apart is done */
 };
 
@@ -104,8 +105,14 @@ enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena,
 /* All untypeds, in no order. */
 struct untyped *untyped_first(void) QY_REQUIRES(qy_class_caps);
 
-/* Return the pages of caches without objects to the arena. */
+/* What slab caches and this CPU's frame cache keep without need goes back to the arena. */
 void untyped_drain(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
+
+/*
+ * The same for the frame caches of all CPUs. Waits for them, and lets the lock go meanwhile: afterwards
+ * the untyped is still there, but may be dying. False, with the lock kept, if no CPU has any.
+ */
+bool untyped_gather(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
 
 /* A number for an object; never given twice. */
 uint64_t object_new_id(void) QY_REQUIRES(qy_class_caps);

@@ -16,7 +16,8 @@
  * aligned, and stays in place.
  *
  * Invariants
- *   CONSERVE     total = free + objects + slabs + tables + user + devices + children + metadata
+ *   CONSERVE     total = free + caches + objects + slabs + tables + user + devices + children +
+ *                metadata
  *   EXCLUSIVE    a frame belongs to one arena and is in one block, free or allocated
  *   ARENA-BUDDY  no two free buddies of one order below the largest: they would have been merged
  *   ARENA-COUNT  counters, lists and maps say the same
@@ -43,6 +44,8 @@ struct qy_fine_head {
     uint64_t first; /* frame number, 0 = empty: frame 0 is in no arena */
 };
 
+struct qy_frame_cache; /* qy/frame_cache.h */
+
 struct qy_arena {
     _Alignas(16) struct qy_lock lock;
     struct qy_framedb *db;
@@ -50,6 +53,8 @@ struct qy_arena {
     uint16_t node;
     uint8_t zone;
     bool dying QY_GUARDED_BY(qy_class_arena); /* nothing is allocated any more */
+    uint8_t cache_slot;                       /* where CPUs keep a cache of it */
+    uint64_t cached_tag;                      /* entry of a single frame in a cache of it */
     uint32_t id;                              /* the creator's number, for messages */
     pfn_t base, end;      /* hull of what it was given; fixed after boot or carving */
     uint64_t total_pages; /* likewise */
@@ -62,6 +67,7 @@ struct qy_arena {
     uint64_t allocations QY_GUARDED_BY(qy_class_arena);
     uint64_t frees QY_GUARDED_BY(qy_class_arena);
     uint64_t failures QY_GUARDED_BY(qy_class_arena);
+    struct qy_frame_cache *caches QY_GUARDED_BY(qy_class_arena); /* one a CPU */
 };
 
 /* An empty arena. The header's memory stays the caller's. */

@@ -38,7 +38,8 @@
     X(USER, "user")                                                                                \
     X(DEVICE, "device")                                                                            \
     X(CHILD, "child arena")                                                                        \
-    X(METADATA, "metadata")
+    X(METADATA, "metadata")                                                                        \
+    X(CACHED, "in a CPU's cache")
 
 enum qy_frame_state {
 #define X(NAME, name) QY_FRAME_##NAME,
@@ -85,7 +86,7 @@ const char *qy_frame_state_name(enum qy_frame_state state);
 
 /*
  * The allocated block that a frame is part of: its first frame, its order and its state.
- * Errors: NOT_ALLOCATED (free or reserved). Any of the results may be null.
+ * Errors: NOT_ALLOCATED (free, cached or reserved). Any of the results may be null.
  */
 enum qy_error qy_frame_block(const struct qy_framedb *db, pfn_t frame, pfn_t *start,
                              unsigned *order, enum qy_frame_state *state) QY_MUST_USE;

@@ -52,6 +52,11 @@ extern struct qy_lock qy_class_section QY_ACQUIRED_AFTER(qy_class_arena);
 extern struct qy_lock qy_class_console QY_ACQUIRED_AFTER(qy_class_section);
 extern struct qy_lock qy_irq_off; /* phantom: interrupts are disabled on this CPU */
 
+/* Said where the caller knows that interrupts are off, or that nothing else plays this CPU meanwhile. */
+static inline void qy_irq_is_off(void) QY_TS(assert_capability(qy_irq_off))
+{
+}
+
 static inline void qy_lock_acquire(struct qy_lock *lock) QY_ACQUIRES(*lock) QY_UNCHECKED
 {
     unsigned ticket = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);

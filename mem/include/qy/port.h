@@ -1,5 +1,5 @@
 /*
- * Everything that whoever embeds the memory core supplies: five functions.
+ * Everything that whoever embeds the memory core supplies: six functions.
  *
  * The core calls nothing else from outside except the freestanding C library's memcpy, memset, memmove and
  * memcmp, which the compiler may call in any program.
@@ -23,6 +23,13 @@ void qy_port_relax(void);
 
 /* Index of the CPU that runs this, below the number of CPUs; it does not change while a lock is held. */
 unsigned qy_port_cpu(void);
+
+/*
+ * Returns once that CPU, whatever it runs, has executed a full memory barrier after the call began; at once if it is
+ * this one. Only qy_frame_reclaim (qy/frame_cache.h) calls it, without locks. By an interrupt that the CPU answers, or
+ * by what the system has for it (membarrier on Linux); with one CPU, or if no frame caches are used, it is empty.
+ */
+void qy_port_fence_cpu(unsigned cpu);
 
 /*
  * The core has found its own memory broken: a promise named by `invariant` does not hold, `what` says where,

@@ -1,0 +1,151 @@
+/*
+ * Moving many small blocks between an arena's free memory and a CPU's cache under one lock.
+ *
+ *     map of a block    ..11 1101 1111 1111 | 0000 0000 ...      one word of it: 64 frames
+ *                        taken at once: the word's bits, cut off at a multiple of 4 when fewer are wanted
+ *
+ * Four frame entries share a line of 64 bytes; cutting at multiples of four lets two CPUs that fetch
+ * at the same time not write to one line. Giving back sorts the frames, so that a word changes once.
+ * Invariants: those of arena.h and qy/frame_cache.h. Locking: the arena's. Cost: O(n), and O(log n) a
+ * word.
+ */
+#include "arena_impl.h"
+
+#define LINE_FRAMES 4u
+
+static void tag(struct qy_arena *arena, uint64_t start, unsigned order) QY_REQUIRES(qy_class_arena)
+{
+    struct qy_framedb *db = arena->db;
+    qy_tag_t cached = qy_tag(QY_KIND_HEAD, order, QY_FRAME_CACHED, arena);
+    qy_word_store(&db->frames[start].word, 0);
+    qy_store(&db->frames[start].tag, cached);
+    if (order >= QY_BLOCK_ORDER)
+        qy_store(&db->blocks[start / QY_BLOCK_PAGES].tag, cached);
+}
+
+/* The lowest bits of a word, at most `want`, whole lines as long as one fits. */
+static uint64_t cut(uint64_t word, unsigned want)
+{
+    uint64_t out = 0;
+    unsigned got = 0;
+    for (unsigned at = 0; at < 64; at += LINE_FRAMES) {
+        uint64_t line = word & (15ull << at);
+        unsigned count = (unsigned)__builtin_popcountll(line);
+        if (got + count > want)
+            break;
+        out |= line;
+        got += count;
+    }
+    for (unsigned i = 0; got == 0 && i < want; i++, word &= word - 1)
+        out |= word & -word; /* not even one line fits: some frames of it */
+    return out;
+}
+
+/* From the map that holds a free block at `at`: what its word has. Returns how many. */
+static unsigned take_word(struct qy_arena *arena, uint64_t at, unsigned want, uint64_t *out)
+    QY_REQUIRES(qy_class_arena)
+{
+    uint32_t block = (uint32_t)(at / QY_BLOCK_PAGES);
+    struct qy_block *b = &arena->db->blocks[block];
+    unsigned w = (unsigned)(at % QY_BLOCK_PAGES / 64), got = 0;
+    uint64_t bits = cut(qy_word_load(&b->map[w]), want);
+    qy_block_map_take_bits(b, w, bits);
+    qy_lists_place(arena, block);
+    for (; bits; bits &= bits - 1)
+        out[got++] = block * QY_BLOCK_PAGES + w * 64 + (unsigned)__builtin_ctzll(bits);
+    return got;
+}
+
+unsigned qy_batch_take(struct qy_arena *arena, unsigned order, unsigned want, uint64_t *out)
+{
+    unsigned got = 0;
+    struct qy_found free;
+    uint64_t at;
+    while (got < want && qy_range_fit(arena, order, &free, &at)) {
+        if (order == 0 && free.level == QY_AT_MAP) {
+            got += take_word(arena, at, want - got, out + got);
+            continue;
+        }
+        /* A piece of a larger block: as much of it as is wanted, in one piece. */
+        unsigned most = order + 31 - (unsigned)__builtin_clz(want - got);
+        unsigned piece = free.order < most ? free.order : most;
+        piece = order < QY_BLOCK_ORDER && piece > 6 ? 6 : piece;
+        piece = piece < order ? order : piece;
+        qy_range_take(arena, &free, at, piece);
+        for (uint64_t f = at; f < at + (1ull << piece); f += 1ull << order)
+            out[got++] = f;
+    }
+    for (unsigned i = 0; i < got; i++)
+        tag(arena, out[i], order);
+    arena->pages[QY_FRAME_FREE] -= (uint64_t)got << order;
+    arena->pages[QY_FRAME_CACHED] += (uint64_t)got << order;
+    return got;
+}
+
+/* Shell's method; there are at most 64. */
+static void sort(uint64_t *at, unsigned n)
+{
+    static const unsigned gaps[] = {23, 10, 4, 1};
+    for (unsigned g = 0; g < 4; g++) {
+        unsigned gap = gaps[g];
+        for (unsigned i = gap; i < n; i++) {
+            uint64_t value = at[i];
+            unsigned j = i;
+            for (; j >= gap && at[j - gap] > value; j -= gap)
+                at[j] = at[j - gap];
+            at[j] = value;
+        }
+    }
+}
+
+/* Frames of one word of a map, as bits. The one that would complete the block goes by itself: it merges. */
+static void give_word(struct qy_arena *arena, uint64_t base, uint64_t bits)
+    QY_REQUIRES(qy_class_arena)
+{
+    uint32_t block = (uint32_t)(base / QY_BLOCK_PAGES);
+    struct qy_block *b = &arena->db->blocks[block];
+    uint64_t last = 0;
+    if (b->free + (unsigned)__builtin_popcountll(bits) == QY_BLOCK_PAGES)
+        last = bits & -bits;
+    if (bits != last) {
+        qy_block_map_give_bits(b, (unsigned)(base % QY_BLOCK_PAGES / 64), bits & ~last);
+        qy_lists_place(arena, block);
+    }
+    if (last)
+        qy_range_give(arena, base + (unsigned)__builtin_ctzll(last), 0);
+}
+
+static void give_frames(struct qy_arena *arena, uint64_t *at, unsigned n)
+    QY_REQUIRES(qy_class_arena)
+{
+    sort(at, n);
+    for (unsigned i = 0; i < n;) {
+        qy_tag_t owner = qy_load(&arena->db->blocks[at[i] / QY_BLOCK_PAGES].tag);
+        if (qy_tag_kind(owner) != QY_KIND_MAP) {
+            qy_range_give(arena, at[i++], 0);
+            continue;
+        }
+        uint64_t base = qy_align_down(at[i], 64), bits = 0;
+        for (; i < n && at[i] - base < 64; i++)
+            bits |= 1ull << (at[i] - base);
+        give_word(arena, base, bits);
+    }
+}
+
+void qy_batch_give(struct qy_arena *arena, unsigned order, uint64_t *at, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (qy_load(&arena->db->frames[at[i]].tag) !=
+            qy_tag(QY_KIND_HEAD, order, QY_FRAME_CACHED, arena))
+            qy_port_broken("CACHE-COUNT", "a cached block is not, or is cached twice, frame",
+                           at[i]);
+        qy_store(&arena->db->frames[at[i]].tag, 0);
+    }
+    if (order == 0)
+        give_frames(arena, at, n);
+    else
+        for (unsigned i = 0; i < n; i++)
+            qy_range_give(arena, at[i], order);
+    arena->pages[QY_FRAME_CACHED] -= (uint64_t)n << order;
+    arena->pages[QY_FRAME_FREE] += (uint64_t)n << order;
+}
