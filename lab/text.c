@@ -99,7 +99,10 @@ bool lab_find(struct lab_cursor *cursor, const char *literal)
 {
     size_t length = strlen(literal);
 
-    for (struct lab_cursor c = *cursor; (size_t)(c.end - c.at) >= length; c.at++) {
+    for (struct lab_cursor c = *cursor; c.at < c.end; c.at++) {
+        c.at = memchr(c.at, literal[0], (size_t)(c.end - c.at));
+        if (!c.at)
+            return false;
         if (starts_with(c, literal, length)) {
             cursor->at = c.at + length;
             return true;

@@ -10,6 +10,8 @@ static size_t map_bytes;
 
 #define WB 8ull
 #define SPECIAL (1ull << 18)
+#define NON_VOLATILE (1ull << 15)
+#define PLUGGABLE (1ull << 20)
 #define RUNTIME (1ull << 63)
 
 static void add(uint32_t type, uint64_t base, uint64_t pages, uint64_t attributes)
@@ -60,6 +62,8 @@ static void attributes(void)
     CHECK_EQ(type_of(7, 0xf), QY_MEM_USABLE);
     CHECK_EQ(type_of(7, WB | SPECIAL), QY_MEM_SPECIAL);
     CHECK_EQ(type_of(7, WB | RUNTIME), QY_MEM_FIRMWARE);
+    CHECK_EQ(type_of(7, WB | NON_VOLATILE), QY_MEM_PERSISTENT);
+    CHECK_EQ(type_of(7, WB | PLUGGABLE), QY_MEM_HOTPLUG);
     CHECK_EQ(type_of(4, WB | RUNTIME | SPECIAL), QY_MEM_FIRMWARE);
     CHECK_EQ(type_of(7, 1), QY_MEM_RESERVED); /* cannot be cached */
     CHECK_EQ(type_of(9, 0), QY_MEM_ACPI_RECLAIM);
