@@ -167,8 +167,9 @@ static void count_word(struct qy_block *block, uint64_t word, int sign)
         uint64_t exact = runs(word, order);
         uint64_t larger = exact & exact >> (1u << order) & starts[order + 1];
         exact &= ~(larger | larger << (1u << order));
-        if (exact)
-            count(block, order, sign * __builtin_popcountll(exact));
+        int counted = block->counts[order] + sign * __builtin_popcountll(exact);
+        block->counts[order] = (uint16_t)counted;
+        block->orders = (uint16_t)((block->orders & ~(1u << order)) | (counted != 0) << order);
     }
 }
 
