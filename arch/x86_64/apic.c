@@ -10,6 +10,9 @@
 #include <kernel/print.h>
 #include <platform/topology.h>
 
+#define APIC_MSR 0x800 /* x2APIC mode: the first register's MSR */
+#define APIC_BASE_X2 (1u << 10)
+#define APIC_BASE_ENABLE (1u << 11)
 #define APIC_ID 0x20
 #define APIC_TASK_PRIORITY 0x80
 #define APIC_EOI 0xb0
@@ -27,9 +30,23 @@
 static uint32_t timer_ticks; /* of the APIC per interrupt */
 static uint64_t tsc_hz;
 
-static volatile uint32_t *reg(unsigned offset)
+/*
+ * A CPU that has x2APIC mode uses it: it has 32-bit ids, and where firmware has turned it on there
+ * may be no way back. Its registers are MSRs then, and nothing answers in memory.
+ */
+static uint32_t reg_read(unsigned offset)
 {
-    return (volatile uint32_t *)(KERNEL_DEVICES_BASE + offset);
+    if (x86_features.x2apic)
+        return (uint32_t)x86_read_msr(APIC_MSR + (offset >> 4));
+    return *(volatile uint32_t *)(KERNEL_DEVICES_BASE + offset);
+}
+
+static void reg_write(unsigned offset, uint32_t value)
+{
+    if (x86_features.x2apic)
+        x86_write_msr(APIC_MSR + (offset >> 4), value);
+    else
+        *(volatile uint32_t *)(KERNEL_DEVICES_BASE + offset) = value;
 }
 
 enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
@@ -43,27 +60,36 @@ enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topol
 
 uint32_t x86_apic_id(void)
 {
-    return *reg(APIC_ID) >> 24;
+    return x86_features.x2apic ? reg_read(APIC_ID) : reg_read(APIC_ID) >> 24;
 }
 
 void x86_apic_init(uint32_t *id)
 {
-    x86_write_msr(X86_MSR_APIC_BASE, x86_read_msr(X86_MSR_APIC_BASE) | 1 << 11);
+    /* The two bits are set one after the other: there is no way from off to x2APIC mode at once. */
+    x86_write_msr(X86_MSR_APIC_BASE, x86_read_msr(X86_MSR_APIC_BASE) | APIC_BASE_ENABLE);
+    if (x86_features.x2apic)
+        x86_write_msr(X86_MSR_APIC_BASE, x86_read_msr(X86_MSR_APIC_BASE) | APIC_BASE_X2);
     *id = x86_apic_id();
-    *reg(APIC_TASK_PRIORITY) = 0;
-    *reg(APIC_SPURIOUS) = 0x100 | X86_VECTOR_SPURIOUS;
+    reg_write(APIC_TASK_PRIORITY, 0);
+    reg_write(APIC_SPURIOUS, 0x100 | X86_VECTOR_SPURIOUS);
 }
 
 void x86_apic_end_of_interrupt(void)
 {
-    *reg(APIC_EOI) = 0;
+    reg_write(APIC_EOI, 0);
 }
 
 void x86_apic_send(uint32_t id, uint32_t command)
 {
-    *reg(APIC_ICR_HIGH) = id << 24;
-    *reg(APIC_ICR_LOW) = command;
-    while (*reg(APIC_ICR_LOW) & 1 << 12)
+    if (x86_features.x2apic) {
+        /* The write does not wait for earlier stores, which the other CPU is to see (10.12.3). */
+        __asm__ volatile("mfence; lfence" ::: "memory");
+        x86_write_msr(APIC_MSR + (APIC_ICR_LOW >> 4), (uint64_t)id << 32 | command);
+        return;
+    }
+    reg_write(APIC_ICR_HIGH, id << 24);
+    reg_write(APIC_ICR_LOW, command);
+    while (reg_read(APIC_ICR_LOW) & 1 << 12)
         arch_relax();
 }
 
@@ -100,14 +126,14 @@ void x86_pit_wait(unsigned microseconds)
 
 void x86_calibrate(void)
 {
-    *reg(APIC_TIMER_DIVIDE) = 3; /* by 16 */
-    *reg(APIC_TIMER) = 1 << 16;  /* masked */
-    *reg(APIC_TIMER_INITIAL) = 0xffffffff;
+    reg_write(APIC_TIMER_DIVIDE, 3); /* by 16 */
+    reg_write(APIC_TIMER, 1 << 16);  /* masked */
+    reg_write(APIC_TIMER_INITIAL, 0xffffffff);
     uint64_t clock = arch_clock();
     x86_pit_wait(10000);
     tsc_hz = (arch_clock() - clock) * 100;
-    timer_ticks = (0xffffffff - *reg(APIC_TIMER_CURRENT)) / (TIMER_HZ / 100);
-    *reg(APIC_TIMER_INITIAL) = 0;
+    timer_ticks = (0xffffffff - reg_read(APIC_TIMER_CURRENT)) / (TIMER_HZ / 100);
+    reg_write(APIC_TIMER_INITIAL, 0);
 }
 
 uint64_t arch_clock_hz(void)
@@ -117,7 +143,7 @@ uint64_t arch_clock_hz(void)
 
 void arch_timer_start(void)
 {
-    *reg(APIC_TIMER_DIVIDE) = 3;
-    *reg(APIC_TIMER) = X86_VECTOR_TIMER | 1 << 17; /* periodic */
-    *reg(APIC_TIMER_INITIAL) = timer_ticks ? timer_ticks : 1000000;
+    reg_write(APIC_TIMER_DIVIDE, 3);
+    reg_write(APIC_TIMER, X86_VECTOR_TIMER | 1 << 17); /* periodic */
+    reg_write(APIC_TIMER_INITIAL, timer_ticks ? timer_ticks : 1000000);
 }

@@ -184,8 +184,8 @@ boot_c_stack_top:
 
 /*
  * Where a further CPU begins, copied to a page below 1 MiB (INIT-SIPI: real mode, cs = page << 8, ip = 0).
- * Its data at X86_TRAMPOLINE_DATA: 0 root of the final tables, 8 stack top, 16 struct cpu, 24 APIC id of the CPU that
- * it is for. Another one, given up and late, stays here.
+ * Its data at X86_TRAMPOLINE_DATA: 0 root of the final tables, 8 stack top, 16 struct cpu, 24 low byte of the APIC id of
+ * the CPU that it is for. Another one, given up and late, stays here.
  */
     .section .rodata
     .globl trampoline_start, trampoline_end

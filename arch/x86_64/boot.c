@@ -72,7 +72,7 @@ void arch_boot(uint64_t information, uint64_t magic)
     x86_early_traps();
     pic_mask();
     x86_features_read();
-    boot_info.boot_cpu = x86_cpuid(1, 0).b >> 24;
+    boot_info.boot_cpu = x86_initial_apic_id();
     if (magic == MULTIBOOT2_MAGIC) {
         parse_multiboot2(information);
     } else if (magic == 0) {

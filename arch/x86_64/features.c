@@ -24,6 +24,7 @@ void x86_features_read(void)
         .syscall = ext1.d >> 11 & 1,
         .mce = one.d >> 7 & 1,
         .pge = one.d >> 13 & 1,
+        .x2apic = one.c >> 21 & 1,
         .pcid = one.c >> 17 & 1,
         .smep = seven.b >> 7 & 1,
         .smap = seven.b >> 20 & 1,
@@ -31,6 +32,12 @@ void x86_features_read(void)
         .umip = seven.c >> 2 & 1,
         .physical_bits = extended >= 0x80000008 ? x86_cpuid(0x80000008, 0).a & 0xff : 36,
     };
+}
+
+uint32_t x86_initial_apic_id(void)
+{
+    return x86_features.x2apic && x86_cpuid(0, 0).a >= 0xb ? x86_cpuid(0xb, 0).d
+                                                           : x86_cpuid(1, 0).b >> 24;
 }
 
 uint64_t arch_physical_limit(void)

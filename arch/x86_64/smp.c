@@ -19,16 +19,17 @@ uint64_t arch_trampoline_limit(void)
 /* Reset a CPU: it waits for a start-up interrupt. */
 static void send_init(const struct cpu *cpu)
 {
-    x86_apic_send(cpu->hardware_id, 0xc500); /* level, assert */
-    x86_apic_send(cpu->hardware_id, 0x8500); /* level, de-assert */
+    x86_apic_send(cpu->hardware_id, 0xc500);     /* level, assert */
+    if (!x86_features.x2apic)                    /* which has no such command */
+        x86_apic_send(cpu->hardware_id, 0x8500); /* level, de-assert */
 }
 
 enum qy_error arch_cpu_start(struct cpu *cpu, paddr_t trampoline, paddr_t root)
 {
-    if (cpu->hardware_id > 254)
-        return QY_UNSUPPORTED; /* needs x2APIC mode */
+    if (cpu->hardware_id > 254 && !x86_features.x2apic)
+        return QY_UNSUPPORTED;
     uint8_t *page = qy_port_ram(trampoline);
-    uint64_t data[] = {root.raw, cpu->stack_top, (uint64_t)cpu, cpu->hardware_id};
+    uint64_t data[] = {root.raw, cpu->stack_top, (uint64_t)cpu, cpu->hardware_id & 0xff};
     volatile uint32_t *whom = (volatile uint32_t *)(page + X86_TRAMPOLINE_DATA + 24);
     memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
     memcpy(page + X86_TRAMPOLINE_DATA, data, sizeof(data));

@@ -128,11 +128,14 @@ static inline struct x86_cpuid x86_cpuid(uint32_t leaf, uint32_t subleaf)
 /* What this CPU can do, read once on the boot CPU (features.c). */
 struct x86_features {
     unsigned nx : 1, mce : 1, pge : 1, smep : 1, smap : 1, umip : 1, pcid : 1, invpcid : 1, page_1g : 1,
-        syscall : 1;
+        syscall : 1, x2apic : 1;
     unsigned physical_bits;
 };
 extern struct x86_features x86_features;
 void x86_features_read(void);
+
+/* The APIC id of this CPU, before its APIC is set up. */
+uint32_t x86_initial_apic_id(void);
 
 /* Faults are reported from here on, except on a broken stack. */
 void x86_early_traps(void);
