@@ -191,7 +191,7 @@ build_kernel() {
   compile "$kernel_dir"
 }
 
-# The library, the parsers and their tests as Linux programs: clang's build, and gcc's with sanitizers.
+# The library, the parsers and their tests as Linux programs: clang's build, gcc's and clang's with sanitizers.
 build_hosted() {
   need hosted
   case $1 in
@@ -202,6 +202,10 @@ build_hosted() {
   asan)
     configure "$build/hosted-asan" gcc -Db_sanitize=address,undefined -Db_lundef=false
     compile "$build/hosted-asan"
+    ;;
+  tsan)
+    configure "$build/hosted-tsan" clang-14 -Db_sanitize=thread -Db_lundef=false
+    compile "$build/hosted-tsan"
     ;;
   esac
 }

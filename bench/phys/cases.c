@@ -24,20 +24,37 @@ struct scene {
     const char *name;
     uint64_t bytes;     /* of the machine */
     unsigned occupancy; /* per cent, taken before it begins */
-    int order;          /* of all blocks; -1: mixed */
+    int order;          /* of the blocks that are out; -1: mixed */
     void (*run)(struct held *held, uint64_t operations, int order);
     uint64_t operations; /* a round */
 };
 
 /* The block given back is the one that was taken last. */
-static void pairs(struct held *held, uint64_t operations, int order)
+static inline void pairs(uint64_t operations, unsigned order)
 {
-    (void)held;
     for (uint64_t i = 0; i < operations; i++) {
         uint64_t at;
-        if (!subject_alloc((unsigned)order, &at) || !subject_free(at, (unsigned)order))
+        if (!subject_alloc(order, &at) || !subject_free(at, order))
             abort();
     }
+}
+
+static void pairs_0(struct held *held, uint64_t operations, int order)
+{
+    (void)held, (void)order;
+    pairs(operations, 0);
+}
+
+static void pairs_4(struct held *held, uint64_t operations, int order)
+{
+    (void)held, (void)order;
+    pairs(operations, 4);
+}
+
+static void pairs_9(struct held *held, uint64_t operations, int order)
+{
+    (void)held, (void)order;
+    pairs(operations, 9);
 }
 
 /* A random block goes, another comes. */
@@ -78,9 +95,10 @@ static void bulk(struct held *held, uint64_t operations, int order)
 }
 
 static const struct scene scenes[] = {
-    {"pair_order_0", GIB, 50, 0, pairs, 200000},
-    {"pair_order_4", GIB, 50, 4, pairs, 200000},
-    {"pair_order_9", GIB, 50, 9, pairs, 200000},
+    {"pair_order_0", GIB, 50, -1, pairs_0, 200000},
+    {"pair_order_4", GIB, 50, -1, pairs_4, 200000},
+    {"pair_order_9", GIB, 50, -1, pairs_9, 200000},
+    {"pair_that_splits_1_gib", 2 * GIB, 0, 0, pairs_0, 50000},
     {"bulk_order_0", GIB, 0, 0, bulk, GIB / 4096},
     {"replace_order_0_50_of_16_gib", 16 * GIB, 50, 0, replace, 200000},
     {"replace_order_0_90_of_1_gib", GIB, 90, 0, replace, 200000},
@@ -170,8 +188,8 @@ static int count_scene(const char *name)
         struct held held;
         if (strcmp(s->name, name) != 0)
             continue;
-        uint64_t bytes = s->bytes > GIB ? GIB : s->bytes / 4, frames = bytes / QY_PAGE_BYTES;
-        uint64_t operations = s->run == bulk ? frames : s->operations / 10;
+        uint64_t bytes = s->bytes > 2 * GIB ? GIB : s->bytes, frames = bytes / QY_PAGE_BYTES;
+        uint64_t operations = s->run == bulk ? s->operations : s->operations / 10;
         machine_make(bytes);
         held_make(&held, frames, 1);
         held_fill(&held, frames * s->occupancy / 100, s->order);

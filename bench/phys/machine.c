@@ -58,7 +58,7 @@ void held_destroy(struct held *held)
 unsigned random_order(uint64_t *random)
 {
     uint64_t draw = random_below(random, 1024);
-    return draw < 720 ? 0 : 9 - (unsigned)__builtin_ctzll(1ull << 8 | random_below(random, 256));
+    return draw < 720 ? 0 : 1 + (unsigned)__builtin_ctzll(1ull << 8 | random_below(random, 256));
 }
 
 void held_fill(struct held *held, uint64_t pages, int order)

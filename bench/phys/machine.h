@@ -25,7 +25,8 @@ struct held {
 void held_make(struct held *held, uint64_t capacity, uint64_t seed);
 void held_destroy(struct held *held);
 
-/* Order 0 nearly always, and now and then up to 9: what page faults, tables and buffers ask for. */
+/* Order 0 seven times of ten, else 1 to 9, each half as often as the one before: what page faults,
+ * tables and buffers ask for. */
 unsigned random_order(uint64_t *random);
 
 /* Take blocks until `pages` are out; with order >= 0 all of that order. */

@@ -33,7 +33,8 @@ layers-refused tests/front/layers.sh'
 late_tests='run tests/front/run.sh
 bench tests/front/bench.sh'
 
-hosted_kinds='plain asan'
+# tsan only with --all, or when a pattern asks for it.
+hosted_kinds='plain asan tsan'
 
 script_tests_run() { # LIST
   echo "$1" | while read -r name file; do
@@ -82,11 +83,18 @@ hosted_results() { # KIND
 hosted_tests_run() { # KIND
   case $1 in
   plain) hosted_dir=$build/hosted ;;
-  asan) hosted_dir=$build/hosted-asan ;;
+  *) hosted_dir=$build/hosted-$1 ;;
+  esac
+  # Under the thread sanitizer only what starts threads; the long suite where its length finds most.
+  case $1-$tests_all in
+  tsan-*) suites='--suite threads' ;;
+  plain-yes) suites= ;;
+  *) suites='--no-suite long' ;;
   esac
   hosted_log=$logs/test-hosted-$1.log
+  # shellcheck disable=SC2086 # a list of words
   step "hosted tests ($1)" "${hosted_log##*/}" env ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1 \
-    meson test -C "$hosted_dir" --no-rebuild --print-errorlogs --num-processes "$jobs"
+    TSAN_OPTIONS=halt_on_error=1 meson test -C "$hosted_dir" $suites --no-rebuild --print-errorlogs --num-processes "$jobs"
   hosted_status=$?
   before=$(counted FAIL HANG)
   hosted_results "$1"
@@ -138,7 +146,7 @@ boots_prepare() {
 command_test() {
   if [ "$tests_list" = yes ]; then
     printf '%s\n%s\n' "$script_tests" "$late_tests" | sed 's/ .*//; s/^/script /'
-    printf 'hosted plain\nhosted asan\n'
+    printf 'hosted plain\nhosted asan\nhosted tsan\n'
     boot_lines | while read -r line; do test_name "$line"; done
     return
   fi
@@ -153,6 +161,7 @@ command_test() {
   boots_prepare "$lines"
   wanted_hosted=
   for kind in $hosted_kinds; do
+    [ "$kind" != tsan ] || [ "$tests_all" = yes ] || [ -n "$pattern" ] || continue
     ! selected "hosted $kind" || wanted_hosted="$wanted_hosted $kind"
   done
   [ -z "$wanted_hosted" ] || purposes="$purposes hosted"

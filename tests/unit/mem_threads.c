@@ -13,7 +13,7 @@
 #include <string.h>
 #include <tap.h>
 
-#define THREADS 4u
+#define THREADS 4u /* at most; each test runs with 2 and with 4 */
 #define FRAMES 98304u
 #define HELD 200u
 
@@ -159,11 +159,11 @@ static void *objects(void *argument)
     return NULL;
 }
 
-static void run(void *(*body)(void *))
+static void run_threads(void *(*body)(void *), unsigned count)
 {
     pthread_t threads[THREADS];
     const char *text = getenv("TEST_OPS");
-    ops = text ? strtoull(text, NULL, 0) : 50000;
+    ops = (text ? strtoull(text, NULL, 0) : 50000) / (count * count);
     CHECK(hosted_machine_make(&machine, FRAMES * QY_PAGE_BYTES, true));
     hosted_ram_add(&machine, pfn(5), pfn(FRAMES - 3));
     qy_arena_init(&root, &machine.db, 0, QY_ZONE_NORMAL, 1);
@@ -171,9 +171,9 @@ static void run(void *(*body)(void *))
     CHECK_EQ(qy_arena_add(&root, pfn(5), pfn(70000)), QY_OK);
     CHECK_EQ(qy_arena_add(&second, pfn(70000), pfn(FRAMES - 3)), QY_OK);
     CHECK_EQ(qy_cache_init(&cache, &root, "object", 40, 8), QY_OK);
-    for (uintptr_t i = 0; i < THREADS; i++)
+    for (uintptr_t i = 0; i < count; i++)
         CHECK_EQ(pthread_create(&threads[i], NULL, body, (void *)(i + 1)), 0);
-    for (unsigned i = 0; i < THREADS; i++)
+    for (unsigned i = 0; i < count; i++)
         CHECK_EQ(pthread_join(threads[i], NULL), 0);
     for (unsigned i = 0; i < 64; i++) {
         unsigned char *left = atomic_exchange(&mailbox[i], NULL);
@@ -188,6 +188,12 @@ static void run(void *(*body)(void *))
     CHECK_EQ(qy_arena_pages(&second, QY_FRAME_FREE), second.total_pages);
     CHECK_EQ(qy_arena_largest(&root), 15);
     hosted_machine_destroy(&machine);
+}
+
+static void run(void *(*body)(void *))
+{
+    run_threads(body, 2);
+    run_threads(body, THREADS);
 }
 
 static void one_arena_all_threads(void)
@@ -211,7 +217,7 @@ static void objects_freed_elsewhere(void)
 }
 
 static const struct test tests[] = {
-    {"one arena, four threads", one_arena_all_threads},
+    {"one arena, two and four threads", one_arena_all_threads},
     {"each thread its own children", children_of_one_arena},
     {"arenas that meet inside a block", arenas_that_meet_in_a_block},
     {"objects allocated here, freed there", objects_freed_elsewhere},
