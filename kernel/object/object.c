@@ -8,6 +8,7 @@
 #include <lib/string.h>
 
 #define HEADER_ALIGN 16u
+#define ZERO_BYTES 0x100000u /* zeroed between two looks at what other CPUs ask */
 
 struct kind {
     const char *name;
@@ -243,6 +244,16 @@ enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uin
     return QY_OK;
 }
 
+/* Other CPUs are answered meanwhile: a frame may have a GiB. */
+static void zero_answering(uint8_t *at, uint64_t bytes)
+{
+    for (; bytes > ZERO_BYTES; bytes -= ZERO_BYTES, at += ZERO_BYTES) {
+        memset(at, 0, ZERO_BYTES);
+        qy_port_relax();
+    }
+    memset(at, 0, bytes);
+}
+
 void object_zero(struct object *object)
 {
     pfn_t first;
@@ -250,7 +261,7 @@ void object_zero(struct object *object)
     if (object->flags & OBJECT_ZEROED)
         object->flags &= (uint8_t)~OBJECT_ZEROED;
     else if (pages_of(object, &first, &order))
-        memset(qy_port_ram(pfn_to_paddr(first)), 0, QY_PAGE_BYTES << order);
+        zero_answering(qy_port_ram(pfn_to_paddr(first)), QY_PAGE_BYTES << order);
 }
 
 void object_finish(struct object *object)

@@ -76,6 +76,18 @@ static void revoke_overtakes_a_retype(void)
     }
 }
 
+/* Whoever waits for this CPU, a shootdown say, must not wait for all of it. */
+static void a_large_frame_is_zeroed_piece_by_piece(void)
+{
+    unsigned yields = 0;
+    begin(0, QY_CALL_untyped_retype, ROOT_UNTYPED, QY_OBJ_FRAME, 1024, ROOT_NODE, scene_slot, 1);
+    for (; world_busy(0); yields++)
+        world_step(0);
+    CHECK_EQ(world_last(0).error, QY_OK);
+    CHECK(yields >= 4); /* MiB */
+    scene_end();
+}
+
 static void the_destination_goes_during_a_retype(void)
 {
     qy_handle_t node = make(ROOT_UNTYPED, QY_OBJ_CAP_NODE, 1);
@@ -495,6 +507,7 @@ static void random_histories(void)
 
 static const struct test tests[] = {
     {"revoke overtakes a retype", revoke_overtakes_a_retype},
+    {"a large frame is zeroed piece by piece", a_large_frame_is_zeroed_piece_by_piece},
     {"the destination goes during a retype", the_destination_goes_during_a_retype},
     {"delete overtakes an unmap", delete_overtakes_an_unmap},
     {"a table is not moved while it is walked", a_table_is_not_moved_while_it_is_walked},
