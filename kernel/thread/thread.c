@@ -57,14 +57,15 @@ void thread_unbound(struct thread *thread, struct slot *slot)
 {
     if (slot == &thread->handler)
         return;
-    if (slot == &thread->space)
-        sched_set_space(thread, NULL);
-    if (thread->state == QY_THREAD_NEW || thread->state == QY_THREAD_DEAD)
-        return;
-    if (thread->is_root)
+    bool may_run = thread->state != QY_THREAD_NEW && thread->state != QY_THREAD_DEAD;
+    if (may_run && thread->is_root)
         kernel_stop("the root task's first thread cannot go on: its %s was deleted or revoked",
                     qy_object_name((enum qy_object_type)slot->type));
-    sched_suspend(thread, true);
+    /* First: no CPU may choose a thread that has no space any more. */
+    if (may_run)
+        sched_suspend(thread, true);
+    if (slot == &thread->space)
+        sched_set_space(thread, NULL);
 }
 
 enum qy_error thread_start(struct thread *thread, uint64_t instruction, uint64_t stack,
