@@ -140,6 +140,7 @@ _Noreturn void riscv_boot(uint64_t hart, uint64_t fdt, uint64_t handoff, uint64_
                           uint64_t paging_mode);
 
 /* uaccess.S */
+bool riscv_copy(void *to, const void *from, size_t bytes) QY_MUST_USE;
 extern char riscv_copy_start[], riscv_copy_end[], riscv_copy_failed[];
 #endif
 #endif

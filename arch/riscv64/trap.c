@@ -89,6 +89,28 @@ void riscv_trap_kernel(struct arch_frame *frame)
     kernel_panic_trap(exception_name(frame->scause), frame->scause, frame->stval, frame);
 }
 
+/*
+ * A CPU may remember that nothing was mapped (4.2.1), and mapping does not tell it: what fails once
+ * is tried again when it has forgotten, as for a fault of a program (kernel/fault).
+ */
+static bool copy(void *to, const void *from, size_t bytes)
+{
+    if (riscv_copy(to, from, bytes))
+        return true;
+    arch_flush_range(vaddr(0), 0);
+    return riscv_copy(to, from, bytes);
+}
+
+bool arch_copy_from_user(void *out, uint64_t user, size_t bytes)
+{
+    return copy(out, (const void *)user, bytes);
+}
+
+bool arch_copy_to_user(uint64_t user, const void *in, size_t bytes)
+{
+    return copy((void *)user, in, bytes);
+}
+
 /* wfi wakes for a pending interrupt that sie enables although sstatus.SIE is off (3.3.3), so none
  * is lost between looking and waiting, and the kernel needs no interrupt entry of its own. */
 void arch_idle(void)

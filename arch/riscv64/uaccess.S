@@ -1,5 +1,5 @@
 /*
- * The only code of the kernel that touches user memory: one copy routine under two names.
+ * The only code of the kernel that touches user memory: one copy routine.
  *
  * sstatus.SUM, without which the CPU refuses the kernel's accesses to user pages, is set only here. A fault on a user
  * address between riscv_copy_start and riscv_copy_end goes on at riscv_copy_failed (trap.c). No stack is used.
@@ -7,12 +7,10 @@
 #include "riscv.h"
 
     .text
-    .globl riscv_copy_start, riscv_copy_end, riscv_copy_failed
-    .globl arch_copy_from_user, arch_copy_to_user
+    .globl riscv_copy, riscv_copy_start, riscv_copy_end, riscv_copy_failed
 /* bool (void *destination, const void *source, size_t bytes): true if all was copied */
 riscv_copy_start:
-arch_copy_from_user:
-arch_copy_to_user:
+riscv_copy:
     li t6, RISCV_SSTATUS_SUM
     csrs sstatus, t6
     add a3, a0, a2 /* end of the destination */
