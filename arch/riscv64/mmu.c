@@ -127,6 +127,16 @@ void arch_mmu_load(paddr_t root)
     riscv_finisher_set((volatile uint32_t *)finisher_address);
 }
 
+/*
+ * Instructions that a hart has fetched stay as they were until its own fence.i, whoever writes to
+ * their memory (Unprivileged Architecture, chapter 3). What a page that becomes executable held
+ * before, for an earlier owner even, must not run.
+ */
+static void forget_instructions(void)
+{
+    __asm__ volatile("fence.i" : : : "memory");
+}
+
 void arch_space_load(struct cpu *cpu, struct qy_pt *pt)
 {
     (void)cpu;
@@ -136,6 +146,7 @@ void arch_space_load(struct cpu *cpu, struct qy_pt *pt)
 
 void arch_flush_range(vaddr_t address, uint64_t pages)
 {
+    forget_instructions();
     if (pages == 0 || pages > FLUSH_PAGES_MAX) {
         /* An ASID in a register other than x0 spares global translations. */
         __asm__ volatile("li t0, 0\n\tsfence.vma x0, t0" : : : "t0", "memory");
