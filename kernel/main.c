@@ -94,7 +94,8 @@ static void reserve_what_is_used(const struct qy_boot_info *info)
         reserve(info->modules[i].base.raw, info->modules[i].base.raw + info->modules[i].bytes,
                 QY_USE_BOOT_ARCHIVE);
     for (uint32_t i = 0; i < info->reserved_count; i++)
-        reserve(info->reserved[i].base, info->reserved[i].end, QY_USE_BOOT_DATA);
+        reserve(info->reserved[i].base, info->reserved[i].end,
+                info->reserved[i].type == QY_MEM_RESERVED ? QY_USE_KEPT : QY_USE_BOOT_DATA);
 }
 
 /* The CPU that runs this becomes number 0, whichever place it has in the firmware's list. */

@@ -31,7 +31,8 @@ void qy_boot_add_range(struct qy_boot_parse *parse, uint64_t base, uint64_t end,
         .base = base, .end = end, .type = (uint32_t)type, .firmware_type = firmware_type};
 }
 
-void qy_boot_add_reserved(struct qy_boot_parse *parse, uint64_t base, uint64_t bytes)
+void qy_boot_add_reserved(struct qy_boot_parse *parse, uint64_t base, uint64_t bytes,
+                          enum qy_mem_type type)
 {
     struct qy_boot_info *out = parse->out;
     uint32_t room = sizeof(out->reserved) / sizeof(out->reserved[0]);
@@ -43,7 +44,7 @@ void qy_boot_add_reserved(struct qy_boot_parse *parse, uint64_t base, uint64_t b
         return;
     }
     out->reserved[out->reserved_count++] =
-        (struct qy_range){.base = base, .end = qy_range_end(base, bytes), .type = QY_MEM_RESERVED};
+        (struct qy_range){.base = base, .end = qy_range_end(base, bytes), .type = type};
 }
 
 bool qy_copy_text(char *to, size_t room, struct qy_bytes from)

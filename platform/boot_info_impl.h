@@ -20,7 +20,9 @@ enum qy_error qy_boot_fail(struct qy_boot_parse *parse, enum qy_error error, con
 
 void qy_boot_add_range(struct qy_boot_parse *parse, uint64_t base, uint64_t end,
                        enum qy_mem_type type, uint32_t firmware_type);
-void qy_boot_add_reserved(struct qy_boot_parse *parse, uint64_t base, uint64_t bytes);
+/* type: USABLE for a structure that nobody needs after the boot, RESERVED for memory that somebody asks to leave alone. */
+void qy_boot_add_reserved(struct qy_boot_parse *parse, uint64_t base, uint64_t bytes,
+                          enum qy_mem_type type);
 
 /* name: bytes of a string, up to a terminator if there is one; may be empty. */
 void qy_boot_add_module(struct qy_boot_parse *parse, uint64_t base, uint64_t bytes,

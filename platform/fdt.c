@@ -106,7 +106,7 @@ static enum qy_error parse_tree(struct tree *tree)
 
     for (size_t offset = 0; offset < list.count; offset += 16)
         qy_boot_add_reserved(&tree->parse, qy_load_be64(list.at + offset),
-                             qy_load_be64(list.at + offset + 8));
+                             qy_load_be64(list.at + offset + 8), QY_MEM_RESERVED);
     while (qy_fdt_next(&tree->fdt, &walk)) {
         enum qy_error error = parse_node(tree, &walk);
         if (error)
@@ -131,6 +131,6 @@ enum qy_error qy_parse_fdt(struct qy_bytes fdt, paddr_t at, struct qy_boot_info 
     tree.parse.store = true;
     out->version = QY_BOOT_INFO_VERSION;
     out->fdt = at;
-    qy_boot_add_reserved(&tree.parse, at.raw, qy_fdt_bytes(fdt.at));
+    qy_boot_add_reserved(&tree.parse, at.raw, qy_fdt_bytes(fdt.at), QY_MEM_USABLE);
     return parse_tree(&tree);
 }

@@ -182,6 +182,6 @@ enum qy_error qy_parse_multiboot2(struct qy_bytes info, paddr_t at, struct qy_bo
     boot.parse.store = true;
     out->version = QY_BOOT_INFO_VERSION;
     out->path = QY_BOOT_MULTIBOOT2;
-    qy_boot_add_reserved(&boot.parse, at.raw, total);
+    qy_boot_add_reserved(&boot.parse, at.raw, total, QY_MEM_USABLE);
     return parse_tags(&boot);
 }

@@ -27,7 +27,7 @@ static enum qy_error read_record(struct pvh *boot, uint64_t at, uint64_t count, 
     *out = qy_read(boot->reader, paddr(at), count);
     if (!out->at)
         return qy_boot_fail(&boot->parse, QY_TRUNCATED, why);
-    qy_boot_add_reserved(&boot->parse, at, count);
+    qy_boot_add_reserved(&boot->parse, at, count, QY_MEM_USABLE);
     return QY_OK;
 }
 
@@ -51,7 +51,7 @@ static enum qy_error read_text(struct pvh *boot, uint64_t at, const char *why, c
             break;
     }
     to[length] = '\0';
-    qy_boot_add_reserved(&boot->parse, at, length + 1);
+    qy_boot_add_reserved(&boot->parse, at, length + 1, QY_MEM_USABLE);
     return QY_OK;
 }
 

@@ -13,6 +13,7 @@
     X(ROUNDED, "part of a page", "nobody")                                                         \
     X(BEYOND, "beyond the CPU's physical addresses", "nobody")                                     \
     X(HOTPLUG, "hot-pluggable, withheld", "nobody")                                                \
+    X(KEPT, "kept for the firmware", "firmware")                                                   \
     X(TRAMPOLINE, "start of other CPUs", "kernel")                                                 \
     X(KERNEL_TEXT, "kernel text", "kernel")                                                        \
     X(KERNEL_RODATA, "kernel constants", "kernel")                                                 \

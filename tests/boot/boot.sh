@@ -73,6 +73,10 @@ prepare_tree() {
   case $tree in
   nomemory) fdtput -r "$blob" /memory@80000000 ;;
   short) fdtput -t x "$blob" /memory@80000000 reg 0 80000000 0 400000 ;;
+  kept)
+    dtc -q -I dtb -O dts "$blob" | sed 's#^/dts-v1/;#&\n/memreserve/ 0x84000000 0x10000;#' >"$files/tree.dts"
+    dtc -q -I dts -O dtb -o "$blob" "$files/tree.dts"
+    ;;
   esac
   m_more="-dtb $blob"
 }

@@ -35,6 +35,7 @@ static void from_qemu(void)
     CHECK_EQ(info.module_count, 0);
     CHECK_EQ(info.reserved_count, 1);
     CHECK_EQ(info.reserved[0].end, 0x87e00000 + fdt_plain[0].count);
+    CHECK_EQ(info.reserved[0].type, QY_MEM_USABLE); /* the tree itself goes back after the boot */
     CHECK_EQ(qy_fdt_bytes(fdt_plain[0].at), fdt_plain[0].count);
 
     CHECK_EQ(qy_fdt_topology(bytes_of(&fdt_plain[0]), &topology), QY_OK);
@@ -310,6 +311,7 @@ static void reservations_and_chosen(void)
     CHECK_EQ(info.ranges[2].type, QY_MEM_RESERVED);
     CHECK_EQ(info.reserved_count, 3); /* the tree, and the header's two */
     CHECK_EQ(info.reserved[1].base, 0x88000000);
+    CHECK_EQ(info.reserved[1].type, QY_MEM_RESERVED);
     CHECK_EQ(info.reserved[2].end, 0x89002000);
     CHECK(strcmp(info.command_line, "a b=c") == 0);
     CHECK_EQ(info.modules[0].bytes, 0x400);

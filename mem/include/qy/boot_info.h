@@ -32,7 +32,8 @@ struct qy_boot_info {
     uint32_t module_count;
     uint32_t reserved_count;
     struct qy_range ranges[QY_BOOT_RANGES];     /* the firmware's map, as it came */
-    struct qy_range reserved[64];               /* boot structures that lie in usable memory: keep off */
+    /* What lies in usable memory: USABLE = a boot structure, free after the boot; RESERVED = not ours to use. */
+    struct qy_range reserved[64];
     struct qy_boot_module modules[QY_BOOT_MODULES];
     paddr_t rsdp;       /* of ACPI, 0 if none was passed */
     uint8_t rsdp_copy[36]; /* Multiboot2 passes a copy, not an address; length below, 0 if none */
