@@ -58,10 +58,12 @@ static enum resolution deliver(struct thread *thread) QY_REQUIRES(qy_class_caps)
 /*
  * Do the tables allow the access by now? Then another CPU has mapped or widened it since, or this
  * CPU remembered that nothing was there (RISC-V allows that), and forgetting is all that it takes.
- * Never twice in a row for one access.
+ * Never twice in a row for one access: by then the CPU refuses what the tables allow. In a row means
+ * that its CPU was not in the kernel in between; whoever changes the entry again interrupts it.
  */
-static bool is_stale(struct thread *thread, uint64_t address, enum qy_fault_access access,
-                     enum qy_fault_mark *mark) QY_REQUIRES(qy_class_caps)
+static bool is_stale(const struct cpu *cpu, struct thread *thread, uint64_t address,
+                     enum qy_fault_access access, enum qy_fault_mark *mark)
+    QY_REQUIRES(qy_class_caps)
 {
     static const unsigned needed[] = {QY_PT_READ, QY_PT_WRITE, QY_PT_EXEC};
     const struct space *space = (const struct space *)thread->space.object;
@@ -72,11 +74,13 @@ static bool is_stale(struct thread *thread, uint64_t address, enum qy_fault_acce
         return false;
     *mark = QY_MARK_PROTECTED;
     uint64_t instruction = arch_frame_instruction(&thread->frame);
-    bool again = thread->stale_fault[0] == instruction && thread->stale_fault[1] == address;
+    bool again = thread->stale_fault[0] == instruction && thread->stale_fault[1] == address &&
+                 thread->stale_entry + 1 == cpu->entries;
     if (!(flags & QY_PT_USER) || !(flags & needed[access]) || again)
         return false;
     thread->stale_fault[0] = instruction;
     thread->stale_fault[1] = address;
+    thread->stale_entry = cpu->entries;
     return true;
 }
 
@@ -99,7 +103,7 @@ void fault_raise(struct cpu *cpu, uint64_t address, enum qy_fault_access access)
     }
     uint64_t instruction = arch_frame_instruction(&thread->frame);
     thread->faults++;
-    if (is_stale(thread, address, access, &mark)) {
+    if (is_stale(cpu, thread, address, access, &mark)) {
         arch_flush_range(vaddr(qy_align_down(address, QY_PAGE_BYTES)), 1);
     } else {
         thread->stale_fault[0] = thread->stale_fault[1] = 0;

@@ -195,7 +195,11 @@ static void a_fault_that_needs_nothing_just_goes_on(void)
     qy_handle_t thread = thread_on(ROOT_UNTYPED, 1, 0);
     world_fault(1, 0x401000, QY_ACCESS_WRITE, 0x400001); /* mapped writable */
     CHECK_EQ(state_of(thread), QY_THREAD_RUNNING);
-    world_fault(1, 0x401000, QY_ACCESS_WRITE, 0x400001); /* the second time it is no coincidence */
+    /* It went on, and needs nothing once more, because another CPU protected and unprotected it. */
+    CHECK_EQ(CALL_ON(1, QY_CALL_yield, 0, 0, 0, 0, 0, 0).error, QY_OK);
+    world_fault(1, 0x401000, QY_ACCESS_WRITE, 0x400001);
+    CHECK_EQ(state_of(thread), QY_THREAD_RUNNING);
+    world_fault(1, 0x401000, QY_ACCESS_WRITE, 0x400001); /* at once again: no coincidence */
     CHECK_EQ(state_of(thread), QY_THREAD_DEAD);
     scene_end();
 }

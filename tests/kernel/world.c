@@ -521,6 +521,7 @@ void world_fault(unsigned cpu, uint64_t address, enum qy_fault_access access, ui
     struct cpu *before = fake_cpu_current;
     fake_cpu_current = &cpus[cpu];
     cpus[cpu].current->frame.instruction = instruction;
+    cpus[cpu].entries++;
     fault_raise(&cpus[cpu], address, access);
     world_pick(cpu);
     fake_cpu_current = before;

@@ -55,6 +55,7 @@ struct thread {
     uint64_t faults, calls;
     uint64_t exit_code;
     uint64_t stale_fault[2]; /* instruction and address of the last fault that needed nothing */
+    uint64_t stale_entry;    /* which entry of its CPU that was */
 };
 
 static inline struct cap_node *thread_node(const struct thread *thread)
