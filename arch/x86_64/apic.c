@@ -124,7 +124,8 @@ void x86_pit_wait(unsigned microseconds)
     }
 }
 
-void x86_calibrate(void)
+/* How fast the APIC's timer and the TSC run, against the PIT. */
+static void calibrate(void)
 {
     reg_write(APIC_TIMER_DIVIDE, 3); /* by 16 */
     reg_write(APIC_TIMER, 1 << 16);  /* masked */
@@ -141,8 +142,11 @@ uint64_t arch_clock_hz(void)
     return tsc_hz;
 }
 
+/* The boot CPU comes here first and measures; the clocks of all CPUs run alike. */
 void arch_timer_start(void)
 {
+    if (timer_ticks == 0)
+        calibrate();
     reg_write(APIC_TIMER_DIVIDE, 3);
     reg_write(APIC_TIMER, X86_VECTOR_TIMER | 1 << 17); /* periodic */
     reg_write(APIC_TIMER_INITIAL, timer_ticks ? timer_ticks : 1000000);

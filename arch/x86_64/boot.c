@@ -43,10 +43,20 @@ static const void *boot_read(void *context, paddr_t address, uint64_t count)
 
 static const struct qy_reader boot_reader = {boot_read, NULL};
 
+/*
+ * The old interrupt controllers are not used. Masked they can still raise a spurious interrupt, so their vectors are
+ * moved off the exceptions first (Intel 8259A data sheet: the four initialisation words).
+ */
 static void pic_mask(void)
 {
-    x86_out8(0x21, 0xff);
-    x86_out8(0xa1, 0xff);
+    static const uint8_t words[2][4] = {{0x11, 0xf0, 4, 1}, {0x11, 0xf8, 2, 1}};
+    for (unsigned chip = 0; chip < 2; chip++) {
+        uint16_t port = chip == 0 ? 0x20 : 0xa0;
+        x86_out8(port, words[chip][0]);
+        for (unsigned i = 1; i < 4; i++)
+            x86_out8(port + 1, words[chip][i]);
+        x86_out8(port + 1, 0xff);
+    }
 }
 
 static void parse_multiboot2(uint64_t information)

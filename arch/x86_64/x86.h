@@ -145,7 +145,6 @@ void x86_apic_end_of_interrupt(void);
 uint32_t x86_apic_id(void);
 void x86_apic_send(uint32_t id, uint32_t command);
 void x86_pit_wait(unsigned microseconds); /* channel 2 of the PIT */
-void x86_calibrate(void);                 /* the APIC's timer and the TSC against the PIT */
 
 /* The direct map of the boot tables or the final ones: the same offset. */
 void *x86_ram(uint64_t physical);
