@@ -1,12 +1,17 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables shared with the script that sources this; set -u finds a misspelt one
-# ./quarry bench: what calls cost in guest instructions. Sourced by quarry.
+# ./quarry bench: what calls cost in guest instructions; with a suite's name, that suite. Sourced by quarry.
 #
 # One CPU under QEMU's instruction clock, where a tick of the time-stamp counter is one instruction: the figures do not
 # depend on the host, and two runs have to agree. String instructions are made slow-path (no ERMS, no FSRM), as on the
 # side of the peers in bench/machine.tsv. The table goes to standard output, the rows to build/bench/machine.json.
 
 bench_dir=$build/bench
+if [ "$suite" != machine ]; then
+  # shellcheck source=tools/bench_phys.sh
+  . "$root/tools/bench_$suite.sh"
+  return
+fi
 case $arch in
 x86_64) bench_file=machine.json ;;
 *) bench_file=machine-$arch.json ;;

@@ -29,32 +29,32 @@ struct scene {
     uint64_t operations; /* a round */
 };
 
-/* The block given back is the one that was taken last. */
-static inline void pairs(uint64_t operations, unsigned order)
+/* The block given back is the one that was taken last. The loop's three instructions are counted. */
+static inline void pairs(struct qy_cpu_frames *cpu, uint64_t operations, unsigned order)
 {
     for (uint64_t i = 0; i < operations; i++) {
         uint64_t at;
-        if (!subject_alloc(order, &at) || !subject_free(at, order))
+        if (!subject_alloc(cpu, order, &at) || !subject_free(cpu, at, order))
             abort();
     }
 }
 
 static void pairs_0(struct held *held, uint64_t operations, int order)
 {
-    (void)held, (void)order;
-    pairs(operations, 0);
+    (void)order;
+    pairs(held->cpu, operations, 0);
 }
 
 static void pairs_4(struct held *held, uint64_t operations, int order)
 {
-    (void)held, (void)order;
-    pairs(operations, 4);
+    (void)order;
+    pairs(held->cpu, operations, 4);
 }
 
 static void pairs_9(struct held *held, uint64_t operations, int order)
 {
-    (void)held, (void)order;
-    pairs(operations, 9);
+    (void)order;
+    pairs(held->cpu, operations, 9);
 }
 
 /* A random block goes, another comes. */
@@ -62,7 +62,8 @@ static void replace(struct held *held, uint64_t operations, int order)
 {
     for (uint64_t i = 0; i < operations; i++) {
         struct block *b = &held->blocks[random_below(&held->random, held->count)];
-        if (!subject_free(b->at, b->order) || !subject_alloc((unsigned)order, &b->at))
+        if (!subject_free(held->cpu, b->at, b->order) ||
+            !subject_alloc(held->cpu, (unsigned)order, &b->at))
             abort();
     }
 }
@@ -76,7 +77,7 @@ static void replace_mixed(struct held *held, uint64_t operations, int order)
         while (held->pages >= pages)
             held_free(held, random_below(&held->random, held->count));
         struct block b = {.order = random_order(&held->random)};
-        if (!subject_alloc(b.order, &b.at))
+        if (!subject_alloc(held->cpu, b.order, &b.at))
             continue; /* at 90 % the large orders run out */
         held->blocks[held->count++] = b;
         held->pages += 1ull << b.order;
@@ -89,7 +90,7 @@ static void bulk(struct held *held, uint64_t operations, int order)
 {
     held_fill(held, operations, order);
     for (uint64_t i = 0; i < held->count; i++)
-        if (!subject_free(held->blocks[i].at, held->blocks[i].order))
+        if (!subject_free(held->cpu, held->blocks[i].at, held->blocks[i].order))
             abort();
     held->count = held->pages = 0;
 }
@@ -134,6 +135,7 @@ struct worker {
     const struct scene *scene;
     struct held held;
     unsigned cpu;
+    uint64_t operations; /* a round */
     pthread_barrier_t *barrier;
     double *samples; /* of the first worker */
 };
@@ -145,10 +147,10 @@ static void *work(void *argument)
     for (unsigned i = 0; i <= SAMPLES; i++) { /* the first round warms up */
         pthread_barrier_wait(w->barrier);
         double start = now_ns();
-        measured(w->scene, &w->held, w->scene->operations);
+        measured(w->scene, &w->held, w->operations);
         pthread_barrier_wait(w->barrier);
         if (w->samples && i)
-            w->samples[i - 1] = (now_ns() - start) / (double)w->scene->operations;
+            w->samples[i - 1] = (now_ns() - start) / (double)w->operations;
     }
     return NULL;
 }
@@ -166,13 +168,16 @@ static void time_scene(const struct scene *s, unsigned threads)
     for (unsigned i = 0; i < threads; i++) {
         workers[i] = (struct worker){s, .cpu = i, .barrier = &barrier};
         workers[i].samples = i == 0 ? samples : NULL;
-        held_make(&workers[i].held, frames, i + 1);
+        /* fair locks wait for whom the host does not run */
+        workers[i].operations = s->operations / (threads == 1 ? 1 : 20);
+        hosted_cpu_set(i);
+        held_make(&workers[i].held, i, frames);
         held_fill(&workers[i].held, frames * s->occupancy / 100 / threads, s->order);
     }
     for (unsigned i = 1; i < threads; i++)
         if (pthread_create(&ids[i], NULL, work, &workers[i]) != 0)
             abort();
-    work(&workers[0]);
+    work(&workers[0]); /* sets this thread's CPU again */
     for (unsigned i = 1; i < threads; i++)
         pthread_join(ids[i], NULL);
     print(s->name, threads, samples);
@@ -191,7 +196,7 @@ static int count_scene(const char *name)
         uint64_t bytes = s->bytes > 2 * GIB ? GIB : s->bytes, frames = bytes / QY_PAGE_BYTES;
         uint64_t operations = s->run == bulk ? s->operations : s->operations / 10;
         machine_make(bytes);
-        held_make(&held, frames, 1);
+        held_make(&held, 0, frames);
         held_fill(&held, frames * s->occupancy / 100, s->order);
         if (s->run != bulk)
             s->run(&held, operations, s->order);
@@ -212,7 +217,7 @@ static void fragmentation(void)
     for (unsigned i = 0; i < 3; i++) {
         struct held held;
         machine_make(GIB);
-        held_make(&held, GIB / QY_PAGE_BYTES, 7);
+        held_make(&held, 0, GIB / QY_PAGE_BYTES);
         held_fill(&held, GIB / QY_PAGE_BYTES * occupancies[i] / 100, -1);
         replace_mixed(&held, 3000000, -1);
         int order = qy_arena_largest(&arena);

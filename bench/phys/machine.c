@@ -11,6 +11,8 @@
 struct hosted_machine machine;
 struct qy_arena arena;
 
+struct qy_cpu_frames cpus[SUBJECT_CPUS];
+
 #define BASE (1ull << 18) /* the first GiB is a hole */
 
 static void need(bool condition, const char *what)
@@ -19,6 +21,13 @@ static void need(bool condition, const char *what)
         fprintf(stderr, "bench: %s\n", what);
         exit(1);
     }
+}
+
+void subject_reclaim(void) QY_UNCHECKED
+{
+#ifdef SUBJECT_CACHE
+    qy_frame_reclaim(&arena);
+#endif
 }
 
 void machine_make(uint64_t bytes)
@@ -32,18 +41,22 @@ void machine_make(uint64_t bytes)
                       MADV_HUGEPAGE);
     hosted_ram_add(&machine, pfn(BASE), pfn(end));
     qy_arena_init(&arena, &machine.db, 0, QY_ZONE_NORMAL, 1);
+    for (unsigned i = 0; i < SUBJECT_CPUS; i++)
+        qy_cpu_frames_init(&cpus[i], i);
     need(qy_arena_add(&arena, pfn(BASE), pfn(end)) == QY_OK, "the arena refuses its RAM");
 }
 
 void machine_destroy(void)
 {
+    subject_reclaim();
     need(qy_arena_check(&arena) == NULL, "the arena's validator is not content");
     hosted_machine_destroy(&machine);
 }
 
-void held_make(struct held *held, uint64_t capacity, uint64_t seed)
+void held_make(struct held *held, unsigned cpu, uint64_t capacity)
 {
-    *held = (struct held){.capacity = capacity, .random = seed * 0x9e3779b97f4a7c15ull + 1};
+    *held = (struct held){
+        .capacity = capacity, .cpu = &cpus[cpu], .random = (cpu + 1) * 0x9e3779b97f4a7c15ull};
     held->blocks = calloc(capacity, sizeof(*held->blocks));
     need(held->blocks != NULL, "no memory");
 }
@@ -65,7 +78,8 @@ void held_fill(struct held *held, uint64_t pages, int order)
 {
     while (held->pages < pages) {
         struct block b = {.order = order < 0 ? random_order(&held->random) : (unsigned)order};
-        need(held->count < held->capacity && subject_alloc(b.order, &b.at), "memory ran out");
+        need(held->count < held->capacity && subject_alloc(held->cpu, b.order, &b.at),
+             "memory ran out");
         held->blocks[held->count++] = b;
         held->pages += 1ull << b.order;
     }
@@ -74,13 +88,14 @@ void held_fill(struct held *held, uint64_t pages, int order)
 void held_free(struct held *held, uint64_t index)
 {
     struct block b = held->blocks[index];
-    need(subject_free(b.at, b.order), "a free was refused");
+    need(subject_free(held->cpu, b.at, b.order), "a free was refused");
     held->blocks[index] = held->blocks[--held->count];
     held->pages -= 1ull << b.order;
 }
 
 unsigned free_in_large_blocks(void)
 {
+    subject_reclaim();
     uint64_t large = 0, all = qy_arena_pages(&arena, QY_FRAME_FREE);
     for (uint64_t at = BASE; at < machine.db.limit.raw; at += QY_BLOCK_PAGES) {
         pfn_t out;

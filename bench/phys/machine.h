@@ -15,14 +15,15 @@ struct block {
     unsigned order;
 };
 
-/* Blocks that are out, in no order: half of the machine's worth at most. */
+/* Blocks that one CPU has taken, in no order. */
 struct held {
+    struct qy_cpu_frames *cpu; /* that takes them */
     struct block *blocks;
     uint64_t count, capacity, pages;
     uint64_t random;
 };
 
-void held_make(struct held *held, uint64_t capacity, uint64_t seed);
+void held_make(struct held *held, unsigned cpu, uint64_t capacity);
 void held_destroy(struct held *held);
 
 /* Order 0 seven times of ten, else 1 to 9, each half as often as the one before: what page faults,

@@ -116,7 +116,7 @@ static bool take(unsigned policy, unsigned order, uint64_t *at)
 {
     uint64_t best = UINT64_MAX, block = 0;
     if (!policies[policy].rank)
-        return subject_alloc(order, at);
+        return subject_alloc(&cpus[0], order, at);
     for (uint64_t b = 0; b < BLOCKS; b++) {
         uint64_t rank = policies[policy].rank(b, order);
         if (rank < best) {
@@ -166,7 +166,7 @@ static unsigned run(unsigned policy, unsigned occupancy, bool swings, bool lives
 {
     struct held held;
     machine_make(BYTES);
-    held_make(&held, FRAMES, 11);
+    held_make(&held, 0, FRAMES);
     memset(maps, 0, sizeof(maps));
     for (unsigned b = 0; b < BLOCKS; b++)
         maps[b] = (struct map){.free = QY_BLOCK_PAGES, .orders = 1u << QY_BLOCK_ORDER};

@@ -9,24 +9,51 @@
 #define BENCH_PHYS_SUBJECT_H
 
 #include <hosted/hosted.h>
-#include <qy/arena.h>
+#include <qy/frame_cache.h>
 
-#define SUBJECT_NAME "arena"
+#define SUBJECT_CPUS 2u
 
 extern struct hosted_machine machine;
 extern struct qy_arena arena;
+extern struct qy_cpu_frames cpus[SUBJECT_CPUS]; /* a thread's; unused without caches */
 
-static inline bool subject_alloc(unsigned order, uint64_t *at)
+#ifdef SUBJECT_CACHE
+
+/* Nothing interrupts a thread here, so interrupts are as good as off. */
+static inline bool subject_alloc(struct qy_cpu_frames *cpu, unsigned order,
+                                 uint64_t *at) QY_UNCHECKED
 {
-    pfn_t out;
+    pfn_t out = {0};
+    enum qy_error error = qy_frame_try_alloc(cpu, &arena, order, QY_FRAME_USER, &out);
+    *at = out.raw;
+    return error == QY_OK;
+}
+
+static inline bool subject_free(struct qy_cpu_frames *cpu, uint64_t at, unsigned order) QY_UNCHECKED
+{
+    return qy_frame_free(cpu, &arena, pfn(at), order, QY_FRAME_USER) == QY_OK;
+}
+
+#else
+
+static inline bool subject_alloc(struct qy_cpu_frames *cpu, unsigned order, uint64_t *at)
+{
+    pfn_t out = {0};
+    (void)cpu;
     enum qy_error error = qy_arena_alloc(&arena, order, QY_FRAME_USER, &out);
     *at = out.raw;
     return error == QY_OK;
 }
 
-static inline bool subject_free(uint64_t at, unsigned order)
+static inline bool subject_free(struct qy_cpu_frames *cpu, uint64_t at, unsigned order)
 {
+    (void)cpu;
     return qy_arena_free(&arena, pfn(at), order, QY_FRAME_USER) == QY_OK;
 }
+
+#endif
+
+/* Everything cached goes back to the arena. */
+void subject_reclaim(void);
 
 #endif

@@ -114,7 +114,7 @@ static void every_run(uint64_t unit)
     for (unsigned n = 1; n <= UNITS; n++) {
         try_pages(n * unit, NULL);
         pair_free_pages(&pair, 0, frame_of(UNITS / 2), n * unit, QY_FRAME_TABLE);
-        for (unsigned u = 0; u + n <= UNITS; u += UNITS == 8 && unit < 512 ? 1 : 3) {
+        for (unsigned u = 0; u + n <= UNITS; u += UNITS == 16 ? 7 : unit < 512 ? 1 : 3) {
             struct qy_bounds bounds = {pfn(frame_of(u)), pfn(frame_of(UNITS)), u % 3};
             try_pages(n * unit, &bounds);
             bounds.end = pfn(frame_of(u + n));

@@ -1,0 +1,74 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # variables shared with the script that sources this; set -u finds a misspelt one
+# ./quarry bench phys: what frames cost on this host, from an arena and from a CPU's cache in front of it. Sourced by
+# tools/bench.sh.
+#
+# Times are the median of rounds, with the lowest and the highest: a busy host shows there. Instructions are counted
+# under callgrind, twice, and have to agree. The table goes to standard output, the rows to build/bench/phys.json.
+
+phys_dir=$build/hosted/bench/phys
+phys_rows=$bench_dir/phys-rows
+phys_subjects='arena cache'
+
+# Instructions per operation of a case: bench_phys_count SUBJECT CASE. Without debugging information, since valgrind 3.19
+# does not read clang's.
+phys_count() {
+  strip -g -o "$bench_dir/phys_$1" "$phys_dir/bench_phys_$1" || return 1
+  phys_operations=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect=measured \
+    "$bench_dir/phys_$1" --count "$2" 2>"$bench_dir/callgrind.log") || return 1
+  phys_collected=$(sed -n 's/.* Collected : \([0-9]*\)$/\1/p' "$bench_dir/callgrind.log")
+  [ -n "$phys_collected" ] && echo $(((phys_collected + phys_operations / 2) / phys_operations))
+}
+
+phys_time() { # SUBJECT
+  "$phys_dir/bench_phys_$1" | sed "s/^/$1./" >>"$phys_rows"
+}
+
+# Every case of a subject, counted twice.
+phys_count_all() { # SUBJECT
+  "$phys_dir/bench_phys_$1" --list | while read -r name; do
+    first=$(phys_count "$1" "$name") && second=$(phys_count "$1" "$name") || {
+      echo "callgrind failed on $1 $name: $(tail -n 1 "$bench_dir/callgrind.log")"
+      return 1
+    }
+    [ "$first" = "$second" ] || {
+      echo "two counts of $1 $name differ: $first, $second"
+      return 1
+    }
+    echo "$1.$name instructions $first $first $first" >>"$phys_rows"
+  done
+}
+
+# Rows "name unit median lowest highest" with the peers' figures: as a table, or as JSON.
+phys_show() { # table|json
+  awk -v form="$1" '
+    function number(text) { return text == "-" || text == "" ? "null" : text }
+    NR == FNR { if ($0 !~ /^#/ && NF) { key = $1 " " $2; aim[key] = $3; llfree[key] = $4; buddy2[key] = $5; rcore[key] = $6 }; next }
+    { key = $1 " " $2 }
+    FNR == 1 && form == "table" {
+      printf "%-42s %-12s %9s %21s %6s %7s %7s %6s\n", "", "unit", "median", "lowest - highest", "aim", "LLFree", "buddy2", "rcore"
+    }
+    form == "table" {
+      spread = $4 == $5 ? "" : $4 " - " $5
+      printf "%-42s %-12s %9s %21s %6s %7s %7s %6s\n", $1, $2, $3, spread, aim[key], llfree[key], buddy2[key], rcore[key]
+    }
+    form == "json" {
+      printf "%s\n  {\"suite\": \"phys\", \"name\": \"%s\", \"unit\": \"%s\", \"ours\": %s, ", FNR == 1 ? "[" : ",", $1, $2, $3
+      printf "\"lowest\": %s, \"highest\": %s, ", $4, $5
+      printf "\"peers\": {\"LLFree\": %s, \"buddy2\": %s, \"rcore\": %s}, \"aim\": %s}", \
+        number(llfree[key]), number(buddy2[key]), number(rcore[key]), number(aim[key])
+    }
+    END { if (form == "json") printf "\n]\n" }' "$root/bench/phys.tsv" "$phys_rows"
+}
+
+need hosted bench-phys
+build_hosted plain
+mkdir -p "$bench_dir"
+: >"$phys_rows"
+for subject in $phys_subjects; do
+  must_step "timing $subject" "bench-phys-$subject.log" phys_time "$subject"
+  must_step "counting $subject" "bench-phys-$subject.log" phys_count_all "$subject"
+done
+phys_show table
+phys_show json >"$bench_dir/phys.json"
+say "build/bench/phys.json has the rows; compare times of one run only"
