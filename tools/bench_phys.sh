@@ -27,7 +27,7 @@ phys_time() { # SUBJECT
 # Every case of a subject, counted twice.
 phys_count_all() { # SUBJECT
   "$phys_dir/bench_phys_$1" --list | while read -r name; do
-    first=$(phys_count "$1" "$name") && second=$(phys_count "$1" "$name") || {
+    { first=$(phys_count "$1" "$name") && second=$(phys_count "$1" "$name"); } || {
       echo "callgrind failed on $1 $name: $(tail -n 1 "$bench_dir/callgrind.log")"
       return 1
     }

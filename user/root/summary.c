@@ -124,6 +124,9 @@ void show_memory(struct root *root)
     int64_t rest = (int64_t)(machine.usable_bytes - total);
     print("   the firmware reported %llu bytes of RAM; difference: %lld\n",
           (unsigned long long)machine.usable_bytes, (long long)rest);
+    print("   the frame database: %llu of %llu sections of 128 MiB are split and initialised\n",
+          (unsigned long long)machine.sections_initialised,
+          (unsigned long long)machine.sections_total);
     root_check(root, rest == 0, "the uses of memory do not add up to the firmware's RAM");
 }
 
