@@ -222,6 +222,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
     if (broken)
         kernel_panic("the live page tables are not the layout's: %s", broken);
     kernel_crash_on_request(boot_info->command_line);
+    kernel_selftest_on_request(boot_info->command_line, &topology, arenas);
 
     stats_init(&map, &framedb, &topology, arenas, boot_clock);
     root_task_create(boot_info, archive, &kernel_tables, arenas);

@@ -63,6 +63,21 @@
     F(shootdowns, "TLB invalidations asked of it")                                                 \
     F(switches, "thread switches")
 
+#define QY_RECORD_NODE(F)                                                                          \
+    F(node, "number of the NUMA node")                                                             \
+    F(cpus, "CPUs that run there")                                                                 \
+    F(total_bytes, "RAM in its root arenas")                                                       \
+    F(free_bytes, "of it free, CPUs' caches included")                                             \
+    F(local, "kernel's requests that preferred it and got it")                                     \
+    F(remote, "that got another node's memory")                                                    \
+    F(failed, "that got none")
+
+#define QY_RECORD_DISTANCE(F)                                                                      \
+    F(from, "NUMA node; index = from * nodes + to")                                                \
+    F(to, "NUMA node")                                                                             \
+    F(distance, "10 = local, 20 = twice as far")                                                   \
+    F(rank, "how many nodes are looked at before it, itself included")
+
 /* R(NAME, value, name, table) */
 #define QY_RECORDS(R)                                                                              \
     R(MACHINE, 0, machine, QY_RECORD_MACHINE)                                                      \
@@ -70,7 +85,9 @@
     R(ARENA, 2, arena, QY_RECORD_ARENA)                                                            \
     R(OBJECT, 3, object, QY_RECORD_OBJECT)                                                         \
     R(CACHE, 4, cache, QY_RECORD_CACHE)                                                            \
-    R(CPU, 5, cpu, QY_RECORD_CPU)
+    R(CPU, 5, cpu, QY_RECORD_CPU)                                                                  \
+    R(NODE, 6, node, QY_RECORD_NODE)                                                               \
+    R(DISTANCE, 7, distance, QY_RECORD_DISTANCE)
 
 enum qy_record_kind {
 #define R(NAME, value, name, table) QY_RECORD_KIND_##NAME = (value),

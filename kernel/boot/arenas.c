@@ -24,6 +24,9 @@ uint64_t kernel_arenas_give_back(struct qy_map *map, enum qy_mem_use from)
     struct qy_segment fault;
     enum qy_error error = qy_roots_give(&roots, map, from, &bytes, &fault);
     arenas.count = roots.count;
+    for (unsigned i = 0; i < roots.count; i++)
+        if (qy_nodes_enter(&arenas.nodes, &roots.arenas[i]) != QY_OK)
+            kernel_panic("node %u has two root arenas of one zone", roots.arenas[i].node);
     if (error == QY_TOO_MANY)
         kernel_panic("the memory map has no room to change %R..%R", fault.base, fault.end);
     if (error != QY_OK)
@@ -35,30 +38,29 @@ uint64_t kernel_arenas_give_back(struct qy_map *map, enum qy_mem_use from)
 static void roots_allocate(struct qy_map *map, const struct qy_topology *topology)
 {
     paddr_t at;
-    uint64_t bytes =
-        qy_align_up(topology->node_count * QY_ZONE_COUNT * sizeof(struct qy_arena), QY_PAGE_BYTES);
+    uint64_t headers = topology->node_count * QY_ZONE_COUNT * sizeof(struct qy_arena);
+    uint64_t bytes = qy_align_up(headers + qy_nodes_bytes(topology->node_count), QY_PAGE_BYTES);
     if (qy_map_alloc(map, bytes, QY_PAGE_BYTES, 0, UINT64_MAX, QY_ANY_NODE, QY_USE_KERNEL_ARENA,
                      &at) != QY_OK)
         kernel_stop("out of memory for the headers of the root arenas (%S); give the machine more",
                     bytes);
     arenas.roots = qy_port_ram(at);
     memset(arenas.roots, 0, bytes);
+    qy_nodes_init(&arenas.nodes, (uint8_t *)arenas.roots + headers, topology->node_count,
+                  topology->distance[0], sizeof(topology->distance[0]));
     roots =
         (struct qy_roots){.arenas = arenas.roots, .capacity = topology->node_count * QY_ZONE_COUNT};
 }
 
-/* The kernel's arena: 1/128 of the machine, 1 to 16 MiB, from the largest root. */
-static void kernel_arena_carve(struct qy_map *map)
+/* The kernel's arena: 1/128 of the machine, 1 to 16 MiB, near the CPU that boots. */
+static void kernel_arena_carve(struct qy_map *map, unsigned node)
 {
-    struct qy_arena *from = &arenas.roots[0];
     uint64_t bytes = map->usable_bytes / 128;
     bytes = bytes < KERNEL_ARENA_MIN ? KERNEL_ARENA_MIN : bytes;
     bytes = bytes > KERNEL_ARENA_MAX ? KERNEL_ARENA_MAX : bytes;
     bytes = qy_align_up(bytes, QY_PAGE_BYTES);
-    for (unsigned i = 1; i < arenas.count; i++)
-        if (arenas.roots[i].total_pages > from->total_pages)
-            from = &arenas.roots[i];
-    if (qy_arena_carve(from, &arenas.kernel, bytes >> QY_PAGE_SHIFT, arenas.count + 1) != QY_OK)
+    if (qy_nodes_carve(&arenas.nodes, node, 0, &arenas.kernel, bytes >> QY_PAGE_SHIFT,
+                       arenas.count + 1) != QY_OK)
         kernel_stop("out of memory for the kernel's arena of %S; give the machine more", bytes);
     uint64_t base = pfn_to_paddr(arenas.kernel.base).raw;
     if (qy_map_change(map, base, base + bytes, QY_USE_UNTYPED, QY_USE_KERNEL_ARENA) != QY_OK)
@@ -72,6 +74,6 @@ struct kernel_arenas *kernel_arenas_make(struct qy_map *map, struct qy_framedb *
     roots.db = db;
     if (kernel_arenas_give_back(map, QY_USE_FREE) == 0)
         kernel_stop("no memory is left after the kernel's own tables; give the machine more");
-    kernel_arena_carve(map);
+    kernel_arena_carve(map, topology->cpus[0].node);
     return &arenas;
 }

@@ -237,14 +237,6 @@ static void info_fill(struct qy_root_info *out, const struct making *making,
     format_to(out->command_line, sizeof(out->command_line), "%s", info->command_line);
 }
 
-static unsigned count_nodes(const struct kernel_arenas *arenas)
-{
-    unsigned nodes = 0;
-    for (unsigned i = 0; i < arenas->count; i++)
-        nodes = arenas->roots[i].node >= nodes ? arenas->roots[i].node + 1u : nodes;
-    return nodes;
-}
-
 static struct thread *thread_make(struct making *making) QY_REQUIRES(qy_class_caps)
 {
     struct thread *thread = (struct thread *)object_take(QY_OBJ_THREAD, 1);
@@ -290,7 +282,7 @@ void root_task_create(const struct qy_boot_info *info, struct qy_bytes archive,
         (struct qy_root_info *)page_add(&making, QY_ROOT_INFO_ADDRESS, QY_MAP_READ);
     archive_map(&making, archive);
     struct thread *thread = thread_make(&making);
-    info_fill(root_info, &making, info, count_nodes(arenas), archive.count);
+    info_fill(root_info, &making, info, arenas->nodes.count, archive.count);
     enum qy_error error = thread_start(thread, entry, QY_ROOT_STACK_TOP, QY_ROOT_INFO_ADDRESS, 0);
     caps_release();
     if (error != QY_OK)

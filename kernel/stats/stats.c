@@ -107,6 +107,30 @@ static enum qy_error fill_cpu(uint64_t index, struct qy_record_cpu *out)
     return QY_OK;
 }
 
+static enum qy_error fill_node(uint64_t index, struct qy_record_node *out)
+{
+    if (index >= from.arenas->nodes.count)
+        return QY_NOT_FOUND;
+    enum qy_error error = qy_nodes_record(&from.arenas->nodes, (unsigned)index, out);
+    for (unsigned i = 0; i < cpu_count && error == QY_OK; i++)
+        out->cpus += cpu_at(i)->node == index;
+    return error;
+}
+
+static enum qy_error fill_distance(uint64_t index, struct qy_record_distance *out)
+{
+    const struct qy_nodes *nodes = &from.arenas->nodes;
+    uint64_t count = nodes->count;
+    if (count == 0 || index >= count * count)
+        return QY_NOT_FOUND;
+    unsigned node = (unsigned)(index / count), to = (unsigned)(index % count), rank = 0;
+    while (qy_nodes_at(nodes, node, rank) != to)
+        rank++;
+    *out = (struct qy_record_distance){
+        .from = node, .to = to, .distance = qy_nodes_distance(nodes, node, to), .rank = rank + 1};
+    return QY_OK;
+}
+
 enum qy_error stats_record(uint64_t kind, uint64_t index, union stats_record *out, size_t *bytes)
 {
     switch (kind) {

@@ -364,6 +364,11 @@ void world_make(unsigned mib)
     if (qy_arena_add(&root_arena, pfn(ARENA_BASE >> 12), pfn((uint64_t)mib << 8)) != QY_OK)
         abort();
     world_arenas = (struct kernel_arenas){.count = 1, .roots = &root_arena};
+    static uint64_t nodes_memory[8];
+    static const uint8_t distance = QY_DISTANCE_LOCAL;
+    qy_nodes_init(&world_arenas.nodes, nodes_memory, 1, &distance, 1);
+    if (qy_nodes_enter(&world_arenas.nodes, &root_arena) != QY_OK)
+        abort();
     if (qy_arena_carve(&root_arena, &world_arenas.kernel, 512, 2) != QY_OK)
         abort();
     world_kernel_tables = (struct qy_pt){&qy_pt_x86_64, paddr(ROOT_TABLE)};

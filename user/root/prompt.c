@@ -125,6 +125,7 @@ static const struct command {
     {"caps", show_caps, "the capabilities that the root task holds"},
     {"maps", show_maps, "what is mapped in the root task's address space"},
     {"cpus", show_cpus, "what each CPU did"},
+    {"numa", show_numa, "the NUMA nodes: their memory, and how far they are from each other"},
     {"help", show_help, "this list"},
     {"halt", NULL, "switch the machine off"},
 };

@@ -124,6 +124,7 @@ void show_summary(struct root *root);
 void show_memory(struct root *root);
 void show_objects(struct root *root);
 void show_cpus(struct root *root);
+void show_numa(struct root *root);
 void show_untypeds(struct root *root);
 
 void prompt_run(struct root *root);

@@ -3,6 +3,7 @@
  * what steps cost. All of it comes from the kernel's records (quarry/records.h).
  */
 #include "root.h"
+#include <lib/format.h>
 #include <quarry/records.h>
 #include <quarry/uses.h>
 
@@ -173,6 +174,60 @@ void show_cpus(struct root *root)
     root_table(&table);
 }
 
+#define NODES_MAX 64 /* that the kernel can have */
+
+/* Distances from a node to all, by their numbers, and the order in which the kernel looks at them. */
+static bool distances_read(uint64_t node, uint64_t nodes, char *distances, char *order,
+                           size_t bytes)
+{
+    uint64_t by_rank[NODES_MAX] = {0};
+    size_t used = 0;
+
+    for (uint64_t to = 0; to < nodes; to++) {
+        struct qy_record_distance distance;
+        if (!read_record(QY_RECORD_KIND_DISTANCE, node * nodes + to, &distance, sizeof(distance)) ||
+            distance.rank == 0 || distance.rank > nodes)
+            return false;
+        by_rank[distance.rank - 1] = to;
+        used += format_to(distances + used, bytes - used, "%s%llu", to ? " " : "",
+                          (unsigned long long)distance.distance);
+    }
+    used = 0;
+    for (uint64_t i = 0; i < nodes; i++)
+        used += format_to(order + used, bytes - used, "%s%llu", i ? " " : "",
+                          (unsigned long long)by_rank[i]);
+    return true;
+}
+
+void show_numa(struct root *root)
+{
+    static const char *const names[] = {"node",   "CPUs",   "RAM",       "free",         "local",
+                                        "remote", "failed", "distances", "order of use", NULL};
+    static char text[TEXT_BYTES * 8], distances[512], order[512];
+    struct table table;
+
+    table_begin(&table, text, sizeof(text), ">>>>>>><<");
+    heads(&table, names);
+    for (uint64_t i = 0; i < root->info->nodes; i++) {
+        struct qy_record_node node;
+        bool read = root->info->nodes <= NODES_MAX &&
+                    read_record(QY_RECORD_KIND_NODE, i, &node, sizeof(node)) &&
+                    distances_read(i, root->info->nodes, distances, order, sizeof(distances));
+        if (!root_check(root, read, "a node record cannot be read"))
+            return;
+        const uint64_t cells[] = {node.local, node.remote, node.failed};
+        table_cell(&table, "%llu", (unsigned long long)node.node);
+        table_cell(&table, "%llu", (unsigned long long)node.cpus);
+        table_cell(&table, "%S", node.total_bytes);
+        table_cell(&table, "%S", node.free_bytes);
+        for (unsigned j = 0; j < sizeof(cells) / sizeof(cells[0]); j++)
+            table_cell(&table, "%llu", (unsigned long long)cells[j]);
+        table_cell(&table, "%s", distances);
+        table_cell(&table, "%s", order);
+    }
+    root_table(&table);
+}
+
 static void show_costs(const struct root *root)
 {
     static const char *const names[] = {"step", "times", "ticks each", NULL};
@@ -199,6 +254,9 @@ void show_summary(struct root *root)
     show_objects(root);
     print("\n   What each CPU did (shootdowns: requests to forget an address translation):\n\n");
     show_cpus(root);
+    print("\n   The NUMA nodes (local, remote, failed: what the kernel placed on purpose; 10 = "
+          "near):\n\n");
+    show_numa(root);
     print("\n   What the steps above cost, in %s\n   (done once, so with everything cold; "
           "./quarry bench repeats and counts):\n\n",
           CLOCK_NAME);

@@ -9,10 +9,12 @@
 #include <platform/topology.h>
 #include <qy/arena.h>
 #include <qy/map.h>
+#include <qy/nodes.h>
 
 struct kernel_arenas {
     struct qy_arena kernel;
     unsigned count;          /* of roots that hold memory */
+    struct qy_nodes nodes;   /* the roots by node and zone, nearest first */
     struct qy_arena *roots;  /* an array, as long as the machine runs */
 };
 
