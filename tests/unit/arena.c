@@ -1,65 +1,12 @@
 /*
- * Arenas, case by case: what is promised of each call, each refusal by name, and what large
- * machines cost.
+ * Arenas, case by case: what is promised of each call, and each refusal by name.
  *
- * Would miss: sequences (arena_model), combinations (arena_exhaustive), other CPUs (arena_threads).
+ * Would miss: sequences (arena_model), combinations (arena_exhaustive), other CPUs (mem_threads),
+ * large machines (arena_large).
  */
-#include <hosted/hosted.h>
-#include <string.h>
-#include <tap.h>
+#include "arena_fixture.h"
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define UNDER_SANITIZER
-#endif
-#endif
-
-static struct hosted_machine machine;
-static struct qy_arena arena, child, other;
-
-static void make(uint64_t base, uint64_t end)
-{
-    uint64_t limit = qy_align_up(end, QY_SECTION_PAGES);
-    if (!hosted_machine_make(&machine, limit * QY_PAGE_BYTES, end - base < 1u << 20))
-        perror("hosted machine");
-    hosted_ram_add(&machine, pfn(base), pfn(end));
-    qy_arena_init(&arena, &machine.db, 0, QY_ZONE_NORMAL, 1);
-    CHECK_EQ(qy_arena_add(&arena, pfn(base), pfn(end)), QY_OK);
-    CHECK(qy_arena_check(&arena) == NULL);
-}
-
-/* Whether a machine of that size can be simulated here; always, but under a sanitizer. */
-static bool can_reserve(uint64_t tib)
-{
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || defined(UNDER_SANITIZER)
-    if (!hosted_machine_make(&machine, tib << 40, false))
-        return false;
-    hosted_machine_destroy(&machine);
-#endif
-    return tib > 0;
-}
-
-static void done(void)
-{
-    const char *broken = qy_arena_check(&arena);
-    CHECK(broken == NULL);
-    if (broken)
-        printf("# %s\n", broken);
-    hosted_machine_destroy(&machine);
-}
-
-static uint64_t take(unsigned order)
-{
-    pfn_t out = {0};
-    CHECK_EQ(qy_arena_alloc(&arena, order, QY_FRAME_OBJECT, &out), QY_OK);
-    CHECK_EQ(out.raw % (1ull << order), 0);
-    return out.raw;
-}
-
-static enum qy_error give(uint64_t at, unsigned order)
-{
-    return qy_arena_free(&arena, pfn(at), order, QY_FRAME_OBJECT);
-}
+static struct qy_arena other;
 
 static void every_order(void)
 {
@@ -158,6 +105,71 @@ static void at_an_address(void)
     done();
 }
 
+/* Exactly n pages: the tail stays free, and only the same n pages go back at once. */
+static void exact_runs(void)
+{
+    make(512, 8192);
+    uint64_t all = arena.total_pages;
+    for (uint64_t pages = 1; pages < 3000; pages = pages * 3 / 2 + 1) {
+        pfn_t at, start;
+        unsigned order;
+        CHECK_EQ(qy_arena_alloc_pages(&arena, pages, QY_FRAME_USER, &at), QY_OK);
+        CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_USER), pages);
+        CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), all - pages);
+        for (uint64_t i = 0; i < pages; i += 1ull << order) { /* blocks, one after the other */
+            CHECK_EQ(qy_frame_block(&machine.db, pfn(at.raw + i), &start, &order, NULL), QY_OK);
+            CHECK_EQ(start.raw, at.raw + i);
+        }
+        CHECK(qy_frame_state(&machine.db, pfn(at.raw + pages)) == QY_FRAME_FREE);
+        CHECK_EQ(qy_arena_free_pages(&arena, at, pages + 1, QY_FRAME_USER), QY_NOT_ALLOCATED);
+        CHECK_EQ(qy_arena_free_pages(&arena, at, pages, QY_FRAME_SLAB), QY_NOT_ALLOCATED);
+        CHECK_EQ(qy_frame_pin(&machine.db, start), QY_OK); /* its last block */
+        CHECK_EQ(qy_arena_free_pages(&arena, at, pages, QY_FRAME_USER), QY_BUSY);
+        CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_USER), pages);
+        CHECK_EQ(qy_frame_unpin(&machine.db, start), QY_OK);
+        CHECK_EQ(qy_arena_free_pages(&arena, at, pages, QY_FRAME_USER), QY_OK);
+        CHECK_EQ(qy_arena_free_pages(&arena, at, pages, QY_FRAME_USER), QY_NOT_ALLOCATED);
+        CHECK(qy_arena_check(&arena) == NULL);
+    }
+    pfn_t at;
+    CHECK_EQ(qy_arena_alloc_pages(&arena, 0, QY_FRAME_USER, &at), QY_INVALID_ARGUMENT);
+    CHECK_EQ(qy_arena_alloc_pages(&arena, all + 1, QY_FRAME_USER, &at), QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_arena_alloc_pages(&arena, UINT64_MAX, QY_FRAME_USER, &at), QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_arena_free_pages(&arena, pfn(512), UINT64_MAX, QY_FRAME_USER), QY_INVALID_ARGUMENT);
+    CHECK_EQ(qy_arena_free_pages(&arena, pfn(UINT64_MAX), 3, QY_FRAME_USER), QY_NOT_OWNED);
+    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), all);
+    done();
+}
+
+/* Below a limit, between two addresses, aligned; found whenever there is a place. */
+static void within_bounds(void)
+{
+    make(512, 65536);
+    struct qy_bounds low = {pfn(0), pfn(1024), 0}, gap = {pfn(20001), pfn(20011), 0},
+                     aligned = {pfn(30001), pfn(40000), 10}, none = {pfn(9), pfn(9), 0};
+    pfn_t at;
+    for (unsigned i = 0; i < 512; i++) {
+        CHECK_EQ(qy_arena_alloc_in(&arena, 1, &low, QY_FRAME_USER, &at), QY_OK);
+        CHECK(at.raw >= 512 && at.raw < 1024);
+    }
+    CHECK_EQ(qy_arena_alloc_in(&arena, 1, &low, QY_FRAME_USER, &at), QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_arena_alloc_in(&arena, 10, &gap, QY_FRAME_USER, &at), QY_OK);
+    CHECK_EQ(at.raw, 20001);
+    CHECK_EQ(qy_arena_free_pages(&arena, at, 10, QY_FRAME_USER), QY_OK);
+    CHECK_EQ(qy_arena_alloc_in(&arena, 11, &gap, QY_FRAME_USER, &at), QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_arena_alloc_in(&arena, 1025, &aligned, QY_FRAME_USER, &at), QY_OK);
+    CHECK_EQ(at.raw % 1024, 0);
+    CHECK(at.raw >= 30001 && at.raw + 1025 <= 40000);
+    CHECK_EQ(qy_arena_alloc_in(&arena, 1, &none, QY_FRAME_USER, &at), QY_INVALID_ARGUMENT);
+    aligned.align_order = QY_BOUNDS_ALIGN_MAX + 1;
+    CHECK_EQ(qy_arena_alloc_in(&arena, 1, &aligned, QY_FRAME_USER, &at), QY_INVALID_ARGUMENT);
+    aligned.align_order = 63;
+    CHECK_EQ(qy_arena_alloc_in(&arena, 1, &aligned, QY_FRAME_USER, &at), QY_INVALID_ARGUMENT);
+    aligned.align_order = QY_BOUNDS_ALIGN_MAX;
+    CHECK_EQ(qy_arena_alloc_in(&arena, 1, &aligned, QY_FRAME_USER, &at), QY_OUT_OF_MEMORY);
+    done();
+}
+
 static void retyping_keeps_the_counters(void)
 {
     make(512, 1024);
@@ -211,73 +223,6 @@ static void children(void)
     CHECK(qy_arena_check(&child) == NULL);
     CHECK_EQ(qy_arena_return(&child), QY_OK);
     CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 29999);
-    done();
-}
-
-/* 512 GiB: adding and carving touch section descriptors and the edges only. */
-static void half_a_terabyte(void)
-{
-    if (QY_MAX_ORDER < 18)
-        SKIP("built for blocks smaller than 1 GiB");
-    uint64_t end = (512ull << 18) + 12345;
-    make(1, end);
-    CHECK_EQ(qy_framedb_sections_total(&machine.db), 4097);
-    CHECK_EQ(qy_framedb_sections_initialised(&machine.db),
-             2); /* where it begins and where it ends */
-    uint64_t at = take(0);
-    CHECK_EQ(qy_framedb_sections_initialised(&machine.db), 2);
-    CHECK_EQ(qy_arena_carve(&arena, &child, 300ull << 18, 2), QY_OK);
-    CHECK_EQ(qy_framedb_sections_initialised(&machine.db), 2);
-    pfn_t page;
-    CHECK_EQ(qy_arena_alloc(&child, 0, QY_FRAME_USER, &page), QY_OK);
-    CHECK_EQ(qy_framedb_sections_initialised(&machine.db), 3);
-    CHECK(qy_arena_check(&child) == NULL);
-    CHECK_EQ(qy_arena_free(&child, page, 0, QY_FRAME_USER), QY_OK);
-    CHECK_EQ(qy_arena_alloc(&child, 18, QY_FRAME_USER, &page), QY_OK);
-    CHECK_EQ(qy_frame_map(&machine.db, pfn(page.raw + 99999), true, false), QY_OK);
-    qy_frame_unmap(&machine.db, page);
-    CHECK_EQ(qy_arena_free(&child, page, 18, QY_FRAME_USER), QY_OK);
-    CHECK_EQ(qy_framedb_sections_initialised(&machine.db), 3);
-    CHECK_EQ(qy_arena_return(&child), QY_OK);
-    CHECK_EQ(give(at, 0), QY_OK);
-    CHECK_EQ(qy_arena_carve(&arena, &child, end - 1, 2), QY_OK);
-    CHECK_EQ(qy_arena_return(&child), QY_OK);
-    CHECK_EQ(qy_framedb_sections_initialised(&machine.db), 3);
-    done();
-}
-
-/* A child of most of a machine of 16 TiB, which no single block is near. */
-static void half_of_16_tib(void)
-{
-    if (!can_reserve(16))
-        SKIP("a sanitizer's own maps leave no 16 TiB of addresses");
-    make(1, 16ull << 28);
-    CHECK_EQ(qy_arena_carve(&arena, &child, (9ull << 28) + 54321, 2), QY_OK);
-    CHECK(qy_arena_check(&child) == NULL);
-    CHECK_EQ(qy_arena_return(&child), QY_OK);
-    done();
-}
-
-/* The last gigabytes of 64 TiB, ragged, so that links between frames need all their 34 bits. */
-static void top_of_64_tib(void)
-{
-    uint64_t top = 1ull << 34, at[300];
-    if (!can_reserve(64))
-        SKIP("a sanitizer's own maps leave no 64 TiB of addresses");
-    make(top - 40000 - 300, top - 5);
-    for (unsigned turn = 0; turn < 3; turn++) {
-        for (unsigned i = 0; i < 300; i++)
-            at[i] = take(0);
-        for (unsigned i = 0; i < 300; i += 2) /* no buddies: long lists */
-            CHECK_EQ(give(at[i], 0), QY_OK);
-        CHECK(qy_arena_check(&arena) == NULL);
-        for (unsigned i = 1; i < 300; i += 2)
-            CHECK_EQ(give(at[(i * 7 + turn) % 300 | 1], 0), QY_OK);
-        CHECK(qy_arena_check(&arena) == NULL);
-    }
-    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), arena.total_pages);
-    CHECK_EQ(take(0) >> 30, 15);
-    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_OBJECT), 1);
     done();
 }
 
@@ -386,11 +331,10 @@ static const struct test tests[] = {
     {"every wrong free is refused by name", refusals},
     {"mapped and pinned blocks are not given back", mapped_and_pinned_stay},
     {"allocation at an address", at_an_address},
+    {"exact runs of pages", exact_runs},
+    {"allocation within bounds", within_bounds},
     {"retyping keeps the counters", retyping_keeps_the_counters},
     {"children of any size, and back", children},
-    {"512 GiB initialises the sections it splits", half_a_terabyte},
-    {"a child of 9 TiB", half_of_16_tib},
-    {"the top of 64 TiB", top_of_64_tib},
     {"large blocks stay whole", large_blocks_stay_whole},
     {"two roots share a 2 MiB block", two_roots_in_one_block},
     {"the record says what happened", record},
