@@ -50,21 +50,29 @@ static bool has_memory(const struct selftest *t, unsigned node)
            t->arenas->nodes.nodes[node].zones[QY_ZONE_NORMAL];
 }
 
-/* The machine's own arenas, through the CPU's frame cache: forty frames, all of them local. */
+/* The machine's own arenas, through the CPU's frame cache: forty frames, all of them local, each freed once. */
 static void local_first(struct selftest *t, unsigned node)
 {
+    struct qy_nodes *nodes = &t->arenas->nodes;
     struct qy_cpu_frames *cpu = &cpu_this()->frames;
     pfn_t frames[40];
-    unsigned taken = 0, local = 0;
+    unsigned taken = 0, local = 0, refused = 0;
+    bool cached = false;
     qy_irq_is_off();
-    while (taken < 40 && qy_nodes_alloc(&t->arenas->nodes, cpu, node, 0, 0, QY_FRAME_OBJECT,
-                                        &frames[taken]) == QY_OK)
+    while (taken < 40 &&
+           qy_nodes_alloc(nodes, cpu, node, 0, 0, QY_FRAME_OBJECT, &frames[taken]) == QY_OK)
         local += node_of(t, frames[taken++]) == node;
+    if (taken == 40)
+        cached = qy_arena_is_cached(qy_arena_of(nodes->db, frames[39]));
     bool back = true;
-    for (unsigned i = taken; i-- > 0;)
-        back &= qy_nodes_free(&t->arenas->nodes, cpu, frames[i], 0, QY_FRAME_OBJECT) == QY_OK;
+    for (unsigned i = taken; i-- > 0;) {
+        back &= qy_nodes_free(nodes, cpu, frames[i], 0, QY_FRAME_OBJECT) == QY_OK;
+        refused += qy_nodes_free(nodes, cpu, frames[i], 0, QY_FRAME_OBJECT) == QY_NOT_ALLOCATED;
+    }
     result(t, taken == 40 && back && (local == 40 || !has_memory(t, node)),
            has_memory(t, node) ? "what prefers it is local" : "has no memory, others serve", node);
+    result(t, cached && refused == 40, "this CPU caches its frames, and refuses a double free",
+           node);
 }
 
 static enum qy_error take(struct selftest *t, unsigned node, unsigned flags)
@@ -187,7 +195,7 @@ static void run(struct selftest *t)
     unsigned count = t->arenas->nodes.count;
     uint64_t before = free_pages(t->arenas);
     qy_irq_is_off();
-    print("1..%u\n", count * 6 + 2);
+    print("1..%u\n", count * 7 + 2);
     for (unsigned node = 0; node < count; node++)
         local_first(t, node);
     qy_frame_drain(&cpu_this()->frames, NULL);
