@@ -59,6 +59,7 @@ static void local_first(struct selftest *t, unsigned node)
     unsigned taken = 0, local = 0, refused = 0;
     bool cached = false;
     qy_irq_is_off();
+    qy_frame_drain(cpu, NULL); /* nodes may want the same slot */
     while (taken < 40 &&
            qy_nodes_alloc(nodes, cpu, node, 0, 0, QY_FRAME_OBJECT, &frames[taken]) == QY_OK)
         local += node_of(t, frames[taken++]) == node;
