@@ -38,6 +38,15 @@ static void check(void)
     calls++;
 }
 
+/* After a call that was refused or undone. With 16 units only counters are compared then, by the
+ * call itself, and the validator runs once a state. */
+static void check_unchanged(void)
+{
+    calls++;
+    if (UNITS == 8)
+        pair_check(&pair, false);
+}
+
 static void try_alloc(unsigned order)
 {
     uint64_t at;
@@ -45,7 +54,7 @@ static void try_alloc(unsigned order)
         check();
         pair_free(&pair, 0, at, order, QY_FRAME_TABLE);
     }
-    check();
+    check_unchanged();
 }
 
 static void try_alloc_at(uint64_t at, unsigned order)
@@ -54,7 +63,7 @@ static void try_alloc_at(uint64_t at, unsigned order)
         check();
         pair_free(&pair, 0, at, order, QY_FRAME_TABLE);
     }
-    check();
+    check_unchanged();
 }
 
 static void try_free(uint64_t at, unsigned order, enum qy_frame_state state)
@@ -64,7 +73,7 @@ static void try_free(uint64_t at, unsigned order, enum qy_frame_state state)
         pair_free(&pair, 0, at, order, state);
         pair_alloc_at(&pair, 0, at, order, state);
     }
-    check();
+    check_unchanged();
 }
 
 static void try_set_state(uint64_t at)
@@ -74,7 +83,7 @@ static void try_set_state(uint64_t at)
         pair_set_state(&pair, at, QY_FRAME_OBJECT, QY_FRAME_TABLE);
         pair_set_state(&pair, at, QY_FRAME_USER, QY_FRAME_OBJECT);
     }
-    check();
+    check_unchanged();
 }
 
 /* Carve, use the child a little, and return it; a child in use is not returned. */
@@ -91,7 +100,7 @@ static void try_carve(uint64_t pages)
         pair_free(&pair, 1, at, 0, QY_FRAME_SLAB);
     }
     pair_return(&pair, 1);
-    check();
+    check_unchanged();
 }
 
 /* A run of pages, anywhere or within bounds; it goes back as a whole only. */
@@ -106,7 +115,7 @@ static void try_pages(uint64_t pages, const struct qy_bounds *bounds)
         pair_free_pages(&pair, 0, at, pages, QY_FRAME_OBJECT);
         pair_free_pages(&pair, 0, at, pages, QY_FRAME_TABLE);
     }
-    check();
+    check_unchanged();
 }
 
 static void every_run(uint64_t unit)
@@ -155,6 +164,7 @@ static void every_state(unsigned unit)
     if (unit == UNITS) {
         states++;
         every_call();
+        check();
         return;
     }
     every_state(unit + 1); /* free */
@@ -185,7 +195,7 @@ static void run(unsigned order, uint64_t frames, uint64_t arena_base, uint64_t a
     CHECK_EQ(pair_add(&pair, 0, arena_base, arena_end), QY_OK);
     every_state(0);
     /* s(0) = 2, s(n + 1) = s(n)^2 + 1, without the last one where no block is that large */
-    CHECK_EQ(states, order + 3 <= QY_MAX_ORDER ? 677 : 676);
+    CHECK_EQ(states, order + LEVELS - 1 <= QY_MAX_ORDER ? STATES : STATES - 1);
     finish();
 }
 
@@ -234,8 +244,8 @@ static const struct test tests[] = {
 };
 #else
 static const struct test tests[] = {
-    {"16 frames in the map of a block", map_frames},
     {"16 frames in a fine block", fine_frames},
+    {"16 frames in the map of a block", map_frames},
 };
 #endif
 TEST_MAIN(tests)
