@@ -94,9 +94,6 @@ void arch_flush_everything(void);
 /* The page-table format of this CPU. */
 const struct qy_pt_format *arch_pt_format(void);
 
-/* The kernel's half of the root table into a new root: entries 256..511. */
-/* (done by kernel/space with qy_port_ram; nothing arch-specific) */
-
 /* ---- threads ---- */
 
 /* A new thread: user mode, interrupts on, all registers zero but these. */
