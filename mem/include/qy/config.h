@@ -32,6 +32,16 @@
 #define QY_CONFIG_MAP_RANGES 1024
 #endif
 
+/* Frames that each CPU keeps of the arenas it uses (qy/frame_cache.h); without them every frame comes from its arena. */
+#ifndef QY_CONFIG_FRAME_CACHES
+#define QY_CONFIG_FRAME_CACHES 1
+#endif
+
+/* Counters that nothing but reports reads; without them they are 0 there. */
+#ifndef QY_CONFIG_STATISTICS
+#define QY_CONFIG_STATISTICS 1
+#endif
+
 /* Trace records (boot option trace=...). */
 #ifndef QY_CONFIG_TRACE
 #define QY_CONFIG_TRACE 1
@@ -40,6 +50,11 @@
 /* Faults on purpose (boot option crash=...), and the reports of the memory map and of the layout at boot. */
 #ifndef QY_CONFIG_BOOT_REPORTS
 #define QY_CONFIG_BOOT_REPORTS 1
+#endif
+
+/* Checks that cost as much as the work they check: a violated invariant is found where it happens. */
+#ifndef QY_CONFIG_DEBUG
+#define QY_CONFIG_DEBUG 0
 #endif
 
 _Static_assert(QY_CONFIG_MAX_ORDER >= 15 && QY_CONFIG_MAX_ORDER <= 18, "max_order: 15 to 18");
