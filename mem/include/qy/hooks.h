@@ -35,7 +35,7 @@ enum qy_cache_flag {
     ((unsigned)(QY_CACHE_TRACKED | QY_CACHE_REDZONED | QY_CACHE_POISONED | QY_CACHE_QUARANTINED))
 
 #define QY_REDZONE_BYTES 16u /* at least; the front one is a multiple of the alignment */
-#define QY_TRAILER_BYTES 16u
+#define QY_TRAILER_BYTES 64u /* struct qy_origin (qy/site.h) */
 
 struct qy_heap_hooks {
     uint32_t flags; /* that every cache of the heap gets, beside those of its type */
