@@ -94,6 +94,27 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_reply_send] =
         "Answers the sender that the reply object stands for, once. To a fault the label "
         "QY_FAULT_RESUME lets the thread try again, QY_FAULT_KILL ends it.",
+    [QY_CALL_endpoint_reply_receive] =
+        "Answers like reply_send, without a capability, and then waits like endpoint_receive, with "
+        "the same reply object. If nobody waits for the answer any more it only receives.",
+    [QY_CALL_receive_slot] =
+        "Where the next capability that comes with a message to the calling thread is put: the "
+        "empty slot `slot` of the node in x0; 0 = nowhere. It is used once. Whoever sends names a "
+        "`capability` of its own, for which it has GRANT, through an endpoint capability with "
+        "GRANT; the copy is a child of it. QY_LABEL_CAPABILITY in the label says that it has come; "
+        "without a slot the message arrives without it.",
+    [QY_CALL_notification_signal] =
+        "Sets the bits of the badge of the capability in x0 (bit 0 without a badge) and wakes who "
+        "waits for them. Never waits.",
+    [QY_CALL_notification_wait] =
+        "Waits until any bit is set, then returns them all and clears them.",
+    [QY_CALL_notification_poll] = "The same without waiting. WOULD_WAIT: no bit is set.",
+    [QY_CALL_notification_bind] =
+        "From now on a signal also ends a receive of `thread` (0: of no thread): it returns the "
+        "bits in place of the badge and the label QY_LABEL_NOTIFIED. BUSY: one of them is bound.",
+    [QY_CALL_cap_move] =
+        "Moves the capability `source` to the empty slot `slot` of the node in x0, with its badge, "
+        "its mapping and all that was derived from it.",
     [QY_CALL_console_write] = "Writes text, at most 1024 bytes a call.",
     [QY_CALL_console_read] = "One character that was typed. WOULD_WAIT: none was.",
     [QY_CALL_system_record] =

@@ -34,6 +34,14 @@ enum qy_fault_mark { QY_MARK_NOTHING, QY_MARK_PROTECTED, QY_MARK_EXCEPTION };
 #define QY_FAULT_RESUME 0u
 #define QY_FAULT_KILL 1u
 
+/*
+ * The two highest bits of a label are the kernel's; who sends with them set gets INVALID_ARGUMENT. CAPABILITY: a
+ * capability came with the message and stands in the receiver's slot. NOTIFIED: this is no message but the word of
+ * the notification that is bound to the receiver, in place of the badge.
+ */
+#define QY_LABEL_CAPABILITY (1ull << 63)
+#define QY_LABEL_NOTIFIED (1ull << 62)
+
 /* What thread_info says that a thread is doing. X(NAME, value, name) */
 #define QY_THREAD_STATES(X)                                                                        \
     X(NEW, 0, "not started")                                                                       \
@@ -44,7 +52,8 @@ enum qy_fault_mark { QY_MARK_NOTHING, QY_MARK_PROTECTED, QY_MARK_EXCEPTION };
     X(CALLING, 5, "waiting for a reply")                                                           \
     X(FAULTED, 6, "waiting for its fault handler")                                                 \
     X(SUSPENDED, 7, "suspended")                                                                   \
-    X(DEAD, 8, "dead")
+    X(DEAD, 8, "dead")                                                                             \
+    X(WAITING, 9, "waiting for a notification")
 
 enum qy_thread_state {
 #define X(NAME, value, name) QY_THREAD_##NAME = (value),

@@ -38,15 +38,23 @@
     X(17, thread_info, THREAD, QY_RIGHT_READ, "", "state, cpu, faults, calls, object")             \
     X(18, thread_exit, NONE, 0, "code", "")                                                        \
     X(19, yield, NONE, 0, "", "")                                                                  \
-    X(20, endpoint_send, ENDPOINT, QY_RIGHT_WRITE, "label, word0, word1, word2", "")               \
-    X(21, endpoint_call, ENDPOINT, QY_RIGHT_WRITE, "label, word0, word1, word2",                   \
+    X(20, endpoint_send, ENDPOINT, QY_RIGHT_WRITE, "label, word0, word1, word2, capability", "")   \
+    X(21, endpoint_call, ENDPOINT, QY_RIGHT_WRITE, "label, word0, word1, word2, capability",       \
       "0, label, word0, word1, word2")                                                             \
     X(22, endpoint_receive, ENDPOINT, QY_RIGHT_READ, "reply", "badge, label, word0, word1, word2") \
-    X(23, reply_send, REPLY, QY_RIGHT_WRITE, "label, word0, word1, word2", "")                     \
+    X(23, reply_send, REPLY, QY_RIGHT_WRITE, "label, word0, word1, word2, capability", "")         \
     X(24, console_write, CONSOLE, QY_RIGHT_WRITE, "pointer, length", "")                           \
     X(25, console_read, CONSOLE, QY_RIGHT_READ, "", "character")                                   \
     X(26, system_record, SYSTEM, QY_RIGHT_READ, "kind, index, pointer, length", "length")          \
-    X(27, system_power_off, SYSTEM, QY_RIGHT_WRITE, "code", "")
+    X(27, system_power_off, SYSTEM, QY_RIGHT_WRITE, "code", "")                                    \
+    X(28, endpoint_reply_receive, ENDPOINT, QY_RIGHT_READ, "reply, label, word0, word1, word2",    \
+      "badge, label, word0, word1, word2")                                                         \
+    X(29, receive_slot, CAP_NODE, QY_RIGHT_WRITE, "slot", "")                                      \
+    X(30, notification_signal, NOTIFICATION, QY_RIGHT_WRITE, "", "")                               \
+    X(31, notification_wait, NOTIFICATION, QY_RIGHT_READ, "", "word")                              \
+    X(32, notification_poll, NOTIFICATION, QY_RIGHT_READ, "", "word")                              \
+    X(33, notification_bind, NOTIFICATION, QY_RIGHT_READ, "thread", "")                            \
+    X(34, cap_move, CAP_NODE, QY_RIGHT_WRITE, "slot, source", "handle")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

@@ -22,8 +22,9 @@
     X(THREAD, 6, "thread", SMALL)                                                                  \
     X(ENDPOINT, 7, "endpoint", SMALL)                                                              \
     X(REPLY, 8, "reply", SMALL)                                                                    \
-    X(CONSOLE, 9, "console", NEVER)                                                                \
-    X(SYSTEM, 10, "system", NEVER)
+    X(NOTIFICATION, 9, "notification", SMALL)                                                      \
+    X(CONSOLE, 10, "console", NEVER)                                                               \
+    X(SYSTEM, 11, "system", NEVER)
 
 enum qy_object_type {
 #define X(NAME, value, name, retype) QY_OBJ_##NAME = (value),
@@ -35,9 +36,9 @@ enum qy_object_type {
 /* X(NAME, bit, letter, meaning) */
 #define QY_RIGHTS(X)                                                                               \
     X(READ, 0, 'r', "map readable, receive, look at")                                              \
-    X(WRITE, 1, 'w', "map writable, send, change")                                                 \
+    X(WRITE, 1, 'w', "map writable, send, signal, change")                                         \
     X(EXEC, 2, 'x', "map executable")                                                              \
-    X(GRANT, 3, 'g', "derive copies from it")
+    X(GRANT, 3, 'g', "derive copies from it; of an endpoint, send capabilities through it")
 
 enum qy_rights {
 #define X(NAME, bit, letter, meaning) QY_RIGHT_##NAME = 1 << (bit),

@@ -31,6 +31,26 @@ enum qy_error call_cap_copy(struct call *call)
     return QY_OK;
 }
 
+enum qy_error call_cap_move(struct call *call)
+{
+    struct cap_node *node = (struct cap_node *)call->slot->object;
+    uint64_t index = call->arguments[1];
+    struct slot *source;
+    enum qy_error error = node_lookup(thread_node(call->thread), call->arguments[2], &source);
+    if (error != QY_OK)
+        return error;
+    if (index == 0 || index >= node->count)
+        return QY_INVALID_ARGUMENT;
+    if (source->flags & SLOT_REVOKING)
+        return QY_REVOKED;
+    struct slot *slot = &node->slots[index];
+    if (!slot_is_empty(slot))
+        return QY_SLOT_OCCUPIED;
+    slot_move(slot, source);
+    call->values[0] = slot_handle(slot, (uint32_t)index);
+    return QY_OK;
+}
+
 enum qy_error call_cap_delete(struct call *call)
 {
     struct slot *slot;
@@ -68,7 +88,7 @@ enum qy_error call_cap_info(struct call *call)
     call->values[0] = slot->type | (uint64_t)slot->rights << 8;
     call->values[1] = slot_handle(slot, (uint32_t)index);
     call->values[2] = slot->object->id;
-    call->values[3] = slot->type == QY_OBJ_ENDPOINT ? slot->badge : 0;
+    call->values[3] = slot->type == QY_OBJ_FRAME ? 0 : slot->badge;
     call->values[4] = slot_children(slot, CHILDREN_COUNTED);
     return QY_OK;
 }

@@ -75,6 +75,25 @@ static void tree_remove(struct slot *slot)
     }
 }
 
+/* It has been taken out of the tree; no handle names it any more. */
+static void slot_clear(struct slot *slot)
+{
+    slot->type = QY_OBJ_NONE;
+    slot->rights = 0;
+    slot->flags = 0;
+    slot->object = NULL;
+    slot->child = NULL;
+    if (slot->generation == UINT32_MAX)
+        slot->flags = SLOT_RETIRED;
+    else
+        slot->generation++;
+}
+
+static bool type_has_badge(unsigned type)
+{
+    return type == QY_OBJ_ENDPOINT || type == QY_OBJ_NOTIFICATION;
+}
+
 void slot_fill(struct slot *slot, struct object *object, unsigned rights, struct slot *parent)
 {
     slot->type = object->type;
@@ -90,11 +109,41 @@ void slot_fill(struct slot *slot, struct object *object, unsigned rights, struct
     tree_insert(slot, parent);
 }
 
+/* `moved` takes the place of a slot in the tree. */
+static void tree_replace(struct slot *slot, struct slot *moved)
+{
+    bool first = is_parent(slot->prev->next), last = is_parent(slot->next);
+    moved->next = slot->next;
+    moved->prev = slot->prev == slot ? moved : slot->prev;
+    moved->child = slot->child;
+    if (last)
+        parent_in(slot->next)->child->prev = moved;
+    else
+        slot_next(slot)->prev = moved;
+    if (first)
+        parent_in(moved->prev == moved ? moved->next : slot->prev->next)->child = moved;
+    else
+        slot->prev->next = (uintptr_t)moved;
+    if (moved->child)
+        moved->child->prev->next = (uintptr_t)moved | 1;
+}
+
 void slot_derive(struct slot *slot, struct slot *source, unsigned rights, uint64_t badge)
 {
     slot_fill(slot, source->object, rights, source);
-    if (source->type == QY_OBJ_ENDPOINT)
+    if (type_has_badge(source->type))
         slot->badge = badge ? badge : source->badge;
+}
+
+void slot_move(struct slot *slot, struct slot *source)
+{
+    uint32_t generation = slot->generation;
+    *slot = *source;
+    slot->generation = generation;
+    tree_replace(source, slot);
+    if (slot->type == QY_OBJ_FRAME && slot->table)
+        mapping_moved(source, slot);
+    slot_clear(source);
 }
 
 enum qy_error slot_may_derive(const struct slot *source, unsigned rights, uint64_t badge)
@@ -103,7 +152,7 @@ enum qy_error slot_may_derive(const struct slot *source, unsigned rights, uint64
         return QY_INVALID_ARGUMENT;
     if (rights & ~(unsigned)source->rights)
         return QY_NO_RIGHTS;
-    if (badge && (source->type != QY_OBJ_ENDPOINT || source->badge))
+    if (badge && (!type_has_badge(source->type) || source->badge))
         return QY_INVALID_ARGUMENT;
     if (source->flags & SLOT_REVOKING)
         return QY_REVOKED;
@@ -120,15 +169,7 @@ void slot_delete(struct slot *slot, struct teardown *teardown)
     if (slot->flags & SLOT_BOUND)
         thread_unbound(slot->holder, slot);
     tree_remove(slot);
-    slot->type = QY_OBJ_NONE;
-    slot->rights = 0;
-    slot->flags = 0;
-    slot->object = NULL;
-    slot->child = NULL;
-    if (slot->generation == UINT32_MAX)
-        slot->flags = SLOT_RETIRED;
-    else
-        slot->generation++;
+    slot_clear(slot);
     if (--object->capabilities == 0)
         teardown_doom(teardown, object);
 }

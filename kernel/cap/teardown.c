@@ -81,6 +81,8 @@ static enum dismantle dismantle(struct object *object, struct teardown *teardown
         return endpoint_dismantle((struct endpoint *)object);
     case QY_OBJ_REPLY:
         return reply_dismantle((struct reply *)object);
+    case QY_OBJ_NOTIFICATION:
+        return notification_dismantle((struct notification *)object);
     default: /* a frame: its mappings went with its capabilities */
         return DISMANTLE_DONE;
     }

@@ -107,8 +107,8 @@ void fault_raise(struct cpu *cpu, uint64_t address, enum qy_fault_access access)
         arch_flush_range(vaddr(qy_align_down(address, QY_PAGE_BYTES)), 1);
     } else {
         thread->stale_fault[0] = thread->stale_fault[1] = 0;
-        thread->message = (struct message){QY_FAULT_LABEL(access, mark),
-                                           {address, instruction, thread->object.id}};
+        thread->message = (struct message){.label = QY_FAULT_LABEL(access, mark),
+                                           .words = {address, instruction, thread->object.id}};
         resolution = deliver(thread);
     }
     caps_release();
@@ -122,8 +122,9 @@ void fault_exception(struct cpu *cpu, const char *name, uint64_t number)
     if (thread) {
         uint64_t instruction = arch_frame_instruction(&thread->frame);
         thread->faults++;
-        thread->message = (struct message){QY_FAULT_LABEL(QY_ACCESS_EXEC, QY_MARK_EXCEPTION),
-                                           {number, instruction, thread->object.id}};
+        thread->message =
+            (struct message){.label = QY_FAULT_LABEL(QY_ACCESS_EXEC, QY_MARK_EXCEPTION),
+                             .words = {number, instruction, thread->object.id}};
         if (thread->handler.type == QY_OBJ_NONE)
             print("exception: %s\n", name);
         enum resolution resolution = deliver(thread);

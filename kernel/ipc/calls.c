@@ -1,19 +1,38 @@
 /*
- * The calls that send and receive.
+ * The calls that send, receive and signal.
  */
 #include <kernel/call.h>
 #include <kernel/ipc.h>
 
-static struct message message_of(const struct call *call)
+/*
+ * The message of a call. A capability may go with it if its holder may derive from it. Errors:
+ * INVALID_ARGUMENT (bits of the label that are the kernel's), INVALID_HANDLE, NO_RIGHTS.
+ */
+static enum qy_error message_of(struct call *call, qy_handle_t capability, struct message *out)
+    QY_REQUIRES(qy_class_caps)
 {
-    return (struct message){call->arguments[1],
-                            {call->arguments[2], call->arguments[3], call->arguments[4]}};
+    struct slot *slot;
+    if (call->arguments[1] & (QY_LABEL_CAPABILITY | QY_LABEL_NOTIFIED))
+        return QY_INVALID_ARGUMENT;
+    *out = (struct message){call->arguments[1],
+                            {call->arguments[2], call->arguments[3], call->arguments[4]},
+                            capability};
+    if (!capability)
+        return QY_OK;
+    enum qy_error error = node_lookup(thread_node(call->thread), capability, &slot);
+    if (error == QY_OK && !(slot->rights & QY_RIGHT_GRANT))
+        error = QY_NO_RIGHTS;
+    return error;
 }
 
 static enum qy_error send(struct call *call, enum qy_thread_state kind) QY_REQUIRES(qy_class_caps)
 {
-    struct message message = message_of(call);
-    enum qy_error error = QY_OK;
+    struct message message;
+    enum qy_error error = message_of(call, call->arguments[5], &message);
+    if (error == QY_OK && message.capability && !(call->slot->rights & QY_RIGHT_GRANT))
+        error = QY_NO_RIGHTS;
+    if (error != QY_OK)
+        return error;
     call->waits = ipc_send(call->thread, (struct endpoint *)call->slot->object, call->slot->badge,
                            &message, kind, &error);
     return error;
@@ -29,26 +48,99 @@ enum qy_error call_endpoint_call(struct call *call)
     return send(call, QY_THREAD_CALLING);
 }
 
-enum qy_error call_endpoint_receive(struct call *call)
+static enum qy_error receive(struct call *call, struct reply *reply) QY_REQUIRES(qy_class_caps)
 {
-    struct reply *reply = NULL;
-    if (call->arguments[1]) {
-        struct slot *slot;
-        enum qy_error error =
-            call_lookup(call, call->arguments[1], QY_OBJ_REPLY, QY_RIGHT_WRITE, &slot);
-        if (error != QY_OK)
-            return error;
-        reply = (struct reply *)slot->object;
-        if (reply->caller || reply->receiver)
-            return QY_BUSY;
-    }
+    if (reply && (reply->caller || reply->receiver))
+        return QY_BUSY;
     call->waits =
         ipc_receive(call->thread, (struct endpoint *)call->slot->object, reply, call->values);
     return QY_OK;
 }
 
+enum qy_error call_endpoint_receive(struct call *call)
+{
+    struct slot *slot = NULL;
+    if (call->arguments[1]) {
+        enum qy_error error =
+            call_lookup(call, call->arguments[1], QY_OBJ_REPLY, QY_RIGHT_WRITE, &slot);
+        if (error != QY_OK)
+            return error;
+    }
+    return receive(call, slot ? (struct reply *)slot->object : NULL);
+}
+
+/* The answer and the next question in one call. A caller that has gone meanwhile needs no answer. */
+enum qy_error call_endpoint_reply_receive(struct call *call)
+{
+    struct slot *slot;
+    struct message message;
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_REPLY, QY_RIGHT_WRITE, &slot);
+    if (error != QY_OK)
+        return error;
+    struct reply *reply = (struct reply *)slot->object;
+    if (reply->receiver)
+        return QY_BUSY;
+    for (unsigned i = 1; i < 5; i++) /* the message stands one further on than in other calls */
+        call->arguments[i] = call->arguments[i + 1];
+    error = message_of(call, 0, &message);
+    if (error == QY_OK && reply->caller)
+        error = ipc_reply(call->thread, reply, &message);
+    return error == QY_OK ? receive(call, reply) : error;
+}
+
 enum qy_error call_reply_send(struct call *call)
 {
-    struct message message = message_of(call);
-    return ipc_reply((struct reply *)call->slot->object, &message);
+    struct message message;
+    enum qy_error error = message_of(call, call->arguments[5], &message);
+    if (error == QY_OK)
+        error = ipc_reply(call->thread, (struct reply *)call->slot->object, &message);
+    return error;
+}
+
+enum qy_error call_receive_slot(struct call *call)
+{
+    const struct cap_node *node = (const struct cap_node *)call->slot->object;
+    if (call->arguments[1] >= node->count)
+        return QY_INVALID_ARGUMENT;
+    call->thread->receive_node = call->arguments[0];
+    call->thread->receive_slot = call->arguments[1];
+    return QY_OK;
+}
+
+static struct notification *notification_of(const struct call *call)
+{
+    return (struct notification *)call->slot->object;
+}
+
+enum qy_error call_notification_signal(struct call *call)
+{
+    notification_signal(notification_of(call), call->slot->badge ? call->slot->badge : 1);
+    return QY_OK;
+}
+
+enum qy_error call_notification_wait(struct call *call)
+{
+    call->waits = notification_wait(call->thread, notification_of(call), &call->values[0]);
+    return QY_OK;
+}
+
+enum qy_error call_notification_poll(struct call *call)
+{
+    struct notification *notification = notification_of(call);
+    call->values[0] = notification->word;
+    notification->word = 0;
+    return call->values[0] ? QY_OK : QY_WOULD_WAIT;
+}
+
+enum qy_error call_notification_bind(struct call *call)
+{
+    struct slot *slot = NULL;
+    if (call->arguments[1]) {
+        enum qy_error error =
+            call_lookup(call, call->arguments[1], QY_OBJ_THREAD, QY_RIGHT_WRITE, &slot);
+        if (error != QY_OK)
+            return error;
+    }
+    return notification_bind(notification_of(call), slot ? (struct thread *)slot->object : NULL);
 }

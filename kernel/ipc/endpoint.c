@@ -1,41 +1,39 @@
 /*
- * Endpoints and replies: queues, delivery, answers. See kernel/ipc.h.
+ * Endpoints and replies: delivery, capabilities that go over, answers. See kernel/ipc.h.
  */
 #include <kernel/fault.h>
-#include <kernel/ipc.h>
 #include <kernel/sched.h>
 
-static void queue_push(struct endpoint *endpoint, struct thread *thread)
+#include "queue.h"
+
+/* Derive the sender's capability into the slot that the receiver named, if all of it is there. */
+static bool transfer(struct thread *sender, qy_handle_t capability, struct thread *receiver)
+    QY_REQUIRES(qy_class_caps)
 {
-    thread->endpoint = endpoint;
-    thread->next = NULL;
-    thread->prev = endpoint->last;
-    if (endpoint->last)
-        endpoint->last->next = thread;
-    else
-        endpoint->first = thread;
-    endpoint->last = thread;
+    struct slot *source, *node;
+    if (!receiver->receive_slot || node_lookup(thread_node(sender), capability, &source) != QY_OK ||
+        !(source->rights & QY_RIGHT_GRANT) || slot_may_derive(source, source->rights, 0) != QY_OK ||
+        node_lookup_typed(thread_node(receiver), receiver->receive_node, QY_OBJ_CAP_NODE,
+                          QY_RIGHT_WRITE, &node) != QY_OK)
+        return false;
+    const struct cap_node *array = (const struct cap_node *)node->object;
+    struct slot *slot = &array->slots[receiver->receive_slot];
+    if (receiver->receive_slot >= array->count || !slot_is_empty(slot))
+        return false;
+    slot_derive(slot, source, source->rights, 0);
+    receiver->receive_slot = 0;
+    return true;
 }
 
-static void queue_remove(struct thread *thread)
-{
-    struct endpoint *endpoint = thread->endpoint;
-    if (thread->prev)
-        thread->prev->next = thread->next;
-    else
-        endpoint->first = thread->next;
-    if (thread->next)
-        thread->next->prev = thread->prev;
-    else
-        endpoint->last = thread->prev;
-    thread->next = thread->prev = NULL;
-    thread->endpoint = NULL;
-}
-
-static void message_values(uint64_t values[5], uint64_t badge, const struct message *message)
+/* What the receiver gets; a capability goes over. */
+static void message_values(uint64_t values[5], uint64_t badge, struct thread *sender,
+                           const struct message *message, struct thread *receiver)
+    QY_REQUIRES(qy_class_caps)
 {
     values[0] = badge;
     values[1] = message->label;
+    if (message->capability && transfer(sender, message->capability, receiver))
+        values[1] |= QY_LABEL_CAPABILITY;
     for (unsigned i = 0; i < 3; i++)
         values[2 + i] = message->words[i];
 }
@@ -58,18 +56,18 @@ static void caller_lost(struct thread *caller, const char *why) QY_REQUIRES(qy_c
 bool ipc_send(struct thread *sender, struct endpoint *endpoint, uint64_t badge,
               const struct message *message, enum qy_thread_state kind, enum qy_error *error)
 {
-    struct thread *receiver = endpoint->first;
+    struct thread *receiver = endpoint->waiting.first;
     if (!receiver || !endpoint->receivers) {
         sender->message = *message;
         sender->badge = badge;
         endpoint->receivers = false;
         sched_block(sender, kind);
-        queue_push(endpoint, sender);
+        queue_push(&endpoint->waiting, sender);
         return true;
     }
     struct reply *offered = receiver->reply;
     uint64_t values[5];
-    message_values(values, badge, message);
+    message_values(values, badge, sender, message, receiver);
     queue_remove(receiver);
     receiver->reply = NULL;
     if (offered)
@@ -87,17 +85,19 @@ bool ipc_send(struct thread *sender, struct endpoint *endpoint, uint64_t badge,
 bool ipc_receive(struct thread *receiver, struct endpoint *endpoint, struct reply *reply,
                  uint64_t values[5])
 {
-    struct thread *sender = endpoint->first;
+    struct thread *sender = endpoint->waiting.first;
+    if (notification_take(receiver->notification, values))
+        return false;
     if (!sender || endpoint->receivers) {
         endpoint->receivers = true;
         sched_block(receiver, QY_THREAD_RECEIVING);
-        queue_push(endpoint, receiver);
+        queue_push(&endpoint->waiting, receiver);
         receiver->reply = reply;
         if (reply)
             reply->receiver = receiver;
         return true;
     }
-    message_values(values, sender->badge, &sender->message);
+    message_values(values, sender->badge, sender, &sender->message, receiver);
     queue_remove(sender);
     if (sender->state == QY_THREAD_SENDING)
         thread_complete(sender, QY_OK, NULL);
@@ -108,7 +108,7 @@ bool ipc_receive(struct thread *receiver, struct endpoint *endpoint, struct repl
     return false;
 }
 
-enum qy_error ipc_reply(struct reply *reply, const struct message *message)
+enum qy_error ipc_reply(struct thread *sender, struct reply *reply, const struct message *message)
 {
     struct thread *caller = reply->caller;
     if (!caller)
@@ -120,7 +120,7 @@ enum qy_error ipc_reply(struct reply *reply, const struct message *message)
     caller->reply = NULL;
     if (!fault) {
         uint64_t values[5];
-        message_values(values, 0, message);
+        message_values(values, 0, sender, message, caller);
         thread_complete(caller, QY_OK, values);
     } else if (message->label == QY_FAULT_RESUME) {
         sched_ready(caller);
@@ -133,7 +133,7 @@ enum qy_error ipc_reply(struct reply *reply, const struct message *message)
 void ipc_cancel(struct thread *thread)
 {
     struct reply *reply = thread->reply;
-    if (thread->endpoint)
+    if (thread->queue)
         queue_remove(thread);
     if (reply && reply->caller == thread)
         reply->caller = NULL;
@@ -144,7 +144,7 @@ void ipc_cancel(struct thread *thread)
 
 enum dismantle endpoint_dismantle(struct endpoint *endpoint)
 {
-    struct thread *thread = endpoint->first;
+    struct thread *thread = endpoint->waiting.first;
     if (!thread)
         return DISMANTLE_DONE;
     ipc_cancel(thread);
@@ -167,10 +167,10 @@ enum dismantle reply_dismantle(struct reply *reply)
 
 const char *endpoint_check(const struct endpoint *endpoint)
 {
-    const struct thread *before = NULL;
-    for (const struct thread *thread = endpoint->first; thread; thread = thread->next) {
-        if (thread->prev != before || thread->endpoint != endpoint)
-            return "IPC-QUEUE";
+    const char *broken = queue_check(&endpoint->waiting);
+    if (broken)
+        return broken;
+    for (const struct thread *thread = endpoint->waiting.first; thread; thread = thread->next) {
         if ((thread->state == QY_THREAD_RECEIVING) != endpoint->receivers)
             return "IPC-QUEUE";
         if (thread->state != QY_THREAD_RECEIVING && thread->state != QY_THREAD_SENDING &&
@@ -178,7 +178,6 @@ const char *endpoint_check(const struct endpoint *endpoint)
             return "THREAD-WAIT";
         if (thread->reply && thread->reply->receiver != thread)
             return "IPC-REPLY";
-        before = thread;
     }
-    return endpoint->last == before ? NULL : "IPC-QUEUE";
+    return NULL;
 }

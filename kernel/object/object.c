@@ -27,6 +27,8 @@ static const struct kind kinds[QY_OBJ_COUNT] = {
     [QY_OBJ_THREAD] = {"thread", sizeof(struct thread), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_ENDPOINT] = {"endpoint", sizeof(struct endpoint), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_REPLY] = {"reply", sizeof(struct reply), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_NOTIFICATION] = {"notification", sizeof(struct notification), false, false,
+                             QY_FRAME_OBJECT},
 };
 
 static struct object_totals totals[QY_OBJ_COUNT] QY_GUARDED_BY(qy_class_caps);

@@ -102,6 +102,18 @@ static void mapping_unlink(struct slot *slot)
     slot->table = NULL;
 }
 
+void mapping_moved(struct slot *from, struct slot *to)
+{
+    if (from->map_prev)
+        from->map_prev->map_next = to;
+    else
+        to->table->mappings = to;
+    if (from->map_next)
+        from->map_next->map_prev = to;
+    from->map_next = from->map_prev = NULL;
+    from->table = NULL;
+}
+
 /* The place of a mapping: a table of the right level whose entries are empty. */
 static enum qy_error place_find(struct space *space, uint64_t address, unsigned level,
                                 uint64_t entries, struct table **out, unsigned *missing)

@@ -106,6 +106,8 @@ enum dismantle thread_dismantle(struct thread *thread, struct teardown *teardown
     if (!(thread->object.flags & OBJECT_DETACHED)) {
         thread->object.flags |= OBJECT_DETACHED;
         thread_end(thread);
+        if (thread->notification)
+            thread->notification->bound = NULL;
     }
     unbind(&thread->space, teardown);
     unbind(&thread->node, teardown);

@@ -147,7 +147,7 @@ static void a_thread_that_goes_leaves_queues_and_replies(void)
     qy_handle_t thread = thread_on(ROOT_UNTYPED, 1, 0);
     CHECK(ASK(1, endpoint, 1).waits);
     CHECK_EQ(erase(thread), QY_OK);
-    CHECK(((struct endpoint *)object_of(endpoint))->first == NULL);
+    CHECK(((struct endpoint *)object_of(endpoint))->waiting.first == NULL);
     thread = thread_on(ROOT_UNTYPED, 1, 0);
     CHECK(ASK(1, endpoint, 1).waits);
     check_message(RECEIVE(0, endpoint, reply), 0, 1);

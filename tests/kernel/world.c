@@ -593,6 +593,8 @@ static const char *objects_check(const struct slot *root) QY_UNCHECKED
             broken = space_check((struct space *)slot->object);
         if (slot->type == QY_OBJ_ENDPOINT)
             broken = endpoint_check((struct endpoint *)slot->object);
+        if (slot->type == QY_OBJ_NOTIFICATION)
+            broken = notification_check((struct notification *)slot->object);
         if (broken)
             return broken;
     }

@@ -53,7 +53,7 @@ struct slot {
     struct slot *prev;  /* the previous sibling; of the first: the last */
     union {
         struct table *table; /* of a frame: where it is mapped; null = nowhere */
-        uint64_t badge;      /* of an endpoint */
+        uint64_t badge;      /* of an endpoint or a notification */
     };
     struct slot *map_next; /* next mapping in that table */
     union {
@@ -96,6 +96,9 @@ void slot_fill(struct slot *slot, struct object *object, unsigned rights, struct
  */
 void slot_derive(struct slot *slot, struct slot *source, unsigned rights, uint64_t badge)
     QY_REQUIRES(qy_class_caps);
+
+/* Move a capability into an empty slot, with all that was derived from it. It is not being revoked. */
+void slot_move(struct slot *slot, struct slot *source) QY_REQUIRES(qy_class_caps);
 
 /*
  * May a capability with these rights and badge (0 = the source's) be derived? Errors:

@@ -1,15 +1,27 @@
 /*
- * Messages: synchronous endpoints and replies.
+ * Messages: synchronous endpoints, replies, and notifications.
  *
- * A message is a label and three words. An endpoint has one queue, of threads that wait to send or
- * of threads that wait to receive. A call binds the caller to the reply object that the receiver
- * offered; answering it completes the call. If the receiver offered none, or the reply object goes,
- * the caller gets DEAD.
+ * A message is a label, three words and at most one capability. An endpoint has one queue, of
+ * threads that wait to send or of threads that wait to receive. A call binds the caller to the reply
+ * object that the receiver offered; answering it completes the call. If the receiver offered none,
+ * or the reply object goes, the caller gets DEAD.
+ *
+ * A capability that goes with a message is derived from the sender's into the slot that the
+ * receiver has named beforehand, at the moment of delivery. If there is none, or it is not empty, or
+ * the sender's capability is gone by then, the message arrives without it, and the receiver sees
+ * that in its label. So it does not matter who comes first.
+ *
+ * A notification is a word of bits: a signal sets those of the badge of the capability it came by
+ * (bit 0 without a badge), and whoever waits takes the word whole. It never waits for anybody.
+ * Bound to a thread, it also ends that thread's receive.
  *
  * Invariants
- *   IPC-QUEUE   a queue holds senders or receivers, never both
- *   IPC-REPLY   reply.caller.reply == reply, and the reverse
- * Locking: qy_class_caps. Cost: O(1); destroying an endpoint O(waiting threads) in steps.
+ *   IPC-QUEUE     a queue holds senders or receivers, never both, and hangs together
+ *   IPC-REPLY     reply.caller.reply == reply, and the reverse
+ *   NOTIFY-WORD   nobody waits for a notification whose word is not 0
+ *   NOTIFY-BOUND  notification.bound.notification == notification, and the reverse
+ * Locking: qy_class_caps. Cost: O(1); destroying an endpoint or a notification O(waiting threads)
+ * in steps.
  */
 #ifndef KERNEL_IPC_H
 #define KERNEL_IPC_H
@@ -18,7 +30,7 @@
 
 struct endpoint {
     struct object object;
-    struct thread *first, *last;
+    struct wait_queue waiting;
     bool receivers; /* what the queue holds, if anything */
 };
 
@@ -26,6 +38,13 @@ struct reply {
     struct object object;
     struct thread *caller;   /* CALLING or FAULTED; null = nobody waits for this reply */
     struct thread *receiver; /* RECEIVING, and offers it; null = none */
+};
+
+struct notification {
+    struct object object;
+    struct wait_queue waiting;
+    uint64_t word;
+    struct thread *bound; /* null = nobody's receive ends with a signal */
 };
 
 /*
@@ -42,17 +61,37 @@ bool ipc_send(struct thread *sender, struct endpoint *endpoint, uint64_t badge,
 bool ipc_receive(struct thread *receiver, struct endpoint *endpoint, struct reply *reply,
                  uint64_t values[5]) QY_REQUIRES(qy_class_caps);
 
-/* Answer. Errors: NOT_FOUND (nobody waits for it), INVALID_ARGUMENT (a fault is answered RESUME or
- * KILL). */
-enum qy_error ipc_reply(struct reply *reply, const struct message *message) QY_MUST_USE
+/* The sender answers. Errors: NOT_FOUND (nobody waits for it), INVALID_ARGUMENT (a fault is answered
+ * RESUME or KILL). */
+enum qy_error ipc_reply(struct thread *sender, struct reply *reply,
+                        const struct message *message) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+
+/* Set bits, and let go on who waits for them. */
+void notification_signal(struct notification *notification, uint64_t bits)
     QY_REQUIRES(qy_class_caps);
+
+/* The current thread waits for the word. Returns true if it waits, false if it has it. */
+bool notification_wait(struct thread *thread, struct notification *notification, uint64_t *word)
+    QY_REQUIRES(qy_class_caps);
+
+/* If it (or null) has a word: take it, as what a receive returns. */
+bool notification_take(struct notification *notification, uint64_t values[5])
+    QY_REQUIRES(qy_class_caps);
+
+/* Bind to a thread, or to nobody. Errors: BUSY (either is bound already). */
+enum qy_error notification_bind(struct notification *notification, struct thread *thread)
+    QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
 /* The thread waits for no message any more. */
 void ipc_cancel(struct thread *thread) QY_REQUIRES(qy_class_caps);
 
 enum dismantle endpoint_dismantle(struct endpoint *endpoint) QY_REQUIRES(qy_class_caps);
 enum dismantle reply_dismantle(struct reply *reply) QY_REQUIRES(qy_class_caps);
+enum dismantle notification_dismantle(struct notification *notification)
+    QY_REQUIRES(qy_class_caps);
 
 const char *endpoint_check(const struct endpoint *endpoint) QY_REQUIRES(qy_class_caps);
+const char *notification_check(const struct notification *notification)
+    QY_REQUIRES(qy_class_caps);
 
 #endif

@@ -86,6 +86,9 @@ enum qy_error space_map_reserved(struct space *space, uint64_t address, paddr_t 
 /* Take out a mapping; the teardown has room. slot->table is not null. */
 void frame_unmap(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_class_caps);
 
+/* The capability of a mapping has moved to another slot, whose fields are the old one's. */
+void mapping_moved(struct slot *from, struct slot *to) QY_REQUIRES(qy_class_caps);
+
 /* Change the flags of a mapping. Errors: INVALID_FLAGS, NO_RIGHTS. */
 enum qy_error frame_protect(struct slot *slot, uint64_t flags,
                             struct teardown *teardown) QY_MUST_USE QY_REQUIRES(qy_class_caps);

@@ -17,8 +17,9 @@
  * Invariants
  *   THREAD-QUEUE  a READY thread that is not suspended is in the run queue of its CPU, once; no
  *                 other is
- *   THREAD-WAIT   a SENDING or RECEIVING thread is in the queue of `endpoint`; a CALLING or FAULTED
- *                 one is bound to `reply` or in the queue of `endpoint`
+ *   THREAD-WAIT   a SENDING or RECEIVING thread is in the queue of an endpoint, a WAITING one in
+ *                 that of a notification; a CALLING or FAULTED one is bound to `reply` or in the
+ *                 queue of an endpoint
  *
  * Locking: all is guarded by qy_class_caps; state, suspended, run_space and the links of a run
  * queue also by the lock of the thread's CPU (qy_class_sched).
@@ -29,12 +30,18 @@
 #include <kernel/cpu.h>
 #include <kernel/teardown.h>
 
-struct endpoint;
+struct notification;
 struct reply;
 
 struct message {
     uint64_t label;
     uint64_t words[3];
+    qy_handle_t capability; /* of the sender's node, that goes with it; 0 = none */
+};
+
+/* Threads that wait, linked through `next` and `prev`. */
+struct wait_queue {
+    struct thread *first, *last;
 };
 
 struct thread {
@@ -45,12 +52,15 @@ struct thread {
     bool expired;   /* it gives way to the next one in its queue; only its CPU looks */
     bool is_root;   /* the root task's first thread: the machine ends with it */
     struct cpu *cpu;            /* where it runs; null = not started yet */
-    struct thread *next, *prev; /* in a run queue (qy_class_sched) or an endpoint's queue */
+    struct thread *next, *prev; /* in a run queue (qy_class_sched) or in `queue` */
     struct space *run_space;    /* what sched_pick loads (qy_class_sched); null: cannot run */
     struct slot space, node, handler;
-    struct endpoint *endpoint; /* in whose queue it waits */
+    struct wait_queue *queue;  /* in which it waits, of an endpoint or a notification */
     struct reply *reply;       /* whose answer it waits for, or that it offers while it receives */
     struct message message;    /* while it is in the queue of senders */
+    struct notification *notification; /* whose signal ends its receive */
+    qy_handle_t receive_node;          /* where the next capability that comes is put ... */
+    uint64_t receive_slot;             /* ... and in which slot; 0 = nowhere */
     uint64_t badge;
     uint64_t faults, calls;
     uint64_t exit_code;

@@ -55,6 +55,13 @@ cap_copy(qy_handle_t node, uint64_t slot, qy_handle_t source, uint64_t rights, u
     return qy_call(QY_CALL_cap_copy, node, slot, source, rights, badge, 0);
 }
 
+/* Move source, with all that was derived from it, to an empty slot of node. value[1]: its handle. */
+static inline CALL_MUST_USE struct call_result cap_move(qy_handle_t node, uint64_t slot,
+                                                        qy_handle_t source)
+{
+    return qy_call(QY_CALL_cap_move, node, slot, source, 0, 0, 0);
+}
+
 static inline CALL_MUST_USE enum qy_error cap_delete(qy_handle_t capability)
 {
     return qy_call(QY_CALL_cap_delete, capability, 0, 0, 0, 0, 0).error;
@@ -183,10 +190,10 @@ static inline void yield(void)
     (void)qy_call(QY_CALL_yield, 0, 0, 0, 0, 0, 0);
 }
 
-/* What passes through an endpoint. */
+/* What passes through an endpoint. A capability beside it: see receive_slot and endpoint_grant. */
 struct message {
     uint64_t badge; /* of the capability that the sender used; on receive only */
-    uint64_t label;
+    uint64_t label; /* on receive with QY_LABEL_CAPABILITY or QY_LABEL_NOTIFIED, if so */
     uint64_t word[3];
 };
 
@@ -226,6 +233,60 @@ static inline CALL_MUST_USE enum qy_error reply_send(qy_handle_t reply, uint64_t
                                                      uint64_t word0, uint64_t word1, uint64_t word2)
 {
     return qy_call(QY_CALL_reply_send, reply, label, word0, word1, word2, 0).error;
+}
+
+/* Answer and wait for the next message in one call; the reply object is used for both. */
+static inline CALL_MUST_USE enum qy_error
+endpoint_reply_receive(qy_handle_t endpoint, qy_handle_t reply, uint64_t label, uint64_t word0,
+                       uint64_t word1, uint64_t word2, struct message *out)
+{
+    struct call_result r =
+        qy_call(QY_CALL_endpoint_reply_receive, endpoint, reply, label, word0, word1, word2);
+    *out = message_of(r);
+    return r.error;
+}
+
+/* As endpoint_send, with a copy of a capability of this program, which both must have GRANT for. */
+static inline CALL_MUST_USE enum qy_error endpoint_grant(qy_handle_t endpoint, uint64_t label,
+                                                         qy_handle_t capability)
+{
+    return qy_call(QY_CALL_endpoint_send, endpoint, label, 0, 0, 0, capability).error;
+}
+
+/* The next capability that comes with a message to this thread goes into that empty slot. */
+static inline CALL_MUST_USE enum qy_error receive_slot(qy_handle_t node, uint64_t slot)
+{
+    return qy_call(QY_CALL_receive_slot, node, slot, 0, 0, 0, 0).error;
+}
+
+static inline CALL_MUST_USE enum qy_error notification_signal(qy_handle_t notification)
+{
+    return qy_call(QY_CALL_notification_signal, notification, 0, 0, 0, 0, 0).error;
+}
+
+/* The bits that were signalled since the last time; waits until there are any. */
+static inline CALL_MUST_USE enum qy_error notification_wait(qy_handle_t notification,
+                                                            uint64_t *word)
+{
+    struct call_result r = qy_call(QY_CALL_notification_wait, notification, 0, 0, 0, 0, 0);
+    *word = r.value[1];
+    return r.error;
+}
+
+/* The same without waiting. WOULD_WAIT: none. */
+static inline CALL_MUST_USE enum qy_error notification_poll(qy_handle_t notification,
+                                                            uint64_t *word)
+{
+    struct call_result r = qy_call(QY_CALL_notification_poll, notification, 0, 0, 0, 0, 0);
+    *word = r.value[1];
+    return r.error;
+}
+
+/* Signals end receives of that thread too; 0 = of no thread any more. */
+static inline CALL_MUST_USE enum qy_error notification_bind(qy_handle_t notification,
+                                                            qy_handle_t thread)
+{
+    return qy_call(QY_CALL_notification_bind, notification, thread, 0, 0, 0, 0).error;
 }
 
 static inline CALL_MUST_USE enum qy_error console_write(qy_handle_t console, const void *text,

@@ -1,0 +1,86 @@
+/*
+ * Notifications: words of signals, and those who wait for them. See kernel/ipc.h.
+ */
+#include <kernel/sched.h>
+
+#include "queue.h"
+
+void notification_signal(struct notification *notification, uint64_t bits)
+{
+    struct thread *thread = notification->bound;
+    notification->word |= bits;
+    if (thread && thread->state == QY_THREAD_RECEIVING) {
+        uint64_t values[5];
+        ipc_cancel(thread);
+        notification_take(notification, values);
+        thread_complete(thread, QY_OK, values);
+    } else if (notification->waiting.first) {
+        thread = notification->waiting.first;
+        queue_remove(thread);
+        thread_complete(thread, QY_OK, (uint64_t[5]){notification->word});
+        notification->word = 0;
+    }
+}
+
+bool notification_wait(struct thread *thread, struct notification *notification, uint64_t *word)
+{
+    if (notification->word == 0) {
+        sched_block(thread, QY_THREAD_WAITING);
+        queue_push(&notification->waiting, thread);
+        return true;
+    }
+    *word = notification->word;
+    notification->word = 0;
+    return false;
+}
+
+bool notification_take(struct notification *notification, uint64_t values[5])
+{
+    if (!notification || notification->word == 0)
+        return false;
+    values[0] = notification->word;
+    values[1] = QY_LABEL_NOTIFIED;
+    values[2] = values[3] = values[4] = 0;
+    notification->word = 0;
+    return true;
+}
+
+enum qy_error notification_bind(struct notification *notification, struct thread *thread)
+{
+    if (thread && (notification->bound || thread->notification))
+        return QY_BUSY;
+    if (notification->bound)
+        notification->bound->notification = NULL;
+    notification->bound = thread;
+    if (thread)
+        thread->notification = notification;
+    return QY_OK;
+}
+
+enum dismantle notification_dismantle(struct notification *notification)
+{
+    struct thread *thread = notification->waiting.first;
+    if (notification->bound)
+        notification->bound->notification = NULL;
+    notification->bound = NULL;
+    if (!thread)
+        return DISMANTLE_DONE;
+    queue_remove(thread);
+    thread_complete(thread, QY_DEAD, NULL);
+    return DISMANTLE_MORE;
+}
+
+const char *notification_check(const struct notification *notification)
+{
+    const char *broken = queue_check(&notification->waiting);
+    if (broken)
+        return broken;
+    for (const struct thread *thread = notification->waiting.first; thread; thread = thread->next)
+        if (thread->state != QY_THREAD_WAITING)
+            return "THREAD-WAIT";
+    if (notification->word && notification->waiting.first)
+        return "NOTIFY-WORD";
+    if (notification->bound && notification->bound->notification != notification)
+        return "NOTIFY-BOUND";
+    return NULL;
+}
