@@ -11,6 +11,7 @@
  *     qy_class_sched     run queues and thread states (kernel/thread)
  *     qy_class_space     page tables of one address space (kernel/space)
  *     qy_class_slab      one slab cache (mem/slab)
+ *     qy_class_guard     queues of the guarded allocations (mem/slab)
  *     qy_class_arena     one arena; a child's before its parent's (mem/phys)
  *     qy_class_section   first initialisation of a section of the frame database (mem/phys)
  *     qy_class_console   the console's line (kernel/console)
@@ -47,7 +48,8 @@ extern struct qy_lock qy_class_caps;
 extern struct qy_lock qy_class_sched QY_ACQUIRED_AFTER(qy_class_caps);
 extern struct qy_lock qy_class_space QY_ACQUIRED_AFTER(qy_class_sched);
 extern struct qy_lock qy_class_slab QY_ACQUIRED_AFTER(qy_class_space);
-extern struct qy_lock qy_class_arena QY_ACQUIRED_AFTER(qy_class_slab);
+extern struct qy_lock qy_class_guard QY_ACQUIRED_AFTER(qy_class_slab);
+extern struct qy_lock qy_class_arena QY_ACQUIRED_AFTER(qy_class_guard);
 extern struct qy_lock qy_class_section QY_ACQUIRED_AFTER(qy_class_arena);
 extern struct qy_lock qy_class_console QY_ACQUIRED_AFTER(qy_class_section);
 extern struct qy_lock qy_irq_off; /* phantom: interrupts are disabled on this CPU */
