@@ -112,6 +112,13 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_notification_bind] =
         "From now on a signal also ends a receive of `thread` (0: of no thread): it returns the "
         "bits in place of the badge and the label QY_LABEL_NOTIFIED. BUSY: one of them is bound.",
+    [QY_CALL_timer_set] =
+        "The timer in x0 signals `notification`, with the badge of that capability, `delay_ns` "
+        "nanoseconds from now and then each `period_ns` (0: once). It may be late by 10 ms. What "
+        "it was set to before is forgotten; with all arguments 0 it is not armed any more.",
+    [QY_CALL_timer_info] =
+        "The time since boot, when the timer is due (0: it is not armed), its period, and how many "
+        "periods passed since it was set without a signal of their own.",
     [QY_CALL_cap_move] =
         "Moves the capability `source` to the empty slot `slot` of the node in x0, with its badge, "
         "its mapping and all that was derived from it.",

@@ -28,7 +28,7 @@
 #define PIT_HZ 1193182
 
 static uint32_t timer_ticks; /* of the APIC per interrupt */
-static uint64_t tsc_hz;
+static uint64_t tsc_hz, tsc_start;
 
 /*
  * A CPU that has x2APIC mode uses it: it has 32-bit ids, and where firmware has turned it on there
@@ -132,6 +132,7 @@ static void calibrate(void)
     reg_write(APIC_TIMER_INITIAL, 0xffffffff);
     uint64_t clock = arch_clock();
     x86_pit_wait(10000);
+    tsc_start = clock;
     tsc_hz = (arch_clock() - clock) * 100;
     timer_ticks = (0xffffffff - reg_read(APIC_TIMER_CURRENT)) / (TIMER_HZ / 100);
     reg_write(APIC_TIMER_INITIAL, 0);
@@ -140,6 +141,15 @@ static void calibrate(void)
 uint64_t arch_clock_hz(void)
 {
     return tsc_hz;
+}
+
+uint64_t arch_time_ns(void)
+{
+    if (tsc_hz == 0)
+        return 0;
+    /* Whole seconds and the rest apart: neither product overflows. */
+    uint64_t time = arch_clock() - tsc_start, seconds = time / tsc_hz;
+    return seconds * 1000000000 + (time - seconds * tsc_hz) * 1000000000 / tsc_hz;
 }
 
 /* The boot CPU comes here first and measures; the clocks of all CPUs run alike. */

@@ -54,7 +54,9 @@
     X(31, notification_wait, NOTIFICATION, QY_RIGHT_READ, "", "word")                              \
     X(32, notification_poll, NOTIFICATION, QY_RIGHT_READ, "", "word")                              \
     X(33, notification_bind, NOTIFICATION, QY_RIGHT_READ, "thread", "")                            \
-    X(34, cap_move, CAP_NODE, QY_RIGHT_WRITE, "slot, source", "handle")
+    X(34, cap_move, CAP_NODE, QY_RIGHT_WRITE, "slot, source", "handle")                            \
+    X(35, timer_set, TIMER, QY_RIGHT_WRITE, "notification, delay_ns, period_ns", "")               \
+    X(36, timer_info, TIMER, QY_RIGHT_READ, "", "now_ns, due_ns, period_ns, missed")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

@@ -23,8 +23,9 @@
     X(ENDPOINT, 7, "endpoint", SMALL)                                                              \
     X(REPLY, 8, "reply", SMALL)                                                                    \
     X(NOTIFICATION, 9, "notification", SMALL)                                                      \
-    X(CONSOLE, 10, "console", NEVER)                                                               \
-    X(SYSTEM, 11, "system", NEVER)
+    X(TIMER, 10, "timer", SMALL)                                                                   \
+    X(CONSOLE, 11, "console", NEVER)                                                               \
+    X(SYSTEM, 12, "system", NEVER)
 
 enum qy_object_type {
 #define X(NAME, value, name, retype) QY_OBJ_##NAME = (value),

@@ -7,6 +7,7 @@
 #include <kernel/sched.h>
 #include <kernel/shootdown.h>
 #include <kernel/space.h>
+#include <kernel/timer.h>
 #include <kernel/trace.h>
 
 static struct teardown *revokes QY_GUARDED_BY(qy_class_caps); /* under way on some CPU */
@@ -81,6 +82,9 @@ static enum dismantle dismantle(struct object *object, struct teardown *teardown
         return endpoint_dismantle((struct endpoint *)object);
     case QY_OBJ_REPLY:
         return reply_dismantle((struct reply *)object);
+    case QY_OBJ_TIMER:
+        timer_disarm((struct timer *)object);
+        return DISMANTLE_DONE;
     case QY_OBJ_NOTIFICATION:
         return notification_dismantle((struct notification *)object);
     default: /* a frame: its mappings went with its capabilities */

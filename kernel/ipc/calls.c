@@ -1,8 +1,9 @@
 /*
- * The calls that send, receive and signal.
+ * The calls that send, receive, signal and set timers.
  */
+#include <arch/arch.h>
 #include <kernel/call.h>
-#include <kernel/ipc.h>
+#include <kernel/timer.h>
 
 /*
  * The message of a call. A capability may go with it if its holder may derive from it. Errors:
@@ -143,4 +144,35 @@ enum qy_error call_notification_bind(struct call *call)
             return error;
     }
     return notification_bind(notification_of(call), slot ? (struct thread *)slot->object : NULL);
+}
+
+enum qy_error call_timer_set(struct call *call)
+{
+    struct timer *timer = (struct timer *)call->slot->object;
+    uint64_t delay_ns = call->arguments[2], period_ns = call->arguments[3];
+    struct slot *slot;
+    if (!call->arguments[1] && !delay_ns && !period_ns) {
+        timer_disarm(timer);
+        return QY_OK;
+    }
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_NOTIFICATION, QY_RIGHT_WRITE, &slot);
+    if (error == QY_OK && (delay_ns > TIMER_LONGEST_NS || period_ns > TIMER_LONGEST_NS))
+        error = QY_INVALID_ARGUMENT;
+    if (error == QY_OK)
+        timer_arm(timer, (struct notification *)slot->object, slot->badge ? slot->badge : 1,
+                  delay_ns, period_ns);
+    return error;
+}
+
+enum qy_error call_timer_info(struct call *call)
+{
+    const struct timer *timer = (const struct timer *)call->slot->object;
+    call->values[0] = arch_time_ns();
+    if (timer->notification) {
+        call->values[1] = timer->due_ns;
+        call->values[2] = timer->period_ns;
+    }
+    call->values[3] = timer->missed;
+    return QY_OK;
 }

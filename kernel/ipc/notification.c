@@ -2,6 +2,7 @@
  * Notifications: words of signals, and those who wait for them. See kernel/ipc.h.
  */
 #include <kernel/sched.h>
+#include <kernel/timer.h>
 
 #include "queue.h"
 
@@ -63,6 +64,10 @@ enum dismantle notification_dismantle(struct notification *notification)
     if (notification->bound)
         notification->bound->notification = NULL;
     notification->bound = NULL;
+    if (notification->timers) {
+        timer_disarm(notification->timers);
+        return DISMANTLE_MORE;
+    }
     if (!thread)
         return DISMANTLE_DONE;
     queue_remove(thread);

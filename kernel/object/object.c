@@ -4,6 +4,7 @@
 #include <kernel/ipc.h>
 #include <kernel/print.h>
 #include <kernel/space.h>
+#include <kernel/timer.h>
 #include <kernel/trace.h>
 #include <lib/string.h>
 
@@ -27,6 +28,7 @@ static const struct kind kinds[QY_OBJ_COUNT] = {
     [QY_OBJ_THREAD] = {"thread", sizeof(struct thread), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_ENDPOINT] = {"endpoint", sizeof(struct endpoint), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_REPLY] = {"reply", sizeof(struct reply), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_TIMER] = {"timer", sizeof(struct timer), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_NOTIFICATION] = {"notification", sizeof(struct notification), false, false,
                              QY_FRAME_OBJECT},
 };

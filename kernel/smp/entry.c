@@ -8,6 +8,7 @@
 #include <kernel/panic.h>
 #include <kernel/sched.h>
 #include <kernel/shootdown.h>
+#include <kernel/timer.h>
 
 static void begin(struct cpu *cpu)
 {
@@ -40,6 +41,7 @@ void entry_timer(struct cpu *cpu)
     begin(cpu);
     cpu->stats.interrupts++;
     sched_tick(cpu);
+    timer_tick();
 }
 
 void entry_ipi(struct cpu *cpu)

@@ -9,6 +9,7 @@
 #include <kernel/print.h>
 #include <kernel/shootdown.h>
 #include <kernel/stats.h>
+#include <kernel/timer.h>
 #include <lib/format.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct tlb {
 struct cpu *fake_cpu_current;
 unsigned cpu_count = WORLD_CPUS;
 struct kernel_arenas world_arenas;
+uint64_t world_time_ns;
 char world_console[CONSOLE_BYTES];
 const char *world_broken;
 jmp_buf *world_end;
@@ -114,6 +116,11 @@ const struct qy_pt_format *arch_pt_format(void)
 unsigned arch_max_page_level(void)
 {
     return 3;
+}
+
+uint64_t arch_time_ns(void)
+{
+    return world_time_ns;
 }
 
 uint64_t arch_clock_hz(void)
@@ -595,6 +602,8 @@ static const char *objects_check(const struct slot *root) QY_UNCHECKED
             broken = endpoint_check((struct endpoint *)slot->object);
         if (slot->type == QY_OBJ_NOTIFICATION)
             broken = notification_check((struct notification *)slot->object);
+        if (slot->type == QY_OBJ_TIMER)
+            broken = timer_check();
         if (broken)
             return broken;
     }

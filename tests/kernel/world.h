@@ -34,6 +34,7 @@ struct result {
 };
 
 extern struct kernel_arenas world_arenas;
+extern uint64_t world_time_ns; /* what arch_time_ns tells */
 extern char world_console[]; /* what was printed since world_make */
 /* Boot a machine of that many MiB, with RAM full of garbage. Once in a process. */
 void world_make(unsigned mib);

@@ -77,6 +77,9 @@ void arch_timer_start(void);
  */
 uint64_t arch_clock_hz(void); /* 0 if unknown */
 
+/* Nanoseconds since some moment of the boot, the same on every CPU; 0 before the timer was started. */
+uint64_t arch_time_ns(void);
+
 /* Wait for an interrupt with interrupts on, handle it, return with interrupts off. */
 void arch_idle(void);
 

@@ -28,6 +28,8 @@
 
 #include <kernel/thread.h>
 
+struct timer;
+
 struct endpoint {
     struct object object;
     struct wait_queue waiting;
@@ -44,7 +46,8 @@ struct notification {
     struct object object;
     struct wait_queue waiting;
     uint64_t word;
-    struct thread *bound; /* null = nobody's receive ends with a signal */
+    struct thread *bound;  /* null = nobody's receive ends with a signal */
+    struct timer *timers;  /* those armed for it */
 };
 
 /*

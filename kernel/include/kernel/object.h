@@ -39,7 +39,7 @@ struct object {
     struct object *link;     /* next in a list of a teardown or of a retype under way */
 };
 
-#define OBJECT_SMALL_TYPES (QY_OBJ_NOTIFICATION + 1) /* types below it have a slab cache in an untyped */
+#define OBJECT_SMALL_TYPES (QY_OBJ_TIMER + 1) /* types below it have a slab cache in an untyped */
 
 /* Memory that objects are made of: the design's arena with a capability. */
 struct untyped {

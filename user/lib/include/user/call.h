@@ -289,6 +289,26 @@ static inline CALL_MUST_USE enum qy_error notification_bind(qy_handle_t notifica
     return qy_call(QY_CALL_notification_bind, notification, thread, 0, 0, 0, 0).error;
 }
 
+/* Signal it in delay_ns nanoseconds and then each period_ns (0: once). All 0: not any more. */
+static inline CALL_MUST_USE enum qy_error timer_set(qy_handle_t timer, qy_handle_t notification,
+                                                    uint64_t delay_ns, uint64_t period_ns)
+{
+    return qy_call(QY_CALL_timer_set, timer, notification, delay_ns, period_ns, 0, 0).error;
+}
+
+struct timer_state {
+    uint64_t now_ns; /* since boot */
+    uint64_t due_ns, period_ns; /* 0 = not armed; once */
+    uint64_t missed; /* periods that passed without a signal of their own */
+};
+
+static inline CALL_MUST_USE enum qy_error timer_info(qy_handle_t timer, struct timer_state *out)
+{
+    struct call_result r = qy_call(QY_CALL_timer_info, timer, 0, 0, 0, 0, 0);
+    *out = (struct timer_state){r.value[1], r.value[2], r.value[3], r.value[4]};
+    return r.error;
+}
+
 static inline CALL_MUST_USE enum qy_error console_write(qy_handle_t console, const void *text,
                                                         size_t bytes)
 {
