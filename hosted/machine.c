@@ -41,6 +41,8 @@ bool hosted_machine_make(struct hosted_machine *machine, uint64_t limit_bytes, b
         machine->table[i] = machine->base + at[i];
     qy_framedb_init(&machine->db, machine->table[0], machine->table[1], machine->table[2],
                     pfn(limit_bytes / QY_PAGE_BYTES));
+    if (garbage)
+        qy_framedb_poison(&machine->db, GARBAGE);
     if (!machine->opened || mprotect(machine->table[2], qy_align_up(spans[2].end, HOST_PAGE),
                                      PROT_READ | PROT_WRITE) != 0) {
         hosted_machine_destroy(machine);

@@ -18,6 +18,7 @@
 #include <kernel/sched.h>
 #include <kernel/stats.h>
 #include <kernel/trace.h>
+#include <lib/string.h>
 #include <platform/parse.h>
 #include <qy/roots.h>
 
@@ -121,10 +122,16 @@ static void topology_read(void)
     if (topology.complaint)
         print("topology: %s\n", topology.complaint);
     boot_cpu_first();
-    bool all_pluggable;
-    must(qy_topology_apply(&topology, &map, &all_pluggable), "assigning memory to nodes");
-    if (all_pluggable)
-        print("topology: all memory is said to be hot-pluggable; that is not believed\n");
+    char hotplug[8];
+    uint64_t uses[QY_USE_COUNT];
+    bool use = qy_option(boot_info->command_line, "hotplug", hotplug, sizeof(hotplug)) &&
+               strcmp(hotplug, "use") == 0;
+    must(qy_topology_apply(&topology, &map, use), "assigning memory to nodes");
+    qy_map_totals(&map, uses);
+    if (uses[QY_USE_FREE] == 0)
+        kernel_stop("the firmware calls all of the memory hot-pluggable (%S); if none of it will "
+                    "be unplugged, boot with hotplug=use",
+                    uses[QY_USE_HOTPLUG]);
 }
 
 static void trampoline_take(void)
@@ -203,6 +210,27 @@ static struct qy_bytes boot_archive(void)
     return (struct qy_bytes){qy_port_ram(boot_info->modules[0].base), boot_info->modules[0].bytes};
 }
 
+/* Debug builds: every validator, over all that there is when the first program starts. */
+static void debug_check(struct kernel_arenas *arenas)
+{
+    uint64_t slots = 0;
+    const char *broken = qy_map_check(&map);
+    if (!broken)
+        broken = qy_nodes_check(&arenas->nodes);
+    for (unsigned i = 0; i < arenas->count && !broken; i++)
+        broken = qy_arena_check(&arenas->roots[i]);
+    caps_acquire();
+    if (!broken)
+        broken = cap_check(&cap_root, &slots);
+    for (struct untyped *untyped = untyped_first(); untyped && !broken; untyped = untyped->next)
+        broken = untyped->object.flags & OBJECT_STATIC ? qy_arena_check(untyped->arena)
+                                                       : untyped_check(untyped);
+    caps_release();
+    if (broken)
+        kernel_panic("at the end of the boot %s does not hold", broken);
+    print("checked: map, nodes, %u arenas, %u capabilities\n", arenas->count + 1, (unsigned)slots);
+}
+
 static _Noreturn void continue_on_own_stack(void *unused)
 {
     (void)unused;
@@ -210,6 +238,8 @@ static _Noreturn void continue_on_own_stack(void *unused)
     symbols_use(archive);
     qy_framedb_init(&framedb, (void *)KERNEL_FRAMES_BASE, (void *)KERNEL_BLOCKS_BASE,
                     (void *)KERNEL_SECTIONS_BASE, qy_map_ram_end(&map));
+    if (QY_CONFIG_DEBUG)
+        qy_framedb_poison(&framedb, boot_clock);
     struct kernel_arenas *arenas = kernel_arenas_make(&map, &framedb, &topology);
 
     arch_timer_start();
@@ -226,6 +256,8 @@ static _Noreturn void continue_on_own_stack(void *unused)
 
     stats_init(&map, &framedb, &topology, arenas, boot_clock);
     root_task_create(boot_info, archive, &kernel_tables, arenas);
+    if (QY_CONFIG_DEBUG)
+        debug_check(arenas);
     print("sealed: from here on the kernel allocates only out of memory that a caller names\n\n");
     arch_resume(cpu_this(), entry_exit(cpu_this()));
 }

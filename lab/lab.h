@@ -103,7 +103,6 @@ struct lab_machine {
     struct qy_map map;
     struct qy_topology topology;
     unsigned physical_bits;
-    bool all_pluggable; /* what qy_topology_apply says */
     struct lab_zone *zones;
     unsigned zone_count;
     uint64_t usable_frames;
@@ -119,7 +118,8 @@ struct lab_machine {
 };
 
 /* False: input->error; nothing has to be freed then. */
-bool lab_machine_make(struct lab_machine *machine, struct lab_input *input, unsigned physical_bits);
+bool lab_machine_make(struct lab_machine *machine, struct lab_input *input, unsigned physical_bits,
+                      bool use_pluggable);
 void lab_machine_free(struct lab_machine *machine);
 
 /* ---- report.c, json.c ---- */

@@ -145,6 +145,8 @@ static bool make_arenas(struct lab_machine *machine, struct lab_file *whole)
 
     size_t bytes = qy_align_up(roots.capacity * sizeof(struct qy_arena), HEADER_ALIGN);
     pfn_t limit = qy_map_ram_end(&machine->map);
+    if (limit.raw == 0) /* nothing is counted: tables of some size, all the same */
+        limit = pfn(QY_SECTION_PAGES);
     roots.arenas = aligned_alloc(HEADER_ALIGN, bytes);
     if (!roots.arenas || !reserve_tables(&tables, limit) || !back_tables(&tables, machine))
         return lab_fail(whole, "no address space here for a machine of that size");
@@ -162,7 +164,8 @@ static bool make_arenas(struct lab_machine *machine, struct lab_file *whole)
     return made;
 }
 
-static bool make_map(struct lab_machine *machine, struct lab_input *input, struct lab_file *whole)
+static bool make_map(struct lab_machine *machine, struct lab_input *input, bool use_pluggable,
+                     struct lab_file *whole)
 {
     uint32_t capacity = 10 * (uint32_t)input->range_count + 4 * (uint32_t)QY_TOPOLOGY_RANGES + 16;
     unsigned bits =
@@ -174,30 +177,26 @@ static bool make_map(struct lab_machine *machine, struct lab_input *input, struc
     if (error == QY_NOT_FOUND)
         return lab_fail(whole, "no usable memory in these files: Quarry could not start");
     if (error == QY_OK)
-        error = qy_topology_apply(&machine->topology, &machine->map, &machine->all_pluggable);
+        error = qy_topology_apply(&machine->topology, &machine->map, use_pluggable);
     if (error != QY_OK)
         return lab_fail(whole, "the memory map cannot be made: %s", qy_error_sentence(error));
-    if (machine->all_pluggable)
-        lab_note(input,
-                 "all memory is said to be hot-pluggable: that tells nothing apart, and is not "
-                 "believed");
     return true;
 }
 
-static void count_pluggable(struct lab_machine *machine, const struct lab_input *input)
+static void count_pluggable(struct lab_machine *machine, const struct lab_input *input,
+                            bool use_pluggable)
 {
-    for (uint32_t i = 0; i < machine->topology.range_count; i++) {
+    for (uint32_t i = 0; i < machine->topology.range_count && !use_pluggable; i++) {
         const struct qy_topology_range *range = &machine->topology.ranges[i];
         if (range->hotplug)
             machine->pluggable_bytes += range->end - range->base;
     }
-    if (machine->all_pluggable) /* all that is handed out lies in such ranges */
-        machine->pluggable_bytes -= machine->usable_frames * QY_PAGE_BYTES;
     if (!input->tree)
         machine->pluggable_bytes += machine->type_bytes[QY_MEM_HOTPLUG];
 }
 
-bool lab_machine_make(struct lab_machine *machine, struct lab_input *input, unsigned physical_bits)
+bool lab_machine_make(struct lab_machine *machine, struct lab_input *input, unsigned physical_bits,
+                      bool use_pluggable)
 {
     struct lab_file whole = {.input = input, .name = ""};
 
@@ -210,13 +209,16 @@ bool lab_machine_make(struct lab_machine *machine, struct lab_input *input, unsi
                  "%zu ranges: the kernel stops at more than %u; build it with a larger "
                  "map_ranges",
                  input->range_count, (unsigned)QY_BOOT_RANGES);
-    if (!lab_topology(input, &machine->topology) || !make_map(machine, input, &whole) ||
-        !make_arenas(machine, &whole)) {
+    if (!lab_topology(input, &machine->topology) ||
+        !make_map(machine, input, use_pluggable, &whole) || !make_arenas(machine, &whole)) {
         lab_machine_free(machine);
         return false;
     }
     count_map(machine);
-    count_pluggable(machine, input);
+    count_pluggable(machine, input, use_pluggable);
+    if (!machine->usable_frames)
+        lab_note(input, "all memory is hot-pluggable: the kernel would stop and say so; its boot "
+                        "option hotplug=use, and --use-hotplug here, count it nevertheless");
     uint64_t lost = machine->use_bytes[QY_USE_ROUNDED] + machine->use_bytes[QY_USE_FRAME_ZERO] +
                     machine->use_bytes[QY_USE_BEYOND] + machine->use_bytes[QY_USE_HOTPLUG];
     if (machine->usable_frames * QY_PAGE_BYTES + lost != machine->map.usable_bytes) {

@@ -27,10 +27,12 @@ static const char usage[] =
     "\n"
     "  --json               the same as JSON (docs/lab.md says what the keys mean)\n"
     "  --node-of ADDRESS    say of that physical address what it is; may be given again\n"
+    "  --use-hotplug        count what can be unplugged as RAM, as the boot option hotplug=use "
+    "does\n"
     "  --phys-bits N        width of the CPU's physical addresses, 32 to 52 (default 46: 64 TiB)\n";
 
 struct options {
-    bool json, help;
+    bool json, help, use_pluggable;
     unsigned physical_bits;
     struct lab_question *questions;
     size_t question_count, question_room;
@@ -91,6 +93,10 @@ static bool parse_options(int count, char **arguments, struct options *options)
         }
         if (strcmp(argument, "--json") == 0) {
             options->json = true;
+            continue;
+        }
+        if (strcmp(argument, "--use-hotplug") == 0) {
+            options->use_pluggable = true;
             continue;
         }
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
@@ -169,7 +175,7 @@ static int map(const struct options *options)
     int code = 2;
 
     if (read_files(&input, options)) {
-        if (lab_machine_make(&machine, &input, options->physical_bits)) {
+        if (lab_machine_make(&machine, &input, options->physical_bits, options->use_pluggable)) {
             (options->json ? lab_report_json : lab_report_text)(
                 stdout, &input, &machine, options->questions, options->question_count);
             code = 0;

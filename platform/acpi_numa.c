@@ -83,14 +83,20 @@ static const char *read_entry(const uint8_t *at, bool wide, struct qy_topology *
     }
 }
 
+/* Whether an entry of right length stands at that offset. */
+static bool has_entry(struct qy_bytes srat, size_t offset)
+{
+    return qy_bytes_hold(srat, offset, 2) && srat.at[offset + 1] >= entry_bytes(srat.at[offset]) &&
+           qy_bytes_hold(srat, offset, srat.at[offset + 1]);
+}
+
 static const char *read_srat(struct qy_bytes srat, struct qy_topology *out)
 {
     if (srat.count < SRAT_BYTES)
         return "the table of nodes (SRAT) is too short: one node is assumed";
     for (size_t offset = SRAT_BYTES; offset < srat.count; offset += srat.at[offset + 1]) {
         const uint8_t *at = srat.at + offset;
-        if (!qy_bytes_hold(srat, offset, 2) || at[1] < entry_bytes(at[0]) ||
-            !qy_bytes_hold(srat, offset, at[1]))
+        if (!has_entry(srat, offset))
             return "the table of nodes (SRAT) has entries of wrong length: one node is assumed";
         const char *wrong = read_entry(at, srat.at[8] >= 2, out);
         if (wrong)
@@ -101,14 +107,42 @@ static const char *read_srat(struct qy_bytes srat, struct qy_topology *out)
     return NULL;
 }
 
+/*
+ * Whatever else is wrong, what may be unplugged stays known, on node 0. If there are too many such
+ * ranges, the last reaches over those that have no room, and over what lies between.
+ */
+static void keep_pluggable(struct qy_bytes srat, struct qy_topology *out)
+{
+    out->range_count = 0;
+    for (size_t offset = SRAT_BYTES; has_entry(srat, offset); offset += srat.at[offset + 1]) {
+        const uint8_t *at = srat.at + offset;
+        if (at[0] != OF_MEMORY || !(qy_load_le32(at + 28) & ENABLED) ||
+            !(qy_load_le32(at + 28) & (HOT_PLUGGABLE | NON_VOLATILE)))
+            continue;
+        uint64_t base = qy_load_le64(at + 8), length = qy_load_le64(at + 16);
+        uint64_t end = qy_range_end(base, length);
+        if (!length)
+            continue;
+        if (end <= base)
+            end = UINT64_MAX;
+        if (qy_topology_add_range(out, base, end, 0, true))
+            continue;
+        struct qy_topology_range *last = &out->ranges[out->range_count - 1];
+        last->base = base < last->base ? base : last->base;
+        last->end = end > last->end ? end : last->end;
+    }
+}
+
 void qy_acpi_srat(struct qy_bytes srat, struct qy_topology *out)
 {
     const char *wrong = srat.at ? read_srat(srat, out) : NULL;
 
-    if (wrong)
+    if (wrong) {
         qy_topology_one_node(out, wrong);
-    else
+        keep_pluggable(srat, out);
+    } else {
         qy_topology_order_nodes(out);
+    }
 }
 
 /*

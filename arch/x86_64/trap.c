@@ -121,7 +121,7 @@ void x86_trap_kernel(struct arch_frame *frame)
 void x86_trap_own_stack(struct arch_frame *frame)
 {
     if (frame->vector == X86_VECTOR_NMI) {
-        cpu_this()->stats.interrupts++;
+        QY_COUNT(cpu_this()->stats.interrupts, 1);
         return;
     }
     /* The CPU leaves in cr2 the address whose push raised the double fault: a guard page if a stack

@@ -1,17 +1,22 @@
 #!/bin/sh
 # Compile the library without a C library and look at what it leaves undefined.
-#   freestanding.sh ROOT SOURCE...
+#   freestanding.sh ROOT [-DNAME=VALUE]... SOURCE...
 set -eu
 
-[ $# -ge 2 ] || { echo "usage: $0 ROOT SOURCE..." >&2; exit 2; }
+[ $# -ge 2 ] || { echo "usage: $0 ROOT [-DNAME=VALUE]... SOURCE..." >&2; exit 2; }
 root=$1
 shift
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT INT TERM
 number=0
+defines=
 for source; do
+  case $source in
+  -D*) defines="$defines $source" && continue ;;
+  esac
   number=$((number + 1))
-  cc -std=gnu17 -O2 -ffreestanding -nostdlib -fno-stack-protector -fno-pic \
+  # shellcheck disable=SC2086 # a list of words
+  cc $defines -std=gnu17 -O2 -ffreestanding -nostdlib -fno-stack-protector -fno-pic \
     -I"$root/include" -I"$root/mem/include" -I"$root/lib/include" -c "$source" -o "$place/$number.o"
 done
 ld -r "$place"/*.o -o "$place/all.o"

@@ -77,7 +77,7 @@ void call_dispatch(struct cpu *cpu)
         return;
     }
     uint64_t id = thread->object.id;
-    thread->calls++;
+    QY_COUNT(thread->calls, 1);
     enum qy_error error = invoke(&call, number);
     /* If this CPU let go of the thread, its memory may be somebody else's by now. */
     if (!call.waits && cpu->current == thread)

@@ -102,7 +102,7 @@ void fault_raise(struct cpu *cpu, uint64_t address, enum qy_fault_access access)
         return;
     }
     uint64_t instruction = arch_frame_instruction(&thread->frame);
-    thread->faults++;
+    QY_COUNT(thread->faults, 1);
     if (is_stale(cpu, thread, address, access, &mark)) {
         arch_flush_range(vaddr(qy_align_down(address, QY_PAGE_BYTES)), 1);
     } else {
@@ -121,7 +121,7 @@ void fault_exception(struct cpu *cpu, const char *name, uint64_t number)
     struct thread *thread = running(cpu);
     if (thread) {
         uint64_t instruction = arch_frame_instruction(&thread->frame);
-        thread->faults++;
+        QY_COUNT(thread->faults, 1);
         thread->message =
             (struct message){.label = QY_FAULT_LABEL(QY_ACCESS_EXEC, QY_MARK_EXCEPTION),
                              .words = {number, instruction, thread->object.id}};

@@ -19,14 +19,14 @@ static void begin(struct cpu *cpu)
 void entry_call(struct cpu *cpu)
 {
     begin(cpu);
-    cpu->stats.calls++;
+    QY_COUNT(cpu->stats.calls, 1);
     call_dispatch(cpu);
 }
 
 void entry_fault(struct cpu *cpu, uint64_t address, enum qy_fault_access access)
 {
     begin(cpu);
-    cpu->stats.faults++;
+    QY_COUNT(cpu->stats.faults, 1);
     fault_raise(cpu, address, access);
 }
 
@@ -39,7 +39,7 @@ void entry_exception(struct cpu *cpu, const char *name, uint64_t number)
 void entry_timer(struct cpu *cpu)
 {
     begin(cpu);
-    cpu->stats.interrupts++;
+    QY_COUNT(cpu->stats.interrupts, 1);
     sched_tick(cpu);
     timer_tick();
 }
@@ -47,7 +47,7 @@ void entry_timer(struct cpu *cpu)
 void entry_ipi(struct cpu *cpu)
 {
     begin(cpu);
-    cpu->stats.interrupts++;
+    QY_COUNT(cpu->stats.interrupts, 1);
     shootdown_answer(cpu);
 }
 

@@ -32,7 +32,7 @@ void shootdown_answer(struct cpu *cpu)
     if (atomic_load(&cpu->shootdown_done) == wanted)
         return;
     arch_flush_range(vaddr(0), 0);
-    cpu->stats.shootdowns++;
+    QY_COUNT(cpu->stats.shootdowns, 1);
     atomic_store(&cpu->shootdown_done, wanted);
 }
 

@@ -93,7 +93,7 @@ struct arch_frame *sched_pick(struct cpu *cpu)
             queue_remove(thread);
             thread->state = QY_THREAD_RUNNING;
             thread->expired = false;
-            cpu->stats.switches++;
+            QY_COUNT(cpu->stats.switches, 1);
         }
     }
     cpu->current = thread;

@@ -50,6 +50,7 @@ static void mark(struct qy_arena *arena, uint64_t start, unsigned order, enum qy
 void qy_arena_take(struct qy_arena *arena, const struct qy_found *free, uint64_t at, unsigned order,
                    enum qy_frame_state state)
 {
+    qy_poison_check(arena->db, at, order);
     qy_range_take(arena, free, at, order);
     mark(arena, at, order, state);
     arena->pages[QY_FRAME_FREE] -= 1ull << order;
@@ -71,10 +72,10 @@ enum qy_error qy_arena_alloc(struct qy_arena *arena, unsigned order, enum qy_fra
         error = QY_OUT_OF_MEMORY;
     } else {
         qy_arena_take(arena, &free, at, order, state);
-        arena->allocations++;
+        QY_COUNT(arena->allocations, 1);
         *out = pfn(at);
     }
-    arena->failures += error != QY_OK;
+    QY_COUNT(arena->failures, error != QY_OK);
     qy_arena_unlock(arena);
     return error;
 }
@@ -100,9 +101,9 @@ enum qy_error qy_arena_alloc_at(struct qy_arena *arena, pfn_t block, unsigned or
     enum qy_error error = arena->dying ? QY_REVOKED : claim_free(arena, block.raw, order, &free);
     if (error == QY_OK) {
         qy_arena_take(arena, &free, block.raw, order, state);
-        arena->allocations++;
+        QY_COUNT(arena->allocations, 1);
     }
-    arena->failures += error != QY_OK;
+    QY_COUNT(arena->failures, error != QY_OK);
     qy_arena_unlock(arena);
     return error;
 }
@@ -150,6 +151,7 @@ enum qy_error qy_arena_claim(struct qy_arena *arena, uint64_t start, unsigned or
 void qy_arena_release(struct qy_arena *arena, uint64_t start, unsigned order,
                       enum qy_frame_state state)
 {
+    qy_poison_fill(arena->db, start, order);
     qy_store(&arena->db->frames[start].tag, 0);
     qy_range_give(arena, start, order);
     arena->pages[state] -= 1ull << order;
@@ -165,7 +167,7 @@ enum qy_error qy_arena_free(struct qy_arena *arena, pfn_t block, unsigned order,
     enum qy_error error = qy_arena_claim(arena, block.raw, order, state);
     if (error == QY_OK) {
         qy_arena_release(arena, block.raw, order, state);
-        arena->frees++;
+        QY_COUNT(arena->frees, 1);
     }
     qy_arena_unlock(arena);
     return error;

@@ -75,8 +75,10 @@ unsigned qy_batch_take(struct qy_arena *arena, unsigned order, unsigned want, ui
         for (uint64_t f = at; f < at + (1ull << piece); f += 1ull << order)
             out[got++] = f;
     }
-    for (unsigned i = 0; i < got; i++)
+    for (unsigned i = 0; i < got; i++) {
+        qy_poison_check(arena->db, out[i], order);
         tag(arena, out[i], order);
+    }
     arena->pages[QY_FRAME_FREE] -= (uint64_t)got << order;
     arena->pages[QY_FRAME_CACHED] += (uint64_t)got << order;
     return got;
@@ -139,6 +141,7 @@ void qy_batch_give(struct qy_arena *arena, unsigned order, uint64_t *at, unsigne
             qy_tag(QY_KIND_HEAD, order, QY_FRAME_CACHED, arena))
             qy_port_broken("CACHE-COUNT", "a cached block is not, or is cached twice, frame",
                            at[i]);
+        qy_poison_fill(arena->db, at[i], order);
         qy_store(&arena->db->frames[at[i]].tag, 0);
     }
     if (order == 0)

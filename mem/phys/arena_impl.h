@@ -147,6 +147,23 @@ enum qy_error qy_arena_claim(struct qy_arena *arena, uint64_t start, unsigned or
 void qy_arena_release(struct qy_arena *arena, uint64_t start, unsigned order,
                       enum qy_frame_state state) QY_REQUIRES(qy_class_arena);
 
+/* ---- arena_poison.c: the memory of frames that become free, or cease to be ---- */
+
+#if QY_CONFIG_DEBUG
+void qy_poison_fill(const struct qy_framedb *db, uint64_t start, unsigned order);
+void qy_poison_check(const struct qy_framedb *db, uint64_t start, unsigned order);
+#else
+static inline void qy_poison_fill(const struct qy_framedb *db, uint64_t start, unsigned order)
+{
+    (void)db, (void)start, (void)order;
+}
+
+static inline void qy_poison_check(const struct qy_framedb *db, uint64_t start, unsigned order)
+{
+    (void)db, (void)start, (void)order;
+}
+#endif
+
 /* ---- arena_batch.c ---- */
 
 /* Up to `want` free blocks of an order below 15 become CACHED, lowest addresses first where they come from one
@@ -160,6 +177,7 @@ void qy_batch_give(struct qy_arena *arena, unsigned order, uint64_t *at, unsigne
 
 /* ---- frame_cache.c, frame_cache_check.c: called with caches of the arena, by what reports on it ---- */
 
+#if QY_CONFIG_FRAME_CACHES
 /* What its caches have moved: pages out of CACHED into a state, less those that came back. */
 uint64_t qy_caches_moved(const struct qy_arena *arena, enum qy_frame_state state)
     QY_REQUIRES(qy_class_arena);
@@ -168,5 +186,24 @@ uint64_t qy_caches_blocks(const struct qy_arena *arena, bool given) QY_REQUIRES(
 
 /* Null, or the id of the invariant of its caches that does not hold; no CPU uses them meanwhile. */
 const char *qy_caches_check(const struct qy_arena *arena) QY_REQUIRES(qy_class_arena);
+#else
+static inline uint64_t qy_caches_moved(const struct qy_arena *arena, enum qy_frame_state state)
+{
+    (void)arena, (void)state;
+    return 0;
+}
+
+static inline uint64_t qy_caches_blocks(const struct qy_arena *arena, bool given)
+{
+    (void)arena, (void)given;
+    return 0;
+}
+
+static inline const char *qy_caches_check(const struct qy_arena *arena)
+{
+    (void)arena;
+    return NULL;
+}
+#endif
 
 #endif

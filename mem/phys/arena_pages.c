@@ -45,10 +45,10 @@ enum qy_error qy_arena_alloc_pages(struct qy_arena *arena, uint64_t pages,
                                                              : QY_OUT_OF_MEMORY;
     if (error == QY_OK) {
         take_run(arena, at, at + pages, state);
-        arena->allocations++;
+        QY_COUNT(arena->allocations, 1);
         *out = pfn(at);
     }
-    arena->failures += error != QY_OK;
+    QY_COUNT(arena->failures, error != QY_OK);
     qy_arena_unlock(arena);
     return error;
 }
@@ -119,10 +119,10 @@ enum qy_error qy_arena_alloc_in(struct qy_arena *arena, uint64_t pages,
                                                                    : QY_OUT_OF_MEMORY;
     if (error == QY_OK) {
         take_run(arena, at, at + pages, state);
-        arena->allocations++;
+        QY_COUNT(arena->allocations, 1);
         *out = pfn(at);
     }
-    arena->failures += error != QY_OK;
+    QY_COUNT(arena->failures, error != QY_OK);
     qy_arena_unlock(arena);
     return error;
 }
@@ -156,7 +156,7 @@ enum qy_error qy_arena_free_pages(struct qy_arena *arena, pfn_t start, uint64_t 
             qy_arena_release(arena, at, order, state);
             at += 1ull << order;
         }
-        arena->frees++;
+        QY_COUNT(arena->frees, 1);
     }
     qy_arena_unlock(arena);
     return error;

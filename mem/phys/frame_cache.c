@@ -149,11 +149,11 @@ static void dismantle(struct qy_arena *arena, struct qy_frame_cache *cache)
         uint64_t taken = qy_word_load(&cache->taken[s]), given = qy_word_load(&cache->given[s]);
         arena->pages[s] += taken - given;
         arena->pages[QY_FRAME_CACHED] -= taken - given;
-        arena->allocations += taken;
-        arena->frees += given;
+        QY_COUNT(arena->allocations, taken);
+        QY_COUNT(arena->frees, given);
     }
-    arena->allocations -= qy_word_load(&cache->more_blocks[0]);
-    arena->frees -= qy_word_load(&cache->more_blocks[1]);
+    QY_COUNT(arena->allocations, -qy_word_load(&cache->more_blocks[0]));
+    QY_COUNT(arena->frees, -qy_word_load(&cache->more_blocks[1]));
     if (cache->next)
         cache->next->prev = cache->prev;
     if (cache->prev)
@@ -161,7 +161,7 @@ static void dismantle(struct qy_arena *arena, struct qy_frame_cache *cache)
     else
         arena->caches = cache->next;
     qy_arena_release(arena, paddr_to_pfn(qy_port_paddr(cache)).raw, 0, QY_FRAME_METADATA);
-    arena->frees++;
+    QY_COUNT(arena->frees, 1);
 }
 
 static void slot_empty(struct qy_cpu_frames *cpu, unsigned slot, struct qy_frame_cache *cache)
@@ -278,7 +278,7 @@ static enum qy_error from_arena(struct qy_cpu_frames *cpu, struct qy_frame_cache
         return error;
     give_up(cpu, cache);
     qy_arena_lock(arena);
-    arena->failures--; /* it is not refused yet */
+    QY_COUNT(arena->failures, -1ull); /* it is not refused yet */
     qy_arena_unlock(arena);
     return qy_arena_alloc(arena, order, state, out);
 }

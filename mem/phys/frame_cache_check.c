@@ -29,6 +29,8 @@ uint64_t qy_caches_moved(const struct qy_arena *arena, enum qy_frame_state state
 uint64_t qy_caches_blocks(const struct qy_arena *arena, bool given)
 {
     uint64_t sum = 0;
+    if (!QY_CONFIG_STATISTICS)
+        return 0;
     for (const struct qy_frame_cache *cache = arena->caches; cache; cache = cache->next) {
         for (unsigned s = 0; s < QY_FRAME_STATE_COUNT; s++)
             sum += qy_word_load(given ? &cache->given[s] : &cache->taken[s]);

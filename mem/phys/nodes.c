@@ -135,7 +135,8 @@ static enum qy_error done(const struct search *search, const struct qy_arena *se
     _Atomic uint64_t *counter = error != QY_OK                 ? &node->failed
                                 : served->node == search->node ? &node->local
                                                                : &node->remote;
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    if (QY_CONFIG_STATISTICS)
+        atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
     return error;
 }
 

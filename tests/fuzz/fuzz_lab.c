@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
     if (count < 1)
         return 0;
     if (add_files(&input, data + 1, count - 1) &&
-        lab_machine_make(&machine, &input, 32 + data[0] % 11)) {
+        lab_machine_make(&machine, &input, 32 + data[0] % 11, data[0] & 64)) {
         char *text = NULL;
         size_t bytes = 0;
         uint64_t frames = 0;

@@ -186,7 +186,7 @@ static void a_fault_is_a_message_and_a_reply_resumes(void)
     CHECK_EQ(ANSWER(0, reply, QY_FAULT_KILL).error, QY_OK);
     CHECK_EQ(state_of(thread), QY_THREAD_DEAD);
     CHECK(strstr(world_console, "its fault handler ended it") != NULL);
-    CHECK_EQ(CALL(QY_CALL_thread_info, thread, 0, 0, 0, 0, 0).x[3], 2);
+    CHECK_EQ(CALL(QY_CALL_thread_info, thread, 0, 0, 0, 0, 0).x[3], QY_CONFIG_STATISTICS * 2);
     scene_end();
 }
 

@@ -160,7 +160,7 @@ static void report(void (*print)(FILE *out, const struct lab_input *input,
     size_t count = 0;
 
     CHECK(add_all(&input));
-    bool made = lab_machine_make(&machine, &input, physical_bits);
+    bool made = lab_machine_make(&machine, &input, physical_bits, false);
     CHECK(made);
     if (made) {
         FILE *out = open_memstream(&text, &count);
@@ -204,7 +204,7 @@ static int by_value(const void *a, const void *b)
 
 static bool pluggable(const struct lab_machine *machine, uint64_t address)
 {
-    for (uint32_t i = 0; i < machine->topology.range_count && !machine->all_pluggable; i++) {
+    for (uint32_t i = 0; i < machine->topology.range_count; i++) {
         const struct qy_topology_range *r = &machine->topology.ranges[i];
         if (r->hotplug && address >= r->base && address < r->end)
             return true;
@@ -255,7 +255,7 @@ static void frames_counted_twice(void)
     uint64_t of_zones = 0;
 
     CHECK(add_all(&input));
-    bool made = lab_machine_make(&machine, &input, physical_bits);
+    bool made = lab_machine_make(&machine, &input, physical_bits, false);
     CHECK(made);
     if (made) {
         CHECK_EQ(machine.usable_frames, count_frames(&input, &machine));
@@ -282,7 +282,7 @@ static void survive(const struct file *file, const uint8_t *bytes, size_t count,
     if (!good)
         CHECK(strncmp(input.error, file->name, strlen(file->name)) == 0);
     if (good && make) {
-        good = lab_machine_make(&machine, &input, physical_bits);
+        good = lab_machine_make(&machine, &input, physical_bits, false);
         if (good)
             lab_machine_free(&machine);
         else

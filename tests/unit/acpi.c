@@ -39,6 +39,8 @@ static void from_qemu(void)
 
 static void nodes_from_qemu(void)
 {
+    if (QY_TOPOLOGY_NODES < 4 || QY_TOPOLOGY_CPUS < 4)
+        SKIP("built for fewer nodes or CPUs");
     static const uint8_t distance[4][4] = {
         {10, 12, 20, 25}, {12, 10, 14, 21}, {20, 14, 10, 15}, {25, 21, 15, 10}};
     struct memory memory = MEMORY_OF(acpi_numa);
@@ -319,6 +321,8 @@ static void root_pointers(void)
 
 static void affinity(void)
 {
+    if (QY_TOPOLOGY_NODES < 2 || QY_TOPOLOGY_CPUS < 4)
+        SKIP("built for fewer nodes or CPUs");
     root();
     begin_madt();
     lapic(0, 1);
@@ -390,23 +394,35 @@ static void begin_broken_srat(void)
     lapic_node(1, 1, 1);
 }
 
+/* A build for one node has another reason. */
+#define OR_MORE(about) (QY_TOPOLOGY_NODES < 2 ? "more nodes" : (about))
+
 static void a_broken_srat(void)
 {
     begin_broken_srat();
-    memory_node(0x100000, 0x200000, 0, 1);
+    memory_node(0x100000, 0x200000, 2, 1);
     memory_node(0x200000, 0x200000, 1, 1);
-    one_node("overlaps", 1);
+    one_node(OR_MORE("overlaps"), 1);
     begin_broken_srat();
-    memory_node(0xfffffffffff00000, 0x200000, 1, 1);
-    one_node("wraps", 1);
+    memory_node(0xfffffffffff00000, 0x200000, 2, 1);
+    memory_node(0x100000, 0x100000, 2, 5);
+    memory_node(0xffffffffffe00000, 0x800000, 2, 3);
+    one_node(OR_MORE("wraps"), 3);
+    CHECK(topology.ranges[2].hotplug && topology.ranges[2].end == UINT64_MAX);
     begin_broken_srat();
-    for (uint32_t i = 0; i < QY_TOPOLOGY_NODES - 1; i++)
+    for (uint32_t i = 0; i < QY_TOPOLOGY_NODES; i++)
         memory_node(i << 20, 1 << 20, i + 3, 1);
-    one_node("more nodes", 1);
+    for (uint32_t i = 0; i < QY_TOPOLOGY_RANGES; i++) /* found behind what is wrong, too */
+        memory_node((uint64_t)(2 * i + 1000) << 20, 1 << 20, 2, i % 2 ? 3 : 5);
+    one_node("more nodes", QY_TOPOLOGY_RANGES);
+    CHECK_EQ(topology.ranges[QY_TOPOLOGY_RANGES - 1].base,
+             (uint64_t)(2 * (QY_TOPOLOGY_RANGES - 2) + 1000) << 20);
+    CHECK_EQ(topology.ranges[QY_TOPOLOGY_RANGES - 1].end,
+             (uint64_t)(2 * (QY_TOPOLOGY_RANGES - 1) + 1001) << 20);
     begin_broken_srat();
     for (uint32_t i = 0; i < QY_TOPOLOGY_RANGES; i++)
         memory_node((uint64_t)(i + 1000) << 20, 1 << 20, 1, 1);
-    one_node("more ranges", 1);
+    one_node(OR_MORE("more ranges"), 1);
     static const uint8_t lengths[] = {0, 1, 15, 17, 255};
     for (unsigned i = 0; i < sizeof(lengths); i++) {
         begin_broken_srat();
@@ -437,6 +453,8 @@ static void two_nodes(void)
 
 static void distances(void)
 {
+    if (QY_TOPOLOGY_NODES < 2)
+        SKIP("built for one node");
     static const uint8_t good[] = {10, 15, 21, 15, 10, 30, 21, 30, 10};
     static const struct {
         unsigned at;

@@ -41,12 +41,14 @@ enum qy_error __wrap_qy_arena_alloc(struct qy_arena *from, unsigned order,
     return fails() ? QY_OUT_OF_MEMORY : __real_qy_arena_alloc(from, order, state, out);
 }
 
+#if QY_CONFIG_FRAME_CACHES
 unsigned __real_qy_batch_take(struct qy_arena *from, unsigned order, unsigned want, uint64_t *out);
 unsigned __wrap_qy_batch_take(struct qy_arena *from, unsigned order, unsigned want, uint64_t *out);
 unsigned __wrap_qy_batch_take(struct qy_arena *from, unsigned order, unsigned want, uint64_t *out)
 {
     return fails() ? 0 : __real_qy_batch_take(from, order, want, out);
 }
+#endif
 
 /* What callers can see of the arena: each frame's state and block; what caches hold, and their own
  * pages, count as free. */

@@ -152,14 +152,14 @@ static void refusals(void)
     CHECK_EQ(use_up(0, QY_PLACE_PINNED, order), 1);
     CHECK_EQ(qy_nodes_alloc(&nodes, NULL, 0, 0, 4, QY_FRAME_USER, &out), QY_OK); /* from node 2 */
     CHECK_EQ(qy_nodes_record(&nodes, 0, &record), QY_OK);
-    CHECK_EQ(record.local, PAGES / 16);
-    CHECK_EQ(record.remote, 1);
-    CHECK_EQ(record.failed, 2); /* order 19, and the last of use_up */
+    CHECK_EQ(record.local, QY_CONFIG_STATISTICS * PAGES / 16);
+    CHECK_EQ(record.remote, QY_CONFIG_STATISTICS);
+    CHECK_EQ(record.failed, QY_CONFIG_STATISTICS * 2); /* order 19, and the last of use_up */
     CHECK_EQ(record.free_bytes, 0);
     CHECK_EQ(record.total_bytes, PAGES * QY_PAGE_BYTES);
     CHECK_EQ(qy_nodes_record(&nodes, 1, &record), QY_OK);
-    CHECK_EQ(record.remote, 1);
-    CHECK_EQ(record.failed, 1);
+    CHECK_EQ(record.remote, QY_CONFIG_STATISTICS);
+    CHECK_EQ(record.failed, QY_CONFIG_STATISTICS);
     CHECK_EQ(qy_nodes_record(&nodes, 3, &record), QY_NUMA_NODE_NOT_FOUND);
     qy_arena_init(&extra, &machine.db, 3, QY_ZONE_NORMAL, 9);
     CHECK_EQ(qy_nodes_enter(&nodes, &extra), QY_NUMA_NODE_NOT_FOUND);

@@ -126,15 +126,12 @@ static struct qy_topology topology;
 
 static void pluggable_is_withheld(void)
 {
-    bool all;
-
     build(ranges, 4);
     CHECK_EQ(qy_map_reserve(&map, 3 * G, 3 * G + M, QY_USE_KERNEL_TEXT, NULL), QY_OK);
     memset(&topology, 0, sizeof(topology));
     topology.ranges[topology.range_count++] = (struct qy_topology_range){0, 3 * G, 0, false};
     topology.ranges[topology.range_count++] = (struct qy_topology_range){3 * G, 2000 * G, 1, true};
-    CHECK_EQ(qy_topology_apply(&topology, &map, &all), QY_OK);
-    CHECK(!all);
+    CHECK_EQ(qy_topology_apply(&topology, &map, false), QY_OK);
     CHECK_EQ(bytes_of(QY_USE_HOTPLUG), G + 2 * M + 4096);
     CHECK_EQ(bytes_of(QY_USE_KERNEL_TEXT), M); /* what is in use stays so */
     CHECK_EQ(qy_map_find(&map, 4 * G)->node, 1);
@@ -143,21 +140,21 @@ static void pluggable_is_withheld(void)
     CHECK(qy_map_check(&map) == NULL);
 }
 
-static void all_pluggable_is_not_believed(void)
+static void all_of_it_pluggable(void)
 {
-    bool all;
-
-    build(ranges, 4);
-    memset(&topology, 0, sizeof(topology));
-    topology.ranges[topology.range_count++] = (struct qy_topology_range){0, 3 * G, 0, true};
-    topology.ranges[topology.range_count++] = (struct qy_topology_range){3 * G, 2000 * G, 1, true};
-    uint64_t before = bytes_of(QY_USE_FREE);
-    CHECK_EQ(qy_topology_apply(&topology, &map, &all), QY_OK);
-    CHECK(all);
-    CHECK_EQ(bytes_of(QY_USE_FREE), before);
-    CHECK_EQ(bytes_of(QY_USE_HOTPLUG), 0);
-    CHECK_EQ(qy_map_find(&map, 4 * G)->node, 1);
-    CHECK(qy_map_check(&map) == NULL);
+    for (unsigned use = 0; use < 2; use++) {
+        build(ranges, 4);
+        memset(&topology, 0, sizeof(topology));
+        topology.ranges[topology.range_count++] = (struct qy_topology_range){0, 3 * G, 0, true};
+        topology.ranges[topology.range_count++] =
+            (struct qy_topology_range){3 * G, 2000 * G, 1, true};
+        uint64_t before = bytes_of(QY_USE_FREE);
+        CHECK_EQ(qy_topology_apply(&topology, &map, use), QY_OK);
+        CHECK_EQ(bytes_of(QY_USE_FREE), use ? before : 0);
+        CHECK_EQ(bytes_of(QY_USE_HOTPLUG), use ? 0 : before);
+        CHECK_EQ(qy_map_find(&map, 4 * G)->node, 1);
+        CHECK(qy_map_check(&map) == NULL);
+    }
 }
 
 static const struct test tests[] = {
@@ -165,6 +162,6 @@ static const struct test tests[] = {
     {"zones and nodes", zones_and_nodes},
     {"too few roots", too_few_roots},
     {"hot-pluggable memory is withheld", pluggable_is_withheld},
-    {"all memory hot-pluggable is not believed", all_pluggable_is_not_believed},
+    {"all memory hot-pluggable: nothing is left, unless it is asked for", all_of_it_pluggable},
 };
 TEST_MAIN(tests)

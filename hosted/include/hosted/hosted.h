@@ -28,8 +28,8 @@ struct hosted_machine {
 
 /*
  * Reserve a machine of physical addresses [0, limit_bytes), no RAM in it yet. garbage: the tables
- * of frames and blocks are filled with garbage where they become accessible (costs real memory);
- * RAM and the section table are zero. False if the reservation is refused.
+ * of frames and blocks are filled with garbage where they become accessible (costs real memory), and
+ * in debug builds freed frames are poisoned; RAM and the section table are zero. False if the reservation is refused.
  */
 bool hosted_machine_make(struct hosted_machine *machine, uint64_t limit_bytes, bool garbage);
 void hosted_machine_destroy(struct hosted_machine *machine);

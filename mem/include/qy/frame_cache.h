@@ -28,6 +28,10 @@
 
 #include <qy/arena.h>
 
+#if !QY_CONFIG_FRAME_CACHES
+#include <qy/frame_cache_none.h>
+#else
+
 #define QY_CACHE_SLOTS 8u       /* arenas of which a CPU has caches at a time */
 #define QY_CACHE_MIN_PAGES 512u /* arenas with fewer have no caches */
 #define QY_CACHE_FRAMES 128u    /* of order 0, at most */
@@ -213,4 +217,5 @@ enum qy_error qy_frame_alloc(struct qy_cpu_frames *cpu, struct qy_arena *arena, 
     QY_REQUIRES(qy_irq_off)
         QY_EXCLUDES(qy_class_caps, qy_class_sched, qy_class_space, qy_class_slab, qy_class_arena);
 
+#endif
 #endif

@@ -17,6 +17,7 @@
  *   EXCLUSIVE   a frame is in exactly one state; a transition from any but the expected one is
  *               refused
  *   FRAME-ZERO  frame 0 is in no arena: nobody is ever handed physical address 0
+ *   FREE-UNTOUCHED  (debug builds) nobody writes to frames that are free in an arena
  * Locking: tags are single words, read and written atomically, so anyone may look; only the arena
  * that owns a block changes them, under its lock. docs/adr/0003-frame-entry.md gives the layout and
  * shows what is built on it.
@@ -59,6 +60,7 @@ struct qy_framedb {
     pfn_t limit;                 /* frames at or above are never RAM */
     uint64_t section_count;      /* entries of sections: what limit needs, rounded up */
     struct qy_lock lock;         /* class qy_class_section: giving frames to a root arena */
+    uint64_t poison;             /* 0, or what free frames are filled with is made of it */
     _Atomic uint64_t sections_initialised, sections_total;
 };
 
@@ -79,6 +81,16 @@ void qy_framedb_spans(pfn_t base, pfn_t end, struct qy_framedb_span spans[3]);
 /* Set up; the section table is backed and zero up to limit. limit: at most 2^34 frames (64 TiB). */
 void qy_framedb_init(struct qy_framedb *db, void *frames, void *blocks, void *sections,
                      pfn_t limit);
+
+/*
+ * From here on, in debug builds (QY_CONFIG_DEBUG), frames that become free are filled with a pattern, and looked at
+ * before they are handed out again: invariant FREE-UNTOUCHED. The seed should be another one at each boot, since memory
+ * may live longer than a boot. Only for RAM that is there: qy_port_ram leads to it.
+ */
+static inline void qy_framedb_poison(struct qy_framedb *db, uint64_t seed)
+{
+    db->poison = seed | 1ull << 63;
+}
 
 /* State of a frame; RESERVED for what no arena was ever given. O(log n), no lock. */
 enum qy_frame_state qy_frame_state(const struct qy_framedb *db, pfn_t frame);

@@ -23,6 +23,9 @@
 /* The largest order of a buddy block; 18 = 1 GiB. */
 #define QY_MAX_ORDER ((unsigned)QY_CONFIG_MAX_ORDER)
 
+/* Count something that nothing but reports reads. */
+#define QY_COUNT(counter, by) ((void)(QY_CONFIG_STATISTICS && ((counter) += (by))))
+
 typedef struct {
     uint64_t raw;
 } paddr_t; /* a physical address */

@@ -8,7 +8,7 @@
 
 #define QY_TOPOLOGY_CPUS ((unsigned)QY_CONFIG_MAX_CPUS)
 #define QY_TOPOLOGY_NODES ((unsigned)QY_CONFIG_MAX_NODES)
-#define QY_TOPOLOGY_RANGES (4 * QY_TOPOLOGY_NODES)
+#define QY_TOPOLOGY_RANGES (4 * QY_TOPOLOGY_NODES + 28)
 
 struct qy_topology_cpu {
     uint32_t hardware_id; /* APIC id or hart id */
@@ -44,10 +44,9 @@ void qy_topology_default(struct qy_topology *out, uint32_t hardware_id);
 
 /*
  * Put the RAM of the map on its nodes, and withhold what is hot-pluggable or non-volatile of what is free in it (use
- * HOTPLUG). If nothing free were left then, the mark is not believed: *all_pluggable is set and nothing withheld.
- * Errors: TOO_MANY.
+ * HOTPLUG), were it all of it; not if use_pluggable says that somebody knows better. Errors: TOO_MANY.
  */
 enum qy_error qy_topology_apply(const struct qy_topology *topology, struct qy_map *map,
-                                bool *all_pluggable) QY_MUST_USE;
+                                bool use_pluggable) QY_MUST_USE;
 
 #endif
