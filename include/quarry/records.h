@@ -78,6 +78,39 @@
     F(distance, "10 = local, 20 = twice as far")                                                   \
     F(rank, "how many nodes are looked at before it, itself included")
 
+/* Memory by allocation site and by allocation; UNSUPPORTED unless the kernel was booted with heap=track. */
+#define QY_RECORD_SITE(F)                                                                          \
+    F(line, "line of the site in its file")                                                        \
+    F(live, "allocations made there that live")                                                    \
+    F(live_bytes, "memory they take")                                                              \
+    F(total, "allocations made there since boot")                                                  \
+    F(total_bytes, "memory they took")
+
+/* Three for each site: index = 3 * site + 0 (file), 1 (function), 2 (what is allocated). */
+#define QY_SITE_TEXT_BYTES 64
+#define QY_RECORD_SITE_TEXT(F)                                                                     \
+    F(text0, "64 characters, zeroes behind them: the first eight")                                 \
+    F(text1, "the next eight")                                                                     \
+    F(text2, "the next eight")                                                                     \
+    F(text3, "the next eight")                                                                     \
+    F(text4, "the next eight")                                                                     \
+    F(text5, "the next eight")                                                                     \
+    F(text6, "the next eight")                                                                     \
+    F(text7, "the last eight")
+
+/* Live allocations in the order of their addresses: ask for index 0, then for `next` until that is 0. */
+#define QY_RECORD_ALLOCATION(F)                                                                    \
+    F(next, "index to ask for next; 0 = there is no more")                                         \
+    F(object, "number of the object; 0 = none on this stretch of memory")                          \
+    F(type, "index into QY_OBJECTS")                                                               \
+    F(bytes, "memory that it takes of its untyped")                                                \
+    F(header_bytes, "of it in a slab")                                                             \
+    F(site, "index of its SITE record")                                                            \
+    F(untyped, "number of the untyped that pays")                                                  \
+    F(thread, "number of the thread whose call made it; 0 = the kernel, at boot")                  \
+    F(call, "number of that call; 0 = the kernel, at boot")                                        \
+    F(time, "clock of the CPU when it was made")
+
 /* R(NAME, value, name, table) */
 #define QY_RECORDS(R)                                                                              \
     R(MACHINE, 0, machine, QY_RECORD_MACHINE)                                                      \
@@ -87,7 +120,10 @@
     R(CACHE, 4, cache, QY_RECORD_CACHE)                                                            \
     R(CPU, 5, cpu, QY_RECORD_CPU)                                                                  \
     R(NODE, 6, node, QY_RECORD_NODE)                                                               \
-    R(DISTANCE, 7, distance, QY_RECORD_DISTANCE)
+    R(DISTANCE, 7, distance, QY_RECORD_DISTANCE)                                                   \
+    R(SITE, 8, site, QY_RECORD_SITE)                                                               \
+    R(SITE_TEXT, 9, site_text, QY_RECORD_SITE_TEXT)                                                \
+    R(ALLOCATION, 10, allocation, QY_RECORD_ALLOCATION)
 
 enum qy_record_kind {
 #define R(NAME, value, name, table) QY_RECORD_KIND_##NAME = (value),

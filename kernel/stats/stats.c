@@ -131,6 +131,24 @@ static enum qy_error fill_distance(uint64_t index, struct qy_record_distance *ou
     return QY_OK;
 }
 
+static enum qy_error fill_site(uint64_t index, struct qy_record_site *out)
+{
+    (void)index, (void)out;
+    return QY_UNSUPPORTED;
+}
+
+static enum qy_error fill_site_text(uint64_t index, struct qy_record_site_text *out)
+{
+    (void)index, (void)out;
+    return QY_UNSUPPORTED;
+}
+
+static enum qy_error fill_allocation(uint64_t index, struct qy_record_allocation *out)
+{
+    (void)index, (void)out;
+    return QY_UNSUPPORTED;
+}
+
 enum qy_error stats_record(uint64_t kind, uint64_t index, union stats_record *out, size_t *bytes)
 {
     switch (kind) {

@@ -4,7 +4,7 @@
  * Exit codes: 0 all checks held; 3 one did not, and the last line of the root task names the first;
  * 4 the kernel speaks another version of the interface.
  */
-#include "root.h"
+#include "leaks.h"
 #include <lib/string.h>
 #include <user/program.h>
 
@@ -72,10 +72,14 @@ int main(const struct qy_root_info *info)
         bench_run(&root);
     } else if (asked_for(info, "attack")) {
         attack_run(&root);
+    } else if (asked_for(info, "leak")) {
+        leak_run(&root);
     } else {
         demonstrate(&root);
         if (asked_for(info, "interactive"))
             prompt_run(&root);
     }
+    if (asked_for(info, "profile"))
+        show_profile_folded(&root);
     finish(&root);
 }

@@ -1,7 +1,8 @@
 /*
  * Commands on the serial console. Keys are read without waiting, and other threads run in between.
  */
-#include "root.h"
+#include "leaks.h"
+#include <lib/format.h>
 #include <lib/string.h>
 #include <user/line.h>
 
@@ -126,6 +127,12 @@ static const struct command {
     {"maps", show_maps, "what is mapped in the root task's address space"},
     {"cpus", show_cpus, "what each CPU did"},
     {"numa", show_numa, "the NUMA nodes: their memory, and how far they are from each other"},
+    {"leaks", show_leaks, "what lives, and who made it (boot with heap=track)"},
+    {"leaks mark", mark_leaks, "remember this moment"},
+    {"leaks since", show_leaks_since, "what was made since then and still lives"},
+    {"leak", plant_leak, "run a program that forgets what it made"},
+    {"profile", show_profile, "memory by the place that allocates, now and since boot"},
+    {"profile folded", show_profile_folded, "the same as stacks, for flamegraph.pl or speedscope"},
     {"help", show_help, "this list"},
     {"halt", NULL, "switch the machine off"},
 };
@@ -134,30 +141,27 @@ static void show_help(struct root *root)
 {
     (void)root;
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        print("   %-5s %s\n", commands[i].name, commands[i].what);
+        print("   %-14s %s\n", commands[i].name, commands[i].what);
 }
 
 /* False: the user wants to halt. */
 static bool obey(struct root *root, char *text)
 {
-    char *words[2];
+    char *words[2] = {0}, said[LINE_BYTES];
     size_t count = line_words(text, words, 2);
 
     if (!count)
         return true;
+    format_to(said, sizeof(said), count > 1 ? "%s %s" : "%s", words[0], words[1]);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(commands[i].name, words[0]) != 0)
+        if (strcmp(commands[i].name, said) != 0)
             continue;
-        if (count > 1) {
-            print("   %s takes no arguments\n", words[0]);
-            return true;
-        }
         if (!commands[i].run)
             return false;
         commands[i].run(root);
         return true;
     }
-    print("   there is no command \"%s\"; try: help\n", words[0]);
+    print("   there is no command \"%s\"; try: help\n", said);
     return true;
 }
 

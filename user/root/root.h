@@ -10,6 +10,8 @@
  *     prompt.c    commands on the console                      (word `interactive`)
  *     bench.c     costs of single calls                        (word `bench`)
  *     attack*.c   what a hostile program would try             (word `attack`)
+ *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
+ *     leak.c      a leak, planted and found                    (word `leak`)
  *
  * Slots of the capability node are taken in order and given back in the opposite order (root_mark,
  * root_release). One thread runs all of this; the children that it starts touch nothing of struct
