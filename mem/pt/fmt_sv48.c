@@ -8,7 +8,8 @@
 #include "pt_impl.h"
 
 #define SV48_RIGHTS (SV48_R | SV48_W | SV48_X)
-#define SV48_PAGE (SV48_V | SV48_RIGHTS | SV48_U | SV48_G | SV48_A | SV48_D)
+#define SV48_PAGE                                                                                  \
+    (SV48_V | SV48_RIGHTS | SV48_U | SV48_G | SV48_A | SV48_D | SV48_SOFT_0 | SV48_SOFT_1)
 
 /* Without memory types. */
 #define SV48_LEAF(f)                                                                               \
@@ -33,7 +34,7 @@
         .page_base = {0, 0, 0, 0, 0},                                                              \
         .page_allowed = {0, SV48_PAGE | (TYPES) | SV48_FRAME, SV48_PAGE | (TYPES) | SV48_FRAME_2M, \
                          SV48_PAGE | (TYPES) | SV48_FRAME_1G, 0},                                  \
-        .accessed_dirty = SV48_A | SV48_D,                                                         \
+        .accessed_dirty = SV48_A | SV48_D, .mark_ones = QY_PT_MARK_ONES,                           \
         .flags =                                                                                   \
             {                                                                                      \
                 [QY_PT_BIT_READ] = {SV48_R, SV48_R},                                               \
@@ -45,6 +46,8 @@
                 [QY_PT_BIT_GLOBAL] = {SV48_G, SV48_G},                                             \
                 [QY_PT_BIT_ACCESSED] = {SV48_A, SV48_A},                                           \
                 [QY_PT_BIT_DIRTY] = {SV48_D, SV48_D},                                              \
+                [QY_PT_BIT_SOFT_0] = {SV48_SOFT_0, SV48_SOFT_0},                                   \
+                [QY_PT_BIT_SOFT_1] = {SV48_SOFT_1, SV48_SOFT_1},                                   \
             },                                                                                     \
         .leaf = {QY_PT_EACH_FLAGS(LEAF)},                                                          \
     }

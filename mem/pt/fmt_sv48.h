@@ -17,6 +17,8 @@
 #define SV48_G (1ull << 5)
 #define SV48_A (1ull << 6)
 #define SV48_D (1ull << 7)
+#define SV48_SOFT_0 (1ull << 8)
+#define SV48_SOFT_1 (1ull << 9)
 #define SV48_PBMT (3ull << 61)
 #define SV48_PBMT_IO (2ull << 61)
 #define SV48_FRAME 0x003ffffffffffc00ull

@@ -2,13 +2,15 @@
  * The entry format of x86-64 as data.
  *
  * Entries that point at tables allow all that the pages below may have; the pages decide. Their
- * accessed bit is set from the start, so that the CPU does not write to them. Bits that software
- * may use, protection keys and the PAT bit are in no entry of ours.
+ * accessed bit is set from the start, so that the CPU does not write to them. Protection keys and the
+ * PAT bit are in no entry of ours.
  */
 #include "fmt_x86_64.h"
 #include "pt_impl.h"
 
-#define X86_PAGE (X86_P | X86_RW | X86_US | X86_PWT | X86_PCD | X86_A | X86_D | X86_G | X86_NX)
+#define X86_PAGE                                                                                   \
+    (X86_P | X86_RW | X86_US | X86_PWT | X86_PCD | X86_A | X86_D | X86_G | X86_SOFT_0 |            \
+     X86_SOFT_1 | X86_NX)
 
 #define X86_LEAF(f)                                                                                \
     (!QY_PT_SANE(f) ? 0                                                                            \
@@ -31,6 +33,7 @@ const struct qy_pt_format qy_pt_x86_64 = {
     .page_allowed = {0, X86_PAGE | X86_FRAME, X86_PAGE | X86_PS | X86_FRAME_2M,
                      X86_PAGE | X86_PS | X86_FRAME_1G, 0},
     .accessed_dirty = X86_A | X86_D,
+    .mark_ones = QY_PT_MARK_ONES,
     .flags =
         {
             [QY_PT_BIT_READ] = {X86_P, X86_P},
@@ -42,6 +45,8 @@ const struct qy_pt_format qy_pt_x86_64 = {
             [QY_PT_BIT_GLOBAL] = {X86_G, X86_G},
             [QY_PT_BIT_ACCESSED] = {X86_A, X86_A},
             [QY_PT_BIT_DIRTY] = {X86_D, X86_D},
+            [QY_PT_BIT_SOFT_0] = {X86_SOFT_0, X86_SOFT_0},
+            [QY_PT_BIT_SOFT_1] = {X86_SOFT_1, X86_SOFT_1},
         },
     .leaf = {QY_PT_EACH_FLAGS(X86_LEAF)},
 };

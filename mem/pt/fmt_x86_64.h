@@ -17,6 +17,8 @@
 #define X86_D (1ull << 6)
 #define X86_PS (1ull << 7)
 #define X86_G (1ull << 8)
+#define X86_SOFT_0 (1ull << 9)
+#define X86_SOFT_1 (1ull << 10)
 #define X86_NX (1ull << 63)
 #define X86_FRAME 0x000ffffffffff000ull
 #define X86_FRAME_2M 0x000fffffffe00000ull

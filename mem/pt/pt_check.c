@@ -40,7 +40,7 @@ static const char *check_table(struct check *check, paddr_t table, unsigned leve
         if (level == QY_PT_LEVELS)
             check->upper = i >= QY_PT_ENTRIES / 2;
         if (!(entry & check->format->valid)) {
-            if (entry)
+            if (entry && ~entry & check->format->mark_ones)
                 return "PT-EMPTY";
             continue;
         }

@@ -7,6 +7,8 @@
 
 #include <qy/pt.h>
 
+#define QY_PT_MARK_ONES (31ull << 43)
+
 /* Rights that make sense together, in every format: the rest has no entry. */
 #define QY_PT_SANE(f)                                                                              \
     (QY_PT_READ & (f) && !(QY_PT_WRITE & (f) && QY_PT_EXEC & (f)) &&                               \
@@ -31,6 +33,39 @@ static inline uint64_t qy_pt_load(const _Atomic uint64_t *slot)
 static inline void qy_pt_store(_Atomic uint64_t *slot, uint64_t entry)
 {
     atomic_store_explicit(slot, entry, memory_order_release);
+}
+
+/* What changes of pages have in common, gathered over many entries. */
+struct qy_pt_delta {
+    uint64_t flipped; /* bits that differ */
+    uint64_t lost;    /* rights, ACCESSED or DIRTY that went */
+};
+
+/* Bits that give a CPU more when they are set, or clear (NX). */
+static inline uint64_t qy_pt_grows(const struct qy_pt_format *format)
+{
+    return format->accessed_dirty | format->flags[QY_PT_BIT_WRITE].mask |
+           format->flags[QY_PT_BIT_EXEC].mask;
+}
+
+/* One page entry becomes another. */
+static inline void qy_pt_delta_add(const struct qy_pt_format *format, struct qy_pt_delta *delta,
+                                   uint64_t old, uint64_t new)
+{
+    const struct qy_pt_bits *exec = &format->flags[QY_PT_BIT_EXEC];
+    uint64_t clear = exec->mask ^ exec->value;
+    delta->flipped |= old ^ new;
+    delta->lost |= (old ^ clear) & ~(new ^ clear) & qy_pt_grows(format);
+}
+
+static inline enum qy_pt_change qy_pt_delta_change(const struct qy_pt_format *format,
+                                                   const struct qy_pt_delta *delta)
+{
+    uint64_t ignored =
+        format->flags[QY_PT_BIT_SOFT_0].mask | format->flags[QY_PT_BIT_SOFT_1].mask;
+    if (delta->lost || delta->flipped & ~(qy_pt_grows(format) | ignored))
+        return QY_PT_REPLACE;
+    return delta->flipped & ~ignored ? QY_PT_WIDEN : QY_PT_UNCHANGED;
 }
 
 static inline bool qy_pt_is_upper(vaddr_t address)

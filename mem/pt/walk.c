@@ -15,6 +15,20 @@ unsigned qy_pt_decode(const struct qy_pt_format *format, uint64_t entry)
     return flags;
 }
 
+enum qy_pt_change qy_pt_classify(const struct qy_pt_format *format, uint64_t old, uint64_t new,
+                                 unsigned level)
+{
+    if (!((old | new) & format->valid))
+        return QY_PT_UNCHANGED;
+    if (!(old & format->valid))
+        return QY_PT_FRESH;
+    if (!qy_pt_is_page(format, old, level) || !qy_pt_is_page(format, new, level))
+        return old == new ? QY_PT_UNCHANGED : QY_PT_REPLACE;
+    struct qy_pt_delta delta = {0};
+    qy_pt_delta_add(format, &delta, old, new);
+    return qy_pt_delta_change(format, &delta);
+}
+
 struct qy_pt_walk qy_pt_walk(const struct qy_pt *pt, vaddr_t address)
 {
     const struct qy_pt_format *format = pt->format;

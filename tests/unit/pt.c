@@ -74,8 +74,8 @@ static void every_combination_of_flags(void)
             kernel += level * GIB;
             CHECK_EQ(qy_pt_ensure(&f.pt, vaddr(user), level, fixture_alloc, &f), QY_OK);
             CHECK_EQ(qy_pt_ensure(&f.pt, vaddr(kernel), level, fixture_alloc, &f), QY_OK);
-            for (unsigned flags = 0; flags < 1024; flags++) {
-                bool good = flags <= QY_PT_MAPPABLE && flags & R
+            for (unsigned flags = 0; flags < 4096; flags++) {
+                bool good = !(flags & ~QY_PT_MAPPABLE) && flags & R
                 &&!(flags & QY_PT_WRITE && flags & QY_PT_EXEC) && !(flags & WT && flags & UC) &&
                     !(flags & U && flags & G) && (!(flags & WT) || pt_formats[k].write_through) &&
                     (!(flags & UC) || pt_formats[k].uncached);
@@ -579,7 +579,7 @@ static void the_validator_can_fail(void)
             {zero.table, 0, user.entry, "ISOLATED"},
             {user.table, user.index, user.entry | 1ull << 55, "PT-RESERVED"},
             {user.table, user.index, user.entry | (x86 ? 0x80 : 1ull << 63), "PT-RESERVED"},
-            {user.table, user.index, user.entry | 0x200, "PT-RESERVED"},
+            {user.table, user.index, user.entry | (x86 ? 0x800 : 1ull << 54), "PT-RESERVED"},
             {user.table, user.index, x86 ? user.entry | 0x10 : 0x1455,
              "PT-RESERVED"}, /* PCD alone; W without R */
             {user.table, user.index, x86 ? user.entry | 1ull << 59 : 0x1459,

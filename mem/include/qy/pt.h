@@ -20,7 +20,7 @@
  *   WXOR         an entry is never writable and executable
  *   ISOLATED     pages of the lower half are USER and not GLOBAL, those of the upper half are not USER; page 0 is never mapped
  *   PT-RESERVED  no entry has a bit that its format does not define, or that Quarry does not use
- *   PT-EMPTY     an entry that is not valid is zero
+ *   PT-EMPTY     an entry that is not valid is zero, or a mark
  *   PT-TREE      no table lies under itself
  * Cost: O(levels) a call, and O(pages) for runs and ranges. References: Intel SDM volume 3A, section 4.5; RISC-V
  * Privileged Architecture 1.12, sections 4.3.2, 4.5 and chapter 6 (Svpbmt).
@@ -38,7 +38,8 @@
 
 /*
  * Rights and attributes of a mapping, independent of the format. READ goes with every mapping: x86-64 cannot refuse
- * it, and Sv48 has no writable page without it. ACCESSED and DIRTY are only reported.
+ * it, and Sv48 has no writable page without it. ACCESSED and DIRTY are only reported. SOFT_0 and SOFT_1 are bits that the
+ * CPU ignores, for the caller's use.
  */
 /* X(NAME, bit) */
 #define QY_PT_FLAGS(X)                                                                             \
@@ -50,7 +51,9 @@
     X(USER, 5)                                                                                     \
     X(GLOBAL, 6)                                                                                   \
     X(ACCESSED, 7)                                                                                 \
-    X(DIRTY, 8)
+    X(DIRTY, 8)                                                                                    \
+    X(SOFT_0, 9)                                                                                   \
+    X(SOFT_1, 10)
 
 enum qy_pt_flag {
 #define X(NAME, bit) QY_PT_##NAME = 1 << (bit),
@@ -64,9 +67,9 @@ enum qy_pt_flag_bit {
 #undef X
 };
 
-#define QY_PT_FLAG_COUNT 9u
-#define QY_PT_MAPPABLE 127u /* the flags that a mapping can be asked for */
-#define QY_PT_ALL 511u
+#define QY_PT_FLAG_COUNT 11u
+#define QY_PT_RIGHTS_AND_TYPES 127u /* READ to GLOBAL: what the CPU acts on */
+#define QY_PT_MAPPABLE (QY_PT_RIGHTS_AND_TYPES | QY_PT_SOFT_0 | QY_PT_SOFT_1) /* what a mapping can be asked for */
 
 /* A flag is on in an entry whose bits under mask equal value. */
 struct qy_pt_bits {
@@ -87,8 +90,9 @@ struct qy_pt_format {
     uint64_t page_base[QY_PT_LEVELS + 1];    /* bits that entries of pages of this level have beside leaf[] */
     uint64_t page_allowed[QY_PT_LEVELS + 1]; /* bits that they may have; 0 = no pages of this level */
     uint64_t accessed_dirty;
+    uint64_t mark_ones; /* bits that every mark has */
     struct qy_pt_bits flags[QY_PT_FLAG_COUNT]; /* by the flag's bit number */
-    uint64_t leaf[QY_PT_MAPPABLE + 1];         /* entry bits, by flags; 0 = the format cannot give these flags */
+    uint64_t leaf[QY_PT_RIGHTS_AND_TYPES + 1]; /* entry bits, by flags; 0 = the format cannot give these flags */
 };
 
 /*
@@ -130,15 +134,18 @@ static inline _Atomic uint64_t *qy_pt_slot(paddr_t table, unsigned index)
 /* Can pages of that level have these flags (of QY_PT_MAPPABLE)? level: 1 to 3. */
 static inline bool qy_pt_supports(const struct qy_pt_format *format, unsigned flags, unsigned level)
 {
-    return level >= 1 && level <= QY_PT_LEVELS && format->page_allowed[level] && flags <= QY_PT_MAPPABLE &&
-           format->leaf[flags];
+    return level >= 1 && level <= QY_PT_LEVELS && format->page_allowed[level] && !(flags & ~QY_PT_MAPPABLE) &&
+           format->leaf[flags & QY_PT_RIGHTS_AND_TYPES];
 }
 
 /* The entry of a page; the flags are supported, the frame is aligned to the page. */
 static inline uint64_t qy_pt_encode(const struct qy_pt_format *format, paddr_t frame, unsigned level,
                                     unsigned flags)
 {
-    return frame.raw >> QY_PAGE_SHIFT << format->address_shift | format->page_base[level] | format->leaf[flags];
+    uint64_t soft = (flags & QY_PT_SOFT_0 ? format->flags[QY_PT_BIT_SOFT_0].value : 0) |
+                    (flags & QY_PT_SOFT_1 ? format->flags[QY_PT_BIT_SOFT_1].value : 0);
+    return frame.raw >> QY_PAGE_SHIFT << format->address_shift | format->page_base[level] |
+           format->leaf[flags & QY_PT_RIGHTS_AND_TYPES] | soft;
 }
 
 /* Is one flag on in the entry of a page? */
@@ -162,12 +169,64 @@ static inline paddr_t qy_pt_entry_address(const struct qy_pt_format *format, uin
     return paddr((entry & format->address_mask) >> format->address_shift << QY_PAGE_SHIFT);
 }
 
+/*
+ * A mark: what software keeps in an entry that is not valid. It is any value of QY_PT_MARK_BITS bits, 0 too.
+ *
+ *     63 ........... 48   47 .. 43    42 ............ 1   0
+ *     ~mark, bits 57..42  1 1 1 1 1   ~mark, bits 41..0   0
+ *
+ * x86-64: a CPU with the L1TF flaw takes bits 12 and up of such an entry for a frame number, and may read what its cache
+ * has there. With the ones every mark leads into the upper half of what 44 to 48 address bits reach, where no machine with
+ * that flaw has RAM; nearly all of them compare 44 or 46. The inversion leads small values high on the rest of them. Sv48
+ * looks at bit 0 alone, and has the same layout. An entry of 0 stays "nothing".
+ */
+#define QY_PT_MARK_BITS 58u
+#define QY_PT_MARK_LOW_BITS 42u /* below the ones */
+
+/* The entry of a mark: never 0, not valid. */
+static inline uint64_t qy_pt_mark_encode(const struct qy_pt_format *format, uint64_t mark)
+{
+    uint64_t low = (1ull << QY_PT_MARK_LOW_BITS) - 1;
+    return (~mark & low) << 1 | ~mark >> QY_PT_MARK_LOW_BITS << 48 | format->mark_ones;
+}
+
+/* The mark of an entry that is one. */
+static inline uint64_t qy_pt_mark_decode(const struct qy_pt_format *format, uint64_t entry)
+{
+    (void)format;
+    uint64_t low = (1ull << QY_PT_MARK_LOW_BITS) - 1;
+    return (~entry >> 1 & low) | ~entry >> 48 << QY_PT_MARK_LOW_BITS;
+}
+
+/* Is it a mark, and neither valid nor nothing? */
+static inline bool qy_pt_is_mark(const struct qy_pt_format *format, uint64_t entry)
+{
+    return entry && !(entry & format->valid);
+}
+
+/*
+ * What the change of an entry means to CPUs that may hold a translation, from harmless to not. The change of several entries is
+ * the largest one.
+ */
+enum qy_pt_change {
+    QY_PT_UNCHANGED, /* the same to a CPU */
+    QY_PT_FRESH,     /* not valid before: a CPU may fault once more at most, and finds it when it tries again */
+    QY_PT_WIDEN,     /* the same page with more rights: likewise */
+    QY_PT_REPLACE,   /* anything else: CPUs have to be told before the old page is anyone else's */
+};
+
+/*
+ * The change from one entry to another, both of a table of `level`. More rights are WRITE, EXEC, and ACCESSED and DIRTY set; a CPU
+ * that holds a translation as dirty would not set a DIRTY that has been cleared.
+ */
+enum qy_pt_change qy_pt_classify(const struct qy_pt_format *format, uint64_t old, uint64_t new, unsigned level);
+
 /* Where a walk ended. */
 struct qy_pt_walk {
     unsigned level;  /* of the table that holds the entry: 4 = the root */
     paddr_t table;   /* that table */
     unsigned index;  /* of the entry in it */
-    uint64_t entry;  /* as read; 0 = nothing */
+    uint64_t entry;  /* as read; 0 = nothing; or a mark */
     bool leaf;       /* it maps a page */
 };
 
