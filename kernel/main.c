@@ -11,6 +11,7 @@
 #include <kernel/boot.h>
 #include <kernel/cpus.h>
 #include <kernel/entry.h>
+#include <kernel/guard.h>
 #include <kernel/image.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
@@ -248,10 +249,11 @@ static _Noreturn void continue_on_own_stack(void *unused)
     give_back_boot_memory();
     if (!kernel_map_report(&map))
         kernel_panic("the uses of memory do not add up to what the firmware called usable");
+    guard_init(boot_info->command_line, arenas, &kernel_tables);
     const char *broken = kernel_layout_check(&kernel_tables, &topology);
     if (broken)
         kernel_panic("the live page tables are not the layout's: %s", broken);
-    kernel_crash_on_request(boot_info->command_line);
+    kernel_crash_on_request(boot_info->command_line, arenas);
     kernel_selftest_on_request(boot_info->command_line, &topology, arenas);
 
     stats_init(&map, &framedb, &topology, arenas, boot_clock);

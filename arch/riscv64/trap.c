@@ -8,6 +8,7 @@
 
 #include <arch/arch.h>
 #include <kernel/entry.h>
+#include <kernel/guard.h>
 #include <kernel/print.h>
 #include <lib/string.h>
 
@@ -83,6 +84,9 @@ void riscv_trap_kernel(struct arch_frame *frame)
         frame->sepc = (uint64_t)riscv_copy_failed;
         return;
     }
+    if ((frame->scause == RISCV_CAUSE_LOAD_PAGE || frame->scause == RISCV_CAUSE_STORE_PAGE) &&
+        guard_fault_is_stale(frame->stval))
+        return;
     if (frame->scause >> RISCV_CAUSE_INTERRUPT_SHIFT)
         kernel_panic_trap("interrupt while they are off", frame->scause & 0xff, frame->stval,
                           frame);

@@ -118,9 +118,11 @@ static const char *check_image_page(const struct check *check, uint64_t address,
     return rights == wanted ? NULL : "a page of the kernel image has the wrong rights";
 }
 
-/* In the heap window there are only stacks, of CPUs that exist. */
-static const char *check_stack_page(const struct check *check, uint64_t address, uint64_t end)
+/* In the heap window there are only stacks, of CPUs that exist: guarded objects come later. */
+static const char *check_heap_page(const struct check *check, uint64_t address, uint64_t end)
 {
+    if (overlaps(address, end, KERNEL_GUARD_BASE, KERNEL_GUARD_BASE + KERNEL_GUARD_BYTES))
+        return "a page of the guarded allocations is mapped before there are any";
     uint64_t slot = (address - KERNEL_HEAP_BASE) / KERNEL_STACK_SLOT_BYTES;
     uint64_t top = KERNEL_HEAP_BASE + (slot + 1) * KERNEL_STACK_SLOT_BYTES;
     if (slot >= (uint64_t)check->topology->cpu_count * KERNEL_STACK_KINDS)
@@ -181,7 +183,7 @@ static bool check_page(void *context, vaddr_t address, uint64_t entry, unsigned 
     else if (!broken && window->first == KERNEL_IMAGE_BASE)
         broken = check_image_page(check, address.raw, last + 1, physical, flags);
     else if (!broken && window->first == KERNEL_HEAP_BASE)
-        broken = check_stack_page(check, address.raw, last + 1);
+        broken = check_heap_page(check, address.raw, last + 1);
     else if (!broken && window->first == KERNEL_CPU_AREAS_BASE)
         broken = check_cpu_page(check, address.raw, last + 1);
     if (broken) {

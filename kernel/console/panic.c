@@ -5,7 +5,9 @@
  * entry or wait.
  */
 #include <arch/arch.h>
+#include <kernel/boot.h>
 #include <kernel/entry.h>
+#include <kernel/guard.h>
 #include <kernel/image.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
@@ -72,6 +74,15 @@ size_t address_describe(uint64_t address, char *text, size_t bytes)
         return format_to(text, bytes, guard ? "the guard pages below CPU %u's %s" : "CPU %u's %s",
                          cpu, stack_names[slot % KERNEL_STACK_KINDS]);
     }
+    if (address - KERNEL_GUARD_BASE < KERNEL_GUARD_BYTES)
+        return format_to(text, bytes, "the window of guarded allocations");
+    uint64_t cpu_areas = address - KERNEL_CPU_AREAS_BASE;
+    if (cpu_areas < KERNEL_CPUS_MAX * KERNEL_CPU_AREA_BYTES)
+        return format_to(text, bytes, "%sCPU %u's area",
+                         cpu_areas % KERNEL_CPU_AREA_BYTES < KERNEL_CPU_AREA_BACKED_BYTES
+                             ? ""
+                             : "the guard pages after ",
+                         (unsigned)(cpu_areas / KERNEL_CPU_AREA_BYTES));
     if (address < QY_PAGE_BYTES)
         return format_to(text, bytes, "page 0, which is never mapped");
     if (address >= (uint64_t)kernel_text_start && address < (uint64_t)kernel_text_end) {
@@ -146,6 +157,7 @@ _Noreturn void kernel_panic(const char *format, ...)
     print_v(format, arguments);
     print("\n");
     va_end(arguments);
+    guard_print_fault(0);
     print_where();
     backtrace((uint64_t)__builtin_frame_address(0));
     kernel_exit(2);
@@ -161,6 +173,7 @@ _Noreturn void kernel_panic_trap(const char *name, uint64_t number, uint64_t add
     print("\nquarry: panic: %s (%llu) in the kernel\n", name, (unsigned long long)number);
     print("  address     %R  %s\n", address, what);
     print("  instruction %R  %s\n", arch_frame_instruction(frame), where);
+    guard_print_fault(address);
     print_where();
     arch_frame_print(frame);
     backtrace(arch_frame_base(frame));

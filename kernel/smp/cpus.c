@@ -77,6 +77,27 @@ void cpus_start(const struct qy_topology *topology, paddr_t trampoline, paddr_t 
     }
 }
 
+void cpu_run(struct cpu *cpu, void (*work)(void))
+{
+    atomic_store(&cpu->work, work);
+    arch_ipi(cpu);
+}
+
+bool cpu_is_working(const struct cpu *cpu)
+{
+    return atomic_load(&cpu->work) != NULL;
+}
+
+bool cpu_work(struct cpu *cpu)
+{
+    void (*work)(void) = atomic_load(&cpu->work);
+    if (!work)
+        return false;
+    work();
+    atomic_store(&cpu->work, NULL);
+    return true;
+}
+
 /* It idles until somebody starts a thread on it. */
 _Noreturn void cpu_main(struct cpu *cpu)
 {

@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/call.h>
+#include <kernel/cpus.h>
 #include <kernel/entry.h>
 #include <kernel/fault.h>
 #include <kernel/panic.h>
@@ -60,7 +61,7 @@ struct arch_frame *entry_exit(struct cpu *cpu)
         qy_irq_is_off();
         if (qy_frame_zero_one(&cpu->frames)) /* work for later, a page at a time */
             shootdown_answer(cpu);
-        else
+        else if (!cpu_work(cpu))
             arch_idle();
     }
 }

@@ -19,6 +19,7 @@
  * each CPU that has the space loaded.
  */
 #include <arch/arch.h>
+#include <kernel/kernel_flush.h>
 #include <kernel/panic.h>
 #include <kernel/shootdown.h>
 #include <kernel/trace.h>
@@ -29,6 +30,7 @@ void shootdown_answer(struct cpu *cpu)
     uint64_t wanted = atomic_load(&cpu->shootdown_wanted);
     if (panic_in_progress())
         panic_halt();
+    kernel_flush_answer(cpu);
     if (atomic_load(&cpu->shootdown_done) == wanted)
         return;
     arch_flush_range(vaddr(0), 0);

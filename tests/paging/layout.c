@@ -149,6 +149,21 @@ static void page_not_global(void)
     change(STACK_0 - 4096, bits(QY_PT_BIT_GLOBAL), 0);
 }
 
+static void guarded_page_before_any(void)
+{
+    add(KERNEL_GUARD_BASE + 5 * 4096, 32 * MIB, 1, DATA);
+}
+
+static void lower_edge_of_the_heap(void)
+{
+    add(KERNEL_HEAP_BASE, 32 * MIB, 1, DATA);
+}
+
+static void upper_edge_of_the_heap(void)
+{
+    add(KERNEL_HEAP_LAST - 4095, 32 * MIB, 1, DATA);
+}
+
 static void part_of_stack_missing(void)
 {
     CHECK_EQ(qy_pt_unmap(&boot.f.pt, vaddr(STACK_0 - KERNEL_STACK_BYTES), 1, NULL), QY_OK);
@@ -201,6 +216,9 @@ static const struct {
     {page_after_the_image, "in no part of the kernel"},
     {guard_page_mapped, "guard page is mapped"},
     {stack_of_nobody, "belongs to no CPU's stack"},
+    {guarded_page_before_any, "guarded allocations"},
+    {lower_edge_of_the_heap, "guard page is mapped"},
+    {upper_edge_of_the_heap, "belongs to no CPU's stack"},
     {area_too_long, "behind a CPU's area"},
     {area_of_nobody, "belongs to no CPU"},
     {user_page_in_the_kernel, "reachable from user mode"},

@@ -44,13 +44,13 @@ const char *kernel_layout_check(const struct qy_pt *pt, const struct qy_topology
 bool kernel_map_report(const struct qy_map *map);
 
 /* The boot option crash=KIND: fault on purpose, so that the report of it can be tested. Returns if it is not there. */
-void kernel_crash_on_request(const char *command_line);
+struct kernel_arenas;
+void kernel_crash_on_request(const char *command_line, struct kernel_arenas *arenas);
 
 /*
  * The boot option selftest: show from inside, as TAP, how memory is placed on this machine's nodes. Everything that is
  * taken for it goes back. Panics when a test fails; returns at once if the option is not there.
  */
-struct kernel_arenas;
 void kernel_selftest_on_request(const char *command_line, const struct qy_topology *topology,
                                 struct kernel_arenas *arenas);
 #else
@@ -66,12 +66,12 @@ static inline bool kernel_map_report(const struct qy_map *map)
     return true;
 }
 
-static inline void kernel_crash_on_request(const char *command_line)
+struct kernel_arenas;
+static inline void kernel_crash_on_request(const char *command_line, struct kernel_arenas *arenas)
 {
-    (void)command_line;
+    (void)command_line, (void)arenas;
 }
 
-struct kernel_arenas;
 static inline void kernel_selftest_on_request(const char *command_line, const struct qy_topology *topology,
                                               struct kernel_arenas *arenas)
 {

@@ -32,6 +32,8 @@ struct cpu {
     struct qy_record_cpu stats;
     _Atomic uint64_t shootdown_wanted; /* requests made of this CPU, see kernel/smp/shootdown.c */
     _Atomic uint64_t shootdown_done;   /* how many of them it has answered */
+    _Atomic uint64_t kernel_flushed; /* the last flush of the kernel's half that it has done, kernel/smp/kernel_flush.c */
+    void (*_Atomic work)(void); /* what it was asked to run before threads are there (kernel/cpus.h); null: nothing */
     struct thread *queue_first, *queue_last; /* run queue, guarded by qy_class_sched */
     struct qy_cpu_frames frames; /* its frame caches */
     struct arch_cpu arch;

@@ -83,6 +83,15 @@ static inline uint64_t kernel_stack_top(unsigned cpu, enum kernel_stack kind)
     return KERNEL_HEAP_BASE + ((uint64_t)cpu * KERNEL_STACK_KINDS + kind + 1) * KERNEL_STACK_SLOT_BYTES;
 }
 
+/* Guarded allocations in the heap window: slots of 32 KiB, an unmapped page before, between and after them. */
+#define KERNEL_GUARD_OFFSET 0x40000000ull /* in the heap window, above the stacks of 512 CPUs */
+#define KERNEL_GUARD_BASE (KERNEL_HEAP_BASE + KERNEL_GUARD_OFFSET)
+#define KERNEL_GUARD_SLOTS 128u
+#define KERNEL_GUARD_SLOT_PAGES 8u
+#define KERNEL_GUARD_BYTES ((KERNEL_GUARD_SLOTS * (KERNEL_GUARD_SLOT_PAGES + 1ull) + 1) * 4096)
+_Static_assert(KERNEL_GUARD_OFFSET >= 512 * KERNEL_STACK_KINDS * KERNEL_STACK_SLOT_BYTES,
+               "guarded allocations begin where the stacks end");
+
 static inline uint64_t kernel_cpu_area(unsigned cpu)
 {
     return KERNEL_CPU_AREAS_BASE + cpu * KERNEL_CPU_AREA_BYTES;

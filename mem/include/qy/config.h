@@ -42,6 +42,11 @@
 #define QY_CONFIG_STATISTICS 1
 #endif
 
+/* Guarded allocations in the kernel (boot option guard=N). */
+#ifndef QY_CONFIG_GUARD
+#define QY_CONFIG_GUARD 1
+#endif
+
 /* Trace records (boot option trace=...). */
 #ifndef QY_CONFIG_TRACE
 #define QY_CONFIG_TRACE 1

@@ -1,0 +1,12 @@
+/*
+ * What the files of kernel/guard share.
+ */
+#ifndef KERNEL_GUARD_IMPL_H
+#define KERNEL_GUARD_IMPL_H
+
+#include <kernel/guard.h>
+
+/* The panic that comes is about this object, whatever it says of addresses. */
+void guard_report_keep(const struct qy_guard_report *report);
+
+#endif
