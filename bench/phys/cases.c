@@ -19,6 +19,8 @@
 
 #define SAMPLES 7u
 #define GIB (1ull << 30)
+#define ENTRY_BYTES 16u /* of the frame database */
+#define GONE 99u        /* order of a block that is given back just now */
 
 struct scene {
     const char *name;
@@ -30,7 +32,8 @@ struct scene {
 };
 
 /* The block given back is the one that was taken last. The loop's three instructions are counted. */
-static inline void pairs(struct qy_cpu_frames *cpu, uint64_t operations, unsigned order)
+static inline __attribute__((always_inline)) void pairs(struct qy_cpu_frames *cpu,
+                                                        uint64_t operations, unsigned order)
 {
     for (uint64_t i = 0; i < operations; i++) {
         uint64_t at;
@@ -45,6 +48,12 @@ static void pairs_0(struct held *held, uint64_t operations, int order)
     pairs(held->cpu, operations, 0);
 }
 
+static void pairs_3(struct held *held, uint64_t operations, int order)
+{
+    (void)order;
+    pairs(held->cpu, operations, 3);
+}
+
 static void pairs_4(struct held *held, uint64_t operations, int order)
 {
     (void)order;
@@ -57,14 +66,95 @@ static void pairs_9(struct held *held, uint64_t operations, int order)
     pairs(held->cpu, operations, 9);
 }
 
-/* A random block goes, another comes. */
+#define AHEAD 16u /* blocks are drawn so long before their turn; a power of two */
+
+/* The block whose turn it is. Its note is in the cache then: what a caller's own misses cost is not the
+ * question. With `entries` its entry is too, as for a caller that has just unmapped the frame. */
+static inline struct block *draw(struct held *held, struct block **drawn, uint64_t i, bool entries)
+{
+    struct block *now = drawn[i % AHEAD];
+    struct block *b = &held->blocks[random_below(&held->random, held->count)];
+    drawn[i % AHEAD] = b;
+    __builtin_prefetch(b, 1);
+    if (entries)
+        __builtin_prefetch(machine.table[0] + drawn[(i + AHEAD / 2) % AHEAD]->at * ENTRY_BYTES, 1);
+    return now;
+}
+
+/* A random frame goes, another comes. */
+static inline void replace_drawn(struct held *held, uint64_t operations, bool entries)
+{
+    struct block *drawn[AHEAD];
+    for (unsigned i = 0; i < AHEAD; i++)
+        drawn[i] = &held->blocks[0];
+    for (uint64_t i = 0; i < operations; i++) {
+        struct block *b = draw(held, drawn, i, entries);
+        if (!subject_free(held->cpu, b->at, 0) || !subject_alloc(held->cpu, 0, &b->at))
+            abort();
+    }
+}
+
 static void replace(struct held *held, uint64_t operations, int order)
 {
+    (void)order;
+    replace_drawn(held, operations, false);
+}
+
+static void replace_unmapped(struct held *held, uint64_t operations, int order)
+{
+    (void)order;
+    replace_drawn(held, operations, true);
+}
+
+/*
+ * The least that replace does to memory: the entry that says what the block is, read and written. What
+ * replace takes beyond it is the allocator's.
+ */
+static void touch(struct held *held, uint64_t operations, int order)
+{
+    struct block *drawn[AHEAD];
+    (void)order;
+    for (unsigned i = 0; i < AHEAD; i++)
+        drawn[i] = &held->blocks[0];
     for (uint64_t i = 0; i < operations; i++) {
-        struct block *b = &held->blocks[random_below(&held->random, held->count)];
-        if (!subject_free(held->cpu, b->at, b->order) ||
-            !subject_alloc(held->cpu, (unsigned)order, &b->at))
-            abort();
+        const struct block *b = draw(held, drawn, i, false);
+        volatile uint64_t *entry = (uint64_t *)(void *)(machine.table[0] + b->at * ENTRY_BYTES);
+        *entry = *entry;
+    }
+}
+
+/* One miss after the other: where the next entry is follows from the one before. */
+static void chase(struct held *held, uint64_t operations, int order)
+{
+    uint64_t draw = 1;
+    (void)order;
+    for (uint64_t i = 0; i < operations; i++) {
+        const struct block *b = &held->blocks[random_below(&held->random, held->count)];
+        draw ^= *(const uint64_t *)(const void *)(machine.table[0] + b->at * ENTRY_BYTES);
+        held->random ^= draw & 1;
+    }
+}
+
+/* Many random frames go, and then as many others come: more than a cache holds. An operation is one of
+ * them. */
+static void replace_many(struct held *held, uint64_t operations, int order)
+{
+    struct block *out[1000];
+    (void)order;
+    for (uint64_t i = 0; i < operations; i += 1000) {
+        for (unsigned n = 0; n < 1000; n++) {
+            out[n] = &held->blocks[random_below(&held->random, held->count)];
+            if (out[n]->order == GONE || !subject_free(held->cpu, out[n]->at, 0))
+                out[n] = NULL; /* drawn twice */
+            else
+                out[n]->order = GONE;
+        }
+        for (unsigned n = 0; n < 1000; n++) {
+            if (out[n] && !subject_alloc(held->cpu, 0, &out[n]->at))
+                abort();
+            if (out[n])
+                out[n]->order = 0;
+        }
     }
 }
 
@@ -97,12 +187,18 @@ static void bulk(struct held *held, uint64_t operations, int order)
 
 static const struct scene scenes[] = {
     {"pair_order_0", GIB, 50, -1, pairs_0, 200000},
+    {"pair_order_3", GIB, 50, -1, pairs_3, 200000},
     {"pair_order_4", GIB, 50, -1, pairs_4, 200000},
     {"pair_order_9", GIB, 50, -1, pairs_9, 200000},
     {"pair_that_splits_1_gib", 2 * GIB, 0, 0, pairs_0, 50000},
     {"bulk_order_0", GIB, 0, 0, bulk, GIB / 4096},
     {"replace_order_0_50_of_16_gib", 16 * GIB, 50, 0, replace, 200000},
+    {"replace_unmapped_50_of_16_gib", 16 * GIB, 50, 0, replace_unmapped, 200000},
+    {"floor_one_entry_50_of_16_gib", 16 * GIB, 50, 0, touch, 200000},
+    {"floor_two_misses_50_of_16_gib", 16 * GIB, 50, 0, chase, 200000},
     {"replace_order_0_90_of_1_gib", GIB, 90, 0, replace, 200000},
+    {"replace_unmapped_90_of_1_gib", GIB, 90, 0, replace_unmapped, 200000},
+    {"replace_1000_order_0_50_of_16_gib", 16 * GIB, 50, 0, replace_many, 200000},
     {"replace_mixed_50", GIB, 50, -1, replace_mixed, 100000},
     {"replace_mixed_75", GIB, 75, -1, replace_mixed, 100000},
     {"replace_mixed_90", GIB, 90, -1, replace_mixed, 100000},

@@ -20,8 +20,8 @@ extern struct qy_cpu_frames cpus[SUBJECT_CPUS]; /* a thread's; unused without ca
 #ifdef SUBJECT_CACHE
 
 /* Nothing interrupts a thread here, so interrupts are as good as off. */
-static inline bool subject_alloc(struct qy_cpu_frames *cpu, unsigned order,
-                                 uint64_t *at) QY_UNCHECKED
+static inline __attribute__((always_inline)) bool
+subject_alloc(struct qy_cpu_frames *cpu, unsigned order, uint64_t *at) QY_UNCHECKED
 {
     pfn_t out = {0};
     enum qy_error error = qy_frame_try_alloc(cpu, &arena, order, QY_FRAME_USER, &out);
@@ -29,7 +29,8 @@ static inline bool subject_alloc(struct qy_cpu_frames *cpu, unsigned order,
     return error == QY_OK;
 }
 
-static inline bool subject_free(struct qy_cpu_frames *cpu, uint64_t at, unsigned order) QY_UNCHECKED
+static inline __attribute__((always_inline)) bool
+subject_free(struct qy_cpu_frames *cpu, uint64_t at, unsigned order) QY_UNCHECKED
 {
     return qy_frame_free(cpu, &arena, pfn(at), order, QY_FRAME_USER) == QY_OK;
 }

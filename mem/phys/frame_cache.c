@@ -1,17 +1,14 @@
 /*
- * Per-CPU frame caches: what the inline functions of qy/frame_cache.h do not do themselves, and how a
- * cache comes and goes.
+ * Per-CPU frame caches: blocks in and out, where the inline functions of qy/frame_cache.h do not do it
+ * themselves.
  *
- *     owner                                    somebody who takes its cache away
- *     busy = true; (compiler's fence)          leaving = true, under the arena's lock
- *     cache = slots[i]                         slots[i] = none
- *     ... uses it ...                          qy_port_fence_cpu(owner)
- *     busy = false (release)                   waits until busy is false; the cache is its own now
+ *     alloc   stack of that order -> refill by one batch -> the arena, without this CPU's cache if need be
+ *     free    claim by the entry  -> drain by one batch  -> stack; what is not this arena's or not such a
+ *                                                           block is the arena's to refuse
  *
- * The fence makes one of two things true: the owner's store of busy is seen, or the owner sees the
- * empty slot. A cache in a slot is used by its CPU only; `leaving`, set under the arena's lock,
- * decides who takes it apart. Locking: the arena's, inside `busy`; whoever waits for busy holds none.
- * Failures: a cache whose page cannot be had is not taken; the caller is served by the arena.
+ * A block that leaves or enters a stack changes one word, its entry's tag; 2 MiB blocks have it in
+ * their block descriptor too. Invariants: those of qy/frame_cache.h. Locking: the arena's, inside
+ * `busy`, for a batch only. Cost: as qy/frame_cache.h says. Failures: as the arena's.
  */
 #include "frame_cache_impl.h"
 
@@ -19,253 +16,81 @@
 #include <qy/port.h>
 
 #define BATCH (QY_CACHE_FRAMES / 2)
-#define MISSES_FREE 4u   /* allocations after which a free slot is taken */
-#define MISSES_TAKEN 64u /* and one whose cache served fewer meanwhile */
+#define NOINLINE                                                                                   \
+    __attribute__((noinline)) /* keeps what is rare out of the short paths' registers */
 
-_Static_assert(sizeof(struct qy_frame) == sizeof(_Atomic uint64_t[2]), "entries: tag, word");
-_Static_assert(sizeof(struct qy_frame_cache) <= QY_PAGE_BYTES, "a cache is a page");
-_Static_assert((QY_CACHE_SLOTS & (QY_CACHE_SLOTS - 1)) == 0, "slots are chosen by bits");
-
-/* What empty slots point at: belongs to no arena, has nothing, is never written. */
-static const struct qy_frame_cache none = {
-    .top = (struct qy_cached_frame *)(uintptr_t)&none.frames[1],
-    .frames[0].entry = (_Atomic uint64_t *)(uintptr_t)none.nobody,
-};
-
-static struct qy_frame_cache *no_cache(void)
+/* What the entry of a block of this arena says in that state. */
+static qy_tag_t tag_of(const struct qy_arena *arena, unsigned order, enum qy_frame_state state)
 {
-    return (struct qy_frame_cache *)(uintptr_t)&none;
+    return arena->cached_tag + ((qy_tag_t)order << 4) + (qy_tag_t)state - QY_FRAME_CACHED;
 }
 
-void qy_cpu_frames_init(struct qy_cpu_frames *cpu, uint32_t number)
-{
-    memset(cpu, 0, sizeof(*cpu));
-    cpu->cpu = number;
-    for (unsigned i = 0; i < QY_CACHE_SLOTS; i++)
-        atomic_store_explicit(&cpu->slots[i], no_cache(), memory_order_relaxed);
-}
+/* ---- between the stacks and the arena ---- */
 
-static void add(_Atomic uint64_t *number, uint64_t by)
-{
-    qy_word_store(number, qy_word_load(number) + by);
-}
-
-/* The stack that serves an order, or QY_STACK_COUNT. */
-static unsigned stack_of(unsigned order)
-{
-    return order < QY_STACK_HUGE ? order : order == QY_BLOCK_ORDER ? QY_STACK_HUGE : QY_STACK_COUNT;
-}
-
-static void set_tag(struct qy_frame_cache *cache, uint64_t block, unsigned order,
-                    enum qy_frame_state state)
-{
-    qy_tag_t tag = qy_tag(QY_KIND_HEAD, order, state, cache->arena);
-    qy_store(&cache->arena->db->frames[block].tag, tag);
-    if (order >= QY_BLOCK_ORDER)
-        qy_store(&cache->arena->db->blocks[block / QY_BLOCK_PAGES].tag, tag);
-}
-
-/* ---- its stacks ---- */
-
-static void push(struct qy_frame_cache *cache, unsigned stack, uint64_t block)
-{
-    if (stack == 0) {
-        *cache->top++ = (struct qy_cached_frame){&cache->arena->db->frames[block].tag, block};
-        return;
-    }
-    qy_stack_blocks(cache, stack)[cache->count[stack]++] = block;
-}
-
-static bool pop(struct qy_frame_cache *cache, unsigned stack, uint64_t *out)
-{
-    unsigned count = qy_stack_count(cache, stack);
-    if (count == 0)
-        return false;
-    uint64_t block = qy_stack_at(cache, stack, count - 1);
-    if (qy_load(&cache->arena->db->frames[block].tag) !=
-        qy_tag(QY_KIND_HEAD, qy_stack_order(stack), QY_FRAME_CACHED, cache->arena))
-        qy_port_broken("EXCLUSIVE", "a cached block is in use, or cached twice, frame", block);
-    if (stack == 0)
-        cache->top--;
-    else
-        cache->count[stack]--;
-    *out = block;
-    return true;
-}
-
-/* What was freed first goes back; the rest moves down. */
-static void give_oldest(struct qy_arena *arena, struct qy_frame_cache *cache, unsigned stack,
-                        unsigned n) QY_REQUIRES(qy_class_arena)
+void qy_cache_give_oldest(struct qy_arena *arena, struct qy_frame_cache *cache, unsigned order,
+                          unsigned n)
 {
     uint64_t blocks[BATCH];
-    unsigned count = qy_stack_count(cache, stack), left = count - n;
+    struct qy_cached_block *base = qy_stack_base(cache, order);
+    unsigned left = qy_stack_count(cache, order) - n;
     for (unsigned done = 0; done < n;) {
         unsigned some = 0;
         while (some < BATCH && done < n)
-            blocks[some++] = qy_stack_at(cache, stack, done++);
-        qy_batch_give(arena, qy_stack_order(stack), blocks, some);
+            blocks[some++] = base[done++].frame;
+        qy_batch_give(arena, order, blocks, some);
     }
-    if (stack == 0) {
-        memmove(&cache->frames[1], &cache->frames[1 + n], left * sizeof(cache->frames[0]));
-        cache->top = &cache->frames[1 + left];
-        return;
-    }
-    uint64_t *at = qy_stack_blocks(cache, stack);
-    memmove(at, at + n, left * sizeof(*at));
-    cache->count[stack] = (uint16_t)left;
+    memmove(base, base + n, left * sizeof(*base));
+    cache->top[order] = base + left;
 }
 
-static bool refill(struct qy_frame_cache *cache, unsigned stack)
+static bool refill(struct qy_frame_cache *cache, unsigned order)
 {
     struct qy_arena *arena = cache->arena;
     uint64_t blocks[BATCH];
-    unsigned want = (cache->limit[stack] + 1u) / 2;
+    unsigned want = (cache->limit[order] + 1u) / 2;
+    if (want == 0)
+        return false;
     qy_arena_lock(arena);
-    unsigned got = arena->dying ? 0 : qy_batch_take(arena, qy_stack_order(stack), want, blocks);
+    unsigned got = arena->dying ? 0 : qy_batch_take(arena, order, want, blocks);
     qy_arena_unlock(arena);
     for (unsigned i = got; i-- > 0;) /* the lowest address on top */
-        push(cache, stack, blocks[i]);
+        *cache->top[order]++ =
+            (struct qy_cached_block){&arena->db->frames[blocks[i]].tag, blocks[i]};
     return got != 0;
 }
 
-static void drain_half(struct qy_frame_cache *cache, unsigned stack)
+/* ---- allocation ---- */
+
+/* The topmost block of a stack, handed out in a state. */
+static bool take(struct qy_frame_cache *cache, struct qy_arena *arena, unsigned order,
+                 enum qy_frame_state state, pfn_t *out)
 {
-    struct qy_arena *arena = cache->arena;
-    qy_arena_lock(arena);
-    give_oldest(arena, cache, stack, (cache->limit[stack] + 1u) / 2);
-    qy_arena_unlock(arena);
-}
-
-/* ---- a cache comes and goes ---- */
-
-/* Everything in it goes back, its counts are the arena's, its page too. It is in no slot any more. */
-static void dismantle(struct qy_arena *arena, struct qy_frame_cache *cache)
-    QY_REQUIRES(qy_class_arena)
-{
-    give_oldest(arena, cache, 0, qy_stack_count(cache, 0));
-    for (unsigned stack = 1; stack < QY_STACK_COUNT; stack++)
-        give_oldest(arena, cache, stack, cache->count[stack]);
-    for (unsigned s = 0; s < QY_FRAME_STATE_COUNT; s++) {
-        uint64_t taken = qy_word_load(&cache->taken[s]), given = qy_word_load(&cache->given[s]);
-        arena->pages[s] += taken - given;
-        arena->pages[QY_FRAME_CACHED] -= taken - given;
-        QY_COUNT(arena->allocations, taken);
-        QY_COUNT(arena->frees, given);
-    }
-    QY_COUNT(arena->allocations, -qy_word_load(&cache->more_blocks[0]));
-    QY_COUNT(arena->frees, -qy_word_load(&cache->more_blocks[1]));
-    if (cache->next)
-        cache->next->prev = cache->prev;
-    if (cache->prev)
-        cache->prev->next = cache->next;
-    else
-        arena->caches = cache->next;
-    qy_arena_release(arena, paddr_to_pfn(qy_port_paddr(cache)).raw, 0, QY_FRAME_METADATA);
-    QY_COUNT(arena->frees, 1);
-}
-
-static void slot_empty(struct qy_cpu_frames *cpu, unsigned slot, struct qy_frame_cache *cache)
-{
-    atomic_compare_exchange_strong(&cpu->slots[slot], &cache, no_cache());
-}
-
-/* The CPU gives up its own cache. If somebody else takes it away just now, it is left to them. */
-static void give_up(struct qy_cpu_frames *cpu, struct qy_frame_cache *cache)
-{
-    struct qy_arena *arena = cache->arena;
-    slot_empty(cpu, arena->cache_slot, cache);
-    qy_arena_lock(arena);
-    if (!cache->leaving)
-        dismantle(arena, cache);
-    qy_arena_unlock(arena);
-}
-
-static uint16_t at_most(uint64_t wanted, uint16_t most)
-{
-    return wanted < most ? (uint16_t)wanted : most;
-}
-
-static void set_limits(struct qy_frame_cache *cache, uint64_t pages)
-{
-    cache->limit[0] = at_most(pages / 64 & ~3ull, QY_CACHE_FRAMES);
-    for (unsigned order = 1; order < QY_STACK_HUGE; order++)
-        cache->limit[order] = at_most(pages / 128 >> order, QY_CACHE_BLOCKS);
-    cache->limit[QY_STACK_HUGE] = at_most(pages / 128 >> QY_BLOCK_ORDER, QY_CACHE_HUGE);
-    cache->limit[QY_STACK_ZEROED] = at_most(pages / 256, QY_CACHE_ZEROED);
-}
-
-/* A new cache of the arena in its slot, which is empty; null if the arena has no page for it. */
-static struct qy_frame_cache *attach(struct qy_cpu_frames *cpu, struct qy_arena *arena)
-{
-    pfn_t page;
-    if (qy_arena_alloc(arena, 0, QY_FRAME_METADATA, &page) != QY_OK)
-        return NULL;
-    struct qy_frame_cache *cache = qy_port_ram(pfn_to_paddr(page));
-    memset(cache, 0, sizeof(*cache));
-    cache->arena = arena;
-    cache->frames[0].entry = cache->nobody;
-    cache->top = &cache->frames[1];
-    cache->home = cpu;
-    set_limits(cache, arena->total_pages);
-    qy_arena_lock(arena);
-    cache->next = arena->caches;
-    if (cache->next)
-        cache->next->prev = cache;
-    arena->caches = cache;
-    qy_arena_unlock(arena);
-    atomic_store_explicit(&cpu->slots[arena->cache_slot], cache, memory_order_release);
-    return cache;
-}
-
-static uint64_t served(const struct qy_frame_cache *cache)
-{
-    uint64_t sum = 0;
-    for (unsigned s = 0; s < QY_FRAME_STATE_COUNT; s++)
-        sum += qy_word_load(&cache->taken[s]);
-    return sum;
-}
-
-/* An allocation found another arena's cache in the slot, or none: after enough of them it gets one. */
-static struct qy_frame_cache *wish(struct qy_cpu_frames *cpu, struct qy_arena *arena,
-                                   struct qy_frame_cache *holder)
-{
-    unsigned slot = arena->cache_slot;
-    bool is_free = holder == no_cache();
-    if (arena->total_pages < QY_CACHE_MIN_PAGES)
-        return NULL;
-    if (cpu->wishes[slot].arena != arena) {
-        cpu->wishes[slot].arena = arena;
-        cpu->wishes[slot].misses = 0;
-        cpu->wishes[slot].taken = served(holder);
-    }
-    uint32_t misses = ++cpu->wishes[slot].misses;
-    if (misses < (is_free ? MISSES_FREE : MISSES_TAKEN))
-        return NULL;
-    cpu->wishes[slot].arena = NULL;
-    if (!is_free && served(holder) - cpu->wishes[slot].taken >= misses)
-        return NULL;
-    if (!is_free)
-        give_up(cpu, holder);
-    return attach(cpu, arena);
-}
-
-/* ---- blocks in and out ---- */
-
-static bool take(struct qy_frame_cache *cache, unsigned order, uint64_t *out)
-{
-    unsigned stack = stack_of(order);
-    if (stack == QY_STACK_COUNT || cache->limit[stack] == 0)
+    struct qy_cached_block *top = cache->top[order] - 1;
+    qy_tag_t tag = qy_load(top->entry);
+    if (tag == 0) /* nobody's: the stack is empty */
         return false;
-    return pop(cache, stack, out) || (refill(cache, stack) && pop(cache, stack, out)) ||
-           (order == 0 && pop(cache, QY_STACK_ZEROED, out));
+    if (tag != tag_of(arena, order, QY_FRAME_CACHED))
+        qy_port_broken("EXCLUSIVE", "a cached block is in use, or cached twice, frame", top->frame);
+    qy_frame_cache_tag(arena, top, order, tag_of(arena, order, state));
+    cache->top[order] = top;
+    qy_frame_cache_count(cache, false, order, state);
+    *out = pfn(top->frame);
+    return true;
 }
 
-static void hand_out(struct qy_frame_cache *cache, uint64_t block, unsigned order,
-                     enum qy_frame_state state)
+static bool take_zeroed(struct qy_frame_cache *cache, struct qy_arena *arena,
+                        enum qy_frame_state state, pfn_t *out)
 {
-    set_tag(cache, block, order, state);
-    add(&cache->taken[state], 1ull << order);
-    add(&cache->more_blocks[0], (1ull << order) - 1);
+    if (cache->zeroed_count == 0)
+        return false;
+    uint64_t frame = cache->zeroed[--cache->zeroed_count];
+    _Atomic qy_tag_t *entry = &arena->db->frames[frame].tag;
+    if (qy_load(entry) != arena->cached_tag)
+        qy_port_broken("EXCLUSIVE", "a zeroed frame is in use, or cached twice, frame", frame);
+    qy_store(entry, tag_of(arena, 0, state));
+    qy_frame_cache_count(cache, false, 0, state);
+    *out = pfn(frame);
+    return true;
 }
 
 /* The arena itself serves; this CPU's cache of it gives way before it fails. */
@@ -276,101 +101,148 @@ static enum qy_error from_arena(struct qy_cpu_frames *cpu, struct qy_frame_cache
     enum qy_error error = qy_arena_alloc(arena, order, state, out);
     if (error != QY_OUT_OF_MEMORY || !cache)
         return error;
-    give_up(cpu, cache);
+    qy_cache_give_up(cpu, cache);
     qy_arena_lock(arena);
     QY_COUNT(arena->failures, -1ull); /* it is not refused yet */
     qy_arena_unlock(arena);
     return qy_arena_alloc(arena, order, state, out);
 }
 
-static enum qy_error alloc(struct qy_cpu_frames *cpu, struct qy_arena *arena, unsigned order,
-                           enum qy_frame_state state, pfn_t *out, bool *zeroed)
+/* Its stack is empty, or the slot is not this arena's; `cache` is what is in the slot. */
+static NOINLINE enum qy_error fetch(struct qy_cpu_frames *cpu, struct qy_frame_cache *cache,
+                                    struct qy_arena *arena, unsigned order,
+                                    enum qy_frame_state state, pfn_t *out)
 {
-    uint64_t block;
-    enum qy_error error = QY_OK;
-    if (order > QY_MAX_ORDER || !qy_state_is_handed_out(state))
-        return QY_INVALID_ARGUMENT;
-    struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
+    bool small = order <= QY_BLOCK_ORDER;
     if (cache->arena != arena)
-        cache = stack_of(order) == QY_STACK_COUNT ? NULL : wish(cpu, arena, cache);
-    bool known = cache && zeroed && order == 0 && pop(cache, QY_STACK_ZEROED, &block);
-    if (known || (cache && take(cache, order, &block))) {
-        hand_out(cache, block, order, state);
-        *out = pfn(block);
-    } else {
-        error = from_arena(cpu, cache, arena, order, state, out);
-    }
-    if (zeroed)
-        *zeroed = known;
-    qy_frame_cache_leave(cpu);
-    return error;
+        cache = small ? qy_cache_wish(cpu, arena, cache) : NULL;
+    if (cache && small &&
+        ((refill(cache, order) && take(cache, arena, order, state, out)) ||
+         (order == 0 && take_zeroed(cache, arena, state, out))))
+        return QY_OK;
+    return from_arena(cpu, cache, arena, order, state, out);
 }
 
 enum qy_error qy_frame_alloc_slow(struct qy_cpu_frames *cpu, struct qy_arena *arena, unsigned order,
                                   enum qy_frame_state state, pfn_t *out)
 {
-    return alloc(cpu, arena, order, state, out, NULL);
+    enum qy_error error = QY_OK;
+    if (order > QY_MAX_ORDER || !qy_state_is_handed_out(state))
+        return QY_INVALID_ARGUMENT;
+    struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
+    if (order > QY_BLOCK_ORDER || cache->arena != arena || !take(cache, arena, order, state, out))
+        error = fetch(cpu, cache, arena, order, state, out);
+    qy_frame_cache_leave(cpu);
+    return error;
 }
 
 enum qy_error qy_frame_try_alloc_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *arena,
                                         unsigned order, enum qy_frame_state state, pfn_t *out,
                                         bool *zeroed)
 {
-    return alloc(cpu, arena, order, state, out, zeroed);
+    *zeroed = false;
+    if (order == 0 && qy_state_is_handed_out(state)) {
+        struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
+        *zeroed = cache->arena == arena && take_zeroed(cache, arena, state, out);
+        qy_frame_cache_leave(cpu);
+    }
+    return *zeroed ? QY_OK : qy_frame_try_alloc(cpu, arena, order, state, out);
 }
 
-/* Whether the caller may give that block back: what qy_arena_free would say OK to. Clears its word. */
-static bool claim(struct qy_frame_cache *cache, uint64_t block, unsigned order,
-                  enum qy_frame_state state)
+enum qy_error qy_frame_alloc(struct qy_cpu_frames *cpu, struct qy_arena *arena, unsigned order,
+                             enum qy_frame_state state, pfn_t *out)
 {
-    const struct qy_framedb *db = cache->arena->db;
-    if (block >= db->limit.raw ||
-        qy_tag_kind(qy_load(&db->sections[block / QY_SECTION_PAGES].tag)) != QY_KIND_SPLIT)
+    enum qy_error error = qy_frame_try_alloc(cpu, arena, order, state, out);
+    if (error != QY_OUT_OF_MEMORY || !qy_arena_is_cached(arena))
+        return error;
+    qy_frame_reclaim(arena);
+    return qy_frame_try_alloc(cpu, arena, order, state, out);
+}
+
+/* ---- giving back ---- */
+
+/* The entry of a 2 MiB block, if its own descriptor has that tag. */
+static struct qy_frame *huge_entry(const struct qy_framedb *db, uint64_t block, qy_tag_t tag)
+{
+    if (block >= db->limit.raw || block % QY_BLOCK_PAGES != 0 ||
+        qy_tag_kind(qy_load(&db->sections[block / QY_SECTION_PAGES].tag)) != QY_KIND_SPLIT ||
+        qy_load(&db->blocks[block / QY_BLOCK_PAGES].tag) != tag)
+        return NULL;
+    return &db->frames[block];
+}
+
+/* The entry of that block if the caller may give it back: if qy_arena_free would say OK. */
+static inline QY_CACHE_INLINE struct qy_frame *claim(const struct qy_arena *arena, uint64_t block,
+                                                     unsigned order, enum qy_frame_state state)
+{
+    qy_tag_t tag = tag_of(arena, order, state);
+    struct qy_frame *entry = order < QY_BLOCK_ORDER ? qy_framedb_entry(arena->db, block)
+                                                    : huge_entry(arena->db, block, tag);
+    if (!entry || qy_load(&entry->tag) != tag)
+        return NULL;
+    return state == QY_FRAME_USER && qy_frame_word_mapped(qy_word_load(&entry->word)) ? NULL
+                                                                                      : entry;
+}
+
+static inline QY_CACHE_INLINE void push(struct qy_frame_cache *cache, struct qy_frame *entry,
+                                        uint64_t block, unsigned order, enum qy_frame_state state)
+{
+    const struct qy_arena *arena = cache->arena;
+    struct qy_cached_block *top = cache->top[order];
+    *top = (struct qy_cached_block){&entry->tag, block};
+    cache->top[order] = top + 1;
+    if (state != QY_FRAME_USER) /* there the claim was that it is 0 */
+        qy_word_store(&entry->word, 0);
+    qy_frame_cache_tag(arena, top, order, tag_of(arena, order, QY_FRAME_CACHED));
+    qy_frame_cache_count(cache, true, order, state);
+}
+
+/* The stack is full: the older half of it goes back first. */
+static NOINLINE bool drain_and_push(struct qy_frame_cache *cache, struct qy_frame *entry,
+                                    uint64_t block, unsigned order, enum qy_frame_state state)
+{
+    struct qy_arena *arena = cache->arena;
+    if (cache->limit[order] == 0)
         return false;
-    qy_tag_t wanted = qy_tag(QY_KIND_HEAD, order, state, cache->arena);
-    qy_tag_t above = qy_load(&db->blocks[block / QY_BLOCK_PAGES].tag);
-    bool has_entry = qy_tag_kind(above) == QY_KIND_MAP || qy_tag_kind(above) == QY_KIND_FINE;
-    if (order < QY_BLOCK_ORDER ? !has_entry : above != wanted || block % QY_BLOCK_PAGES)
-        return false;
-    struct qy_frame *entry = &db->frames[block];
-    if (qy_load(&entry->tag) != wanted || (state == QY_FRAME_USER && qy_word_load(&entry->word)))
-        return false;
-    qy_word_store(&entry->word, 0);
+    qy_arena_lock(arena);
+    qy_cache_give_oldest(arena, cache, order, (cache->limit[order] + 1u) / 2);
+    qy_arena_unlock(arena);
+    push(cache, entry, block, order, state);
     return true;
 }
 
-enum qy_error qy_frame_free_slow(struct qy_cpu_frames *cpu, struct qy_arena *arena, pfn_t block,
-                                 unsigned order, enum qy_frame_state state)
+static inline QY_CACHE_INLINE bool put(struct qy_frame_cache *cache, uint64_t block, unsigned order,
+                                       enum qy_frame_state state)
 {
-    if (order > QY_MAX_ORDER || !qy_state_is_handed_out(state))
-        return QY_INVALID_ARGUMENT;
-    unsigned stack = stack_of(order);
-    struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
-    bool cached = cache->arena == arena && stack != QY_STACK_COUNT && cache->limit[stack] &&
-                  claim(cache, block.raw, order, state);
-    if (cached) {
-        set_tag(cache, block.raw, order, QY_FRAME_CACHED);
-        if (qy_stack_count(cache, stack) == cache->limit[stack])
-            drain_half(cache, stack);
-        push(cache, stack, block.raw);
-        add(&cache->given[state], 1ull << order);
-        add(&cache->more_blocks[1], (1ull << order) - 1);
-    }
-    qy_frame_cache_leave(cpu);
-    return cached ? QY_OK : qy_arena_free(arena, block, order, state);
+    struct qy_frame *entry = claim(cache->arena, block, order, state);
+    if (!entry)
+        return false;
+    if (cache->top[order] == cache->full[order])
+        return drain_and_push(cache, entry, block, order, state);
+    push(cache, entry, block, order, state);
+    return true;
 }
 
-/* ---- when idle, and when others want it back ---- */
+/* Most are single frames, and with a constant order put is half as long. */
+bool qy_frame_cache_put(struct qy_frame_cache *cache, uint64_t block, unsigned order,
+                        enum qy_frame_state state)
+{
+    return order == 0 ? put(cache, block, 0, state) : put(cache, block, order, state);
+}
+
+/* ---- when idle ---- */
 
 static bool zero_for(struct qy_frame_cache *cache)
 {
-    uint64_t frame;
-    if (cache->count[QY_STACK_ZEROED] >= cache->limit[QY_STACK_ZEROED])
+    if (cache->zeroed_count >= cache->zeroed_limit)
         return false;
-    if (!pop(cache, 0, &frame) && !(refill(cache, 0) && pop(cache, 0, &frame)))
+    if (cache->top[0] == qy_stack_base(cache, 0) && !refill(cache, 0))
         return false;
+    uint64_t frame = (--cache->top[0])->frame;
+    if (qy_load(cache->top[0]->entry) != cache->arena->cached_tag)
+        qy_port_broken("EXCLUSIVE", "a cached frame is in use, or cached twice, frame", frame);
     memset(qy_port_ram(pfn_to_paddr(pfn(frame))), 0, QY_PAGE_BYTES);
-    push(cache, QY_STACK_ZEROED, frame);
+    cache->zeroed[cache->zeroed_count++] = frame;
     return true;
 }
 
@@ -388,70 +260,4 @@ bool qy_frame_zero_one(struct qy_cpu_frames *cpu)
     }
     qy_frame_cache_leave(cpu);
     return done;
-}
-
-void qy_frame_drain(struct qy_cpu_frames *cpu, const struct qy_arena *arena)
-{
-    atomic_store_explicit(&cpu->busy, true, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
-    for (unsigned i = 0; i < QY_CACHE_SLOTS; i++) {
-        struct qy_frame_cache *cache = atomic_load_explicit(&cpu->slots[i], memory_order_acquire);
-        if (cache != no_cache() && (!arena || cache->arena == arena))
-            give_up(cpu, cache);
-    }
-    qy_frame_cache_leave(cpu);
-}
-
-bool qy_arena_is_cached(struct qy_arena *arena)
-{
-    qy_arena_lock(arena);
-    bool cached = arena->caches != NULL;
-    qy_arena_unlock(arena);
-    return cached;
-}
-
-/* A cache that nobody takes away yet; *left: whether there is any at all. */
-static struct qy_frame_cache *choose(struct qy_arena *arena, bool *left)
-{
-    qy_arena_lock(arena);
-    struct qy_frame_cache *cache = arena->caches;
-    *left = cache != NULL;
-    while (cache && cache->leaving)
-        cache = cache->next;
-    if (cache)
-        cache->leaving = true;
-    qy_arena_unlock(arena);
-    return cache;
-}
-
-void qy_frame_reclaim(struct qy_arena *arena)
-{
-    bool left;
-    for (;;) {
-        struct qy_frame_cache *cache = choose(arena, &left);
-        if (!left)
-            return;
-        if (!cache) { /* others are at it */
-            qy_port_relax();
-            continue;
-        }
-        struct qy_cpu_frames *home = cache->home;
-        slot_empty(home, arena->cache_slot, cache);
-        qy_port_fence_cpu(home->cpu);
-        while (atomic_load_explicit(&home->busy, memory_order_acquire))
-            qy_port_relax();
-        qy_arena_lock(arena);
-        dismantle(arena, cache);
-        qy_arena_unlock(arena);
-    }
-}
-
-enum qy_error qy_frame_alloc(struct qy_cpu_frames *cpu, struct qy_arena *arena, unsigned order,
-                             enum qy_frame_state state, pfn_t *out)
-{
-    enum qy_error error = qy_frame_try_alloc(cpu, arena, order, state, out);
-    if (error != QY_OUT_OF_MEMORY || !qy_arena_is_cached(arena))
-        return error;
-    qy_frame_reclaim(arena);
-    return qy_frame_try_alloc(cpu, arena, order, state, out);
 }

@@ -48,22 +48,45 @@ static bool is_zero(uint64_t frame)
     return true;
 }
 
-static const char *check_stack(struct qy_frame_cache *cache, unsigned stack)
+/* Whether a block that a cache has is CACHED and of that order. */
+static bool is_cached(const struct qy_frame_cache *cache, uint64_t block, unsigned order)
 {
-    unsigned count = qy_stack_count(cache, stack);
-    unsigned order = qy_stack_order(stack);
-    if (count > cache->limit[stack])
+    struct qy_found f = qy_framedb_find(cache->arena->db, block);
+    return f.owner == cache->arena && f.state == QY_FRAME_CACHED && f.start == block &&
+           f.order == order;
+}
+
+static const char *check_stack(struct qy_frame_cache *cache, unsigned order)
+{
+    const struct qy_cached_block *base = qy_stack_base(cache, order);
+    unsigned count = qy_stack_count(cache, order);
+    if (count > cache->limit[order] || base[-1].entry != cache->nobody ||
+        base[qy_stack_room(order)].entry != cache->nobody ||
+        cache->full[order] != base + cache->limit[order])
         return "CACHE-COUNT";
     for (unsigned i = 0; i < count; i++) {
-        uint64_t block = qy_stack_at(cache, stack, i);
-        struct qy_found f = qy_framedb_find(cache->arena->db, block);
-        if (f.owner != cache->arena || f.state != QY_FRAME_CACHED || f.start != block ||
-            f.order != order)
+        if (!is_cached(cache, base[i].frame, order) ||
+            base[i].entry != &cache->arena->db->frames[base[i].frame].tag)
             return "CACHE-COUNT";
         for (unsigned j = 0; j < i; j++)
-            if (qy_stack_at(cache, stack, j) == block)
+            if (base[j].frame == base[i].frame)
                 return "CACHE-COUNT";
-        if (stack == QY_STACK_ZEROED && !is_zero(block))
+    }
+    return NULL;
+}
+
+static const char *check_zeroed(struct qy_frame_cache *cache)
+{
+    const struct qy_cached_block *singles = qy_stack_base(cache, 0);
+    if (cache->zeroed_count > cache->zeroed_limit)
+        return "CACHE-COUNT";
+    for (unsigned i = 0; i < cache->zeroed_count; i++) {
+        if (!is_cached(cache, cache->zeroed[i], 0))
+            return "CACHE-COUNT";
+        for (unsigned j = 0; j < qy_stack_count(cache, 0); j++)
+            if (singles[j].frame == cache->zeroed[i])
+                return "CACHE-COUNT";
+        if (!is_zero(cache->zeroed[i]))
             return "CACHE-ZERO";
     }
     return NULL;
@@ -76,12 +99,14 @@ const char *qy_caches_check(const struct qy_arena *arena)
     for (struct qy_frame_cache *cache = arena->caches; cache; cache = cache->next) {
         if (cache->arena != arena || cache->prev != before)
             return "CACHE-COUNT";
-        for (unsigned stack = 0; stack < QY_STACK_COUNT; stack++) {
-            const char *broken = check_stack(cache, stack);
-            if (broken)
-                return broken;
-            cached += (uint64_t)qy_stack_count(cache, stack) << qy_stack_order(stack);
+        const char *broken = check_zeroed(cache);
+        for (unsigned order = 0; order < QY_CACHE_STACKS && !broken; order++) {
+            broken = check_stack(cache, order);
+            cached += (uint64_t)qy_stack_count(cache, order) << order;
         }
+        if (broken)
+            return broken;
+        cached += cache->zeroed_count;
         before = cache;
     }
     bool same = cached == arena->pages[QY_FRAME_CACHED] + qy_caches_moved(arena, QY_FRAME_CACHED);

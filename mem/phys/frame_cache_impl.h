@@ -1,5 +1,9 @@
 /*
- * Where the stacks of a frame cache lie. Private to mem/phys.
+ * The parts of the frame caches, and where the stacks of a cache lie. Private to mem/phys.
+ *
+ *     frame_cache.c         blocks in and out of a CPU's cache, and between it and its arena
+ *     frame_cache_slots.c   how a cache comes and goes, also by another CPU's hand
+ *     frame_cache_check.c   what an arena's caches have moved; the validator
  */
 #ifndef QY_FRAME_CACHE_IMPL_H
 #define QY_FRAME_CACHE_IMPL_H
@@ -8,29 +12,44 @@
 
 #include <qy/frame_cache.h>
 
-static inline unsigned qy_stack_order(unsigned stack)
+#define QY_CACHE_STACKS (QY_BLOCK_ORDER + 1) /* orders 0 to 9 */
+
+/* How many blocks of an order a cache has room for. */
+static inline unsigned qy_stack_room(unsigned order)
 {
-    return stack < QY_STACK_HUGE ? stack : stack == QY_STACK_HUGE ? QY_BLOCK_ORDER : 0;
+    return order == 0 ? QY_CACHE_FRAMES : order <= 3 ? QY_CACHE_BLOCKS : QY_CACHE_LARGE;
 }
 
-/* The stacks but that of single frames. */
-static inline uint64_t *qy_stack_blocks(struct qy_frame_cache *cache, unsigned stack)
+/* The first cell of an order's stack. */
+static inline struct qy_cached_block *qy_stack_base(struct qy_frame_cache *cache, unsigned order)
 {
-    unsigned huge = 3 * QY_CACHE_BLOCKS;
-    return &cache->others[stack < QY_STACK_HUGE    ? (stack - 1) * QY_CACHE_BLOCKS
-                          : stack == QY_STACK_HUGE ? huge
-                                                   : huge + QY_CACHE_HUGE];
+    struct qy_cached_block *base = &cache->cells[1];
+    for (unsigned o = 0; o < order; o++)
+        base += qy_stack_room(o) + 1;
+    return base;
 }
 
-static inline unsigned qy_stack_count(const struct qy_frame_cache *cache, unsigned stack)
+static inline unsigned qy_stack_count(struct qy_frame_cache *cache, unsigned order)
 {
-    return stack == 0 ? (unsigned)(cache->top - cache->frames) - 1 : cache->count[stack];
+    return (unsigned)(cache->top[order] - qy_stack_base(cache, order));
 }
 
-/* The i-th from the bottom. */
-static inline uint64_t qy_stack_at(struct qy_frame_cache *cache, unsigned stack, unsigned i)
-{
-    return stack == 0 ? cache->frames[i + 1].frame : qy_stack_blocks(cache, stack)[i];
-}
+/* ---- frame_cache.c ---- */
+
+/* The n blocks of an order that were freed first go back to the arena; the rest moves down. */
+void qy_cache_give_oldest(struct qy_arena *arena, struct qy_frame_cache *cache, unsigned order,
+                          unsigned n) QY_REQUIRES(qy_class_arena);
+
+/* ---- frame_cache_slots.c: called by the CPU itself, between enter and leave ---- */
+
+/*
+ * An allocation found `holder` in the arena's slot, another arena's cache or none: after enough of them
+ * the arena gets one. Null if not, or not yet.
+ */
+struct qy_frame_cache *qy_cache_wish(struct qy_cpu_frames *cpu, struct qy_arena *arena,
+                                     struct qy_frame_cache *holder);
+
+/* The CPU gives up its own cache. If somebody else takes it away just now, it is left to them. */
+void qy_cache_give_up(struct qy_cpu_frames *cpu, struct qy_frame_cache *cache);
 
 #endif

@@ -46,11 +46,12 @@ void qy_section_prepare(struct qy_framedb *db, uint64_t section)
 
 void qy_block_prepare(struct qy_framedb *db, uint64_t block)
 {
-    struct qy_block *b = &db->blocks[block];
-    if (b->frames_ready)
+    uint64_t first = block * QY_BLOCK_PAGES;
+    if (qy_framedb_entry(db, first))
         return;
-    memset(&db->frames[block * QY_BLOCK_PAGES], 0, QY_BLOCK_PAGES * sizeof(struct qy_frame));
-    b->frames_ready = true;
+    memset(&db->frames[first], 0, QY_BLOCK_PAGES * sizeof(struct qy_frame));
+    atomic_fetch_or_explicit(&db->sections[block / QY_SECTION_BLOCKS].entries_ready,
+                             1ull << block % QY_SECTION_BLOCKS, memory_order_release);
 }
 
 static struct qy_found found(uint64_t start, qy_tag_t tag, enum qy_level level)

@@ -22,7 +22,8 @@
  * that section's tag says SPLIT, and no frame entry but an allocated block's head before its
  * block's tag says MAP or FINE.
  *
- * Invariant FRAME-HEAD: heads cover disjoint ranges, so the search finds one block at most.
+ * Invariants: FRAME-HEAD heads cover disjoint ranges, so the search finds one block at most; FRAME-STALE
+ * the tag of an initialised entry at which no block begins is 0.
  */
 #ifndef QY_FRAMEDB_IMPL_H
 #define QY_FRAMEDB_IMPL_H
@@ -57,7 +58,6 @@ struct qy_block {
     _Atomic qy_tag_t tag;
     uint32_t next, prev;             /* list of its arena; QY_NIL ends it */
     uint8_t list;                    /* MAP: the list it is on, QY_UNLISTED if none */
-    bool frames_ready;               /* its frame entries are initialised; stays so */
     uint16_t free;                   /* MAP: free frames */
     uint16_t orders;                 /* MAP: bit o set: counts[o] is not 0 */
     uint16_t counts[QY_BLOCK_ORDER]; /* MAP: free blocks of each order */
@@ -69,11 +69,12 @@ struct qy_section {
     uint32_t next, prev; /* list of its arena; QY_NIL ends it */
     bool blocks_ready;   /* its block descriptors are initialised; stays so */
     bool counted;        /* in sections_total */
-    uint64_t reserved;
+    _Atomic uint64_t entries_ready; /* bit b: the frame entries of its block b are; stays so */
 };
 
 _Static_assert(sizeof(struct qy_frame) == 16, "a frame costs 16 bytes");
-_Static_assert(sizeof(struct qy_block) == 128, "a block descriptor is two cache lines");
+_Static_assert(sizeof(struct qy_block) == QY_BLOCK_DESCRIPTOR_BYTES, "two cache lines");
+_Static_assert(offsetof(struct qy_block, tag) == 0, "a descriptor begins with its tag");
 _Static_assert(sizeof(struct qy_section) == 32, "a section descriptor is half a cache line");
 _Static_assert(QY_FRAME_STATE_COUNT <= 16, "a state has four bits");
 
@@ -165,6 +166,20 @@ struct qy_found {
 /* Whose and what `frame` is. Any frame number; no lock; exact for frames that the caller owns or
  * locks. */
 struct qy_found qy_framedb_find(const struct qy_framedb *db, uint64_t frame);
+
+/*
+ * The entry of a frame, null if it was never initialised. By FRAME-STALE whoever finds in it the HEAD tag
+ * of an order below 9 needs no other descriptor. One word says so for a whole section: it stays in the
+ * first cache where the blocks' own descriptors do not.
+ */
+static inline struct qy_frame *qy_framedb_entry(const struct qy_framedb *db, uint64_t frame)
+{
+    if (frame >= db->limit.raw)
+        return NULL;
+    uint64_t ready = atomic_load_explicit(&db->sections[frame / QY_SECTION_PAGES].entries_ready,
+                                          memory_order_acquire);
+    return ready >> frame / QY_BLOCK_PAGES % QY_SECTION_BLOCKS & 1 ? &db->frames[frame] : NULL;
+}
 
 /* Initialise the block descriptors of a section, or the frame entries of a block, unless done
  * before. */

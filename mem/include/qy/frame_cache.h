@@ -2,7 +2,7 @@
  * Per-CPU frame caches: most allocations and frees of one frame touch nothing that another CPU writes.
  *
  *     CPU's table            cache: one page of the arena that it serves
- *     | slot 0 | --------->  | order 0: stack of frame numbers | 1 | 2 | 3 | 9 | zeroed |
+ *     | slot 0 | --------->  | order 0: stack of frame numbers | 1 | 2 | ... | 9 | zeroed |
  *     | slot 1 |                 ^ refill, drain: up to 64 at a time under the arena's lock
  *     |  ...   |             arena -> list of its caches, one a CPU at most
  *
@@ -16,12 +16,14 @@
  *   CONSERVE     an arena's counters and what its caches moved add up (qy_arena_pages)
  * Policy: the frame freed last is used first; whole words of a block's map are fetched, so that CPUs
  * do not share cache lines of frame entries. Bounded: for each CPU a 64th of an arena in single
- * frames, at most 128, and less than as much in each other order; arenas under 2 MiB have none.
+ * frames, at most 128, and half as much in each other order; arenas under 2 MiB have none.
  * Locking: a CPU uses its own table with interrupts off (qy_irq_off), without locks and atomic
  * read-modify-writes. Another CPU takes a cache away (qy_frame_reclaim) by emptying the slot, fencing
  * that CPU and waiting for its `busy` to be clear: docs/adr/0013-frame-caches.md.
- * Cost: order 0 from the cache at most 40 instructions for a pair; else the arena's O(log n) shared
- * by the batch. Failures: as the arena's.
+ * Cost: a pair of order 0 from the cache at most 40 instructions, of orders 1 to 9, and of a frame that
+ * was not popped last, at most 80 and a cache miss for the entry; else the arena's O(log n) shared by the
+ * batch. So a slab cache that takes and returns its slabs here (SLAB, orders 0 to 3) needs no reserve of
+ * its own. Failures: as the arena's.
  */
 #ifndef QY_FRAME_CACHE_H
 #define QY_FRAME_CACHE_H
@@ -36,46 +38,49 @@
 #define QY_CACHE_MIN_PAGES 512u /* arenas with fewer have no caches */
 #define QY_CACHE_FRAMES 128u    /* of order 0, at most */
 #define QY_CACHE_BLOCKS 16u     /* of each of the orders 1 to 3 */
-#define QY_CACHE_HUGE 4u        /* of order 9 */
+#define QY_CACHE_LARGE 4u       /* of each of the orders 4 to 9 */
 #define QY_CACHE_ZEROED 32u     /* zeroed frames */
-
-/* The stacks of a cache: those of orders 0 to 3 by order, then: */
-enum qy_cache_stack { QY_STACK_HUGE = 4, QY_STACK_ZEROED = 5, QY_STACK_COUNT };
 
 struct qy_cpu_frames;
 
-/* A cached single frame, and where its entry is: two words, tag and the owner's. */
-struct qy_cached_frame {
+/* A cached block, and where the entry of its first frame is: two words, tag and the owner's. */
+struct qy_cached_block {
     _Atomic uint64_t *entry;
     uint64_t frame;
 };
 
+/* One below all stacks, and one above each: they are nobody's. */
+#define QY_CACHE_CELLS                                                                             \
+    (1 + (QY_CACHE_FRAMES + 1) + 3 * (QY_CACHE_BLOCKS + 1) + 6 * (QY_CACHE_LARGE + 1))
+
 /*
- * Written by its CPU only, but for the links and `leaving`. The single frames are frames[1..top); at
- * 0 stands an entry that is nobody's, above the top what was popped last, and at the end 0 again.
+ * Written by its CPU only, but for the links and `leaving`. The stack of an order ends below top[order];
+ * above it is what was popped last. Below and above a stack, and where no block has been yet, stands an
+ * entry that is nobody's: its tag is no arena's.
  */
 struct qy_frame_cache {
-    struct qy_arena *arena;                       /* null in the cache that fills empty slots */
-    struct qy_cached_frame *top;                  /* one past the single frames */
-    _Atomic uint64_t taken[QY_FRAME_STATE_COUNT]; /* pages handed out in a state */
-    _Atomic uint64_t given[QY_FRAME_STATE_COUNT]; /* and taken back */
-    _Atomic uint64_t more_blocks[2]; /* by which pages exceed blocks: handed out, taken back */
-    uint16_t count[QY_STACK_COUNT];  /* of the other stacks; [0] unused */
-    uint16_t limit[QY_STACK_COUNT];
+    struct qy_arena *arena;                           /* null in what fills empty slots */
+    struct qy_cached_block *top[QY_BLOCK_ORDER + 1];  /* one past the blocks of that order */
+    struct qy_cached_block *full[QY_BLOCK_ORDER + 1]; /* top with as many as there may be */
+    _Atomic uint64_t taken[QY_FRAME_STATE_COUNT];     /* pages handed out in a state */
+    _Atomic uint64_t given[QY_FRAME_STATE_COUNT];     /* and taken back */
+    _Atomic uint64_t more_blocks[2];    /* by which pages exceed blocks: handed out, taken back */
+    uint16_t limit[QY_BLOCK_ORDER + 1]; /* 0: the arena serves that order */
+    uint16_t zeroed_count, zeroed_limit;
+    bool leaving QY_GUARDED_BY(qy_class_arena); /* somebody takes it off its arena */
     struct qy_cpu_frames *home;
     struct qy_frame_cache *next, *prev QY_GUARDED_BY(qy_class_arena); /* of its arena */
-    bool leaving QY_GUARDED_BY(qy_class_arena); /* somebody takes it off its arena */
-    _Atomic uint64_t nobody[2];                 /* that entry */
-    struct qy_cached_frame frames[QY_CACHE_FRAMES + 2];
-    uint64_t others[3 * QY_CACHE_BLOCKS + QY_CACHE_HUGE + QY_CACHE_ZEROED];
+    _Atomic uint64_t nobody[2];                                       /* that entry */
+    struct qy_cached_block cells[QY_CACHE_CELLS];
+    uint64_t zeroed[QY_CACHE_ZEROED];
 };
 
 /* What a CPU has. One a CPU, anywhere; only that CPU passes it to the functions below. */
 struct qy_cpu_frames {
-    atomic_bool busy; /* in one of these functions */
-    uint32_t cpu;     /* its number, for qy_port_fence_cpu */
-    uint32_t cursor;  /* the slot that is looked at next when idle */
     struct qy_frame_cache *_Atomic slots[QY_CACHE_SLOTS]; /* never null */
+    atomic_bool busy;                                     /* in one of these functions */
+    uint32_t cpu;                                         /* its number, for qy_port_fence_cpu */
+    uint32_t cursor; /* the slot that is looked at next when idle */
     struct {
         const struct qy_arena *arena; /* that would like the slot; compared only */
         uint32_t misses;
@@ -92,12 +97,13 @@ void qy_cpu_frames_init(struct qy_cpu_frames *cpu, uint32_t number);
      1u << QY_FRAME_DEVICE | 1u << QY_FRAME_METADATA)
 
 /* ---- behind the inline functions ---- */
+#define QY_CACHE_INLINE __attribute__((always_inline)) /* folds where order and state are constants */
 enum qy_error qy_frame_alloc_slow(struct qy_cpu_frames *cpu, struct qy_arena *arena, unsigned order,
                                   enum qy_frame_state state, pfn_t *out) QY_MUST_USE
     QY_REQUIRES(qy_irq_off);
-enum qy_error qy_frame_free_slow(struct qy_cpu_frames *cpu, struct qy_arena *arena, pfn_t block,
-                                 unsigned order, enum qy_frame_state state) QY_MUST_USE
-    QY_REQUIRES(qy_irq_off);
+/* Put any block of its arena back into a cache; false if it is no such block, or not cached. */
+bool qy_frame_cache_put(struct qy_frame_cache *cache, uint64_t block, unsigned order,
+                        enum qy_frame_state state) QY_MUST_USE QY_REQUIRES(qy_irq_off);
 
 /* The CPU's cache in the slot of that arena; it may be another arena's. The fence is the compiler's:
  * whoever empties the slot makes this CPU execute a real one. */
@@ -114,36 +120,55 @@ static inline void qy_frame_cache_leave(struct qy_cpu_frames *cpu)
     atomic_store_explicit(&cpu->busy, false, memory_order_release);
 }
 
-/* Only this CPU writes the number; others may read it. */
-static inline void qy_frame_cache_count(_Atomic uint64_t *number)
+/* A cached block changes its state; a 2 MiB block has its tag in its own descriptor too. */
+static inline void qy_frame_cache_tag(const struct qy_arena *arena,
+                                      const struct qy_cached_block *block, unsigned order,
+                                      uint64_t tag)
 {
-    atomic_store_explicit(number, atomic_load_explicit(number, memory_order_relaxed) + 1,
+    atomic_store_explicit(block->entry, tag, memory_order_release);
+    if (order == QY_BLOCK_ORDER)
+        atomic_store_explicit(qy_framedb_block_tag(arena->db, block->frame), tag,
+                              memory_order_release);
+}
+
+/* Only this CPU writes the number; others may read it. */
+static inline void qy_frame_cache_add(_Atomic uint64_t *number, uint64_t by)
+{
+    atomic_store_explicit(number, atomic_load_explicit(number, memory_order_relaxed) + by,
                           memory_order_relaxed);
+}
+
+/* A block of that order and state went out of the cache, or (given) came into it. */
+static inline void qy_frame_cache_count(struct qy_frame_cache *cache, bool given, unsigned order,
+                                        enum qy_frame_state state)
+{
+    qy_frame_cache_add(given ? &cache->given[state] : &cache->taken[state], 1ull << order);
+    if (order)
+        qy_frame_cache_add(&cache->more_blocks[given], (1ull << order) - 1);
 }
 
 /*
  * Take a block as qy_arena_alloc does, from the CPU's cache if it can, and give one back as
  * qy_arena_free does. Neither waits for other CPUs: OUT_OF_MEMORY means that the arena and this CPU's
  * cache have no such block; those of others may, see qy_frame_reclaim. An arena that is dying may
- * still serve from caches until they are reclaimed.
+ * still serve from caches until they are reclaimed. Shortest where order and state are constants.
  */
-static inline QY_MUST_USE enum qy_error qy_frame_try_alloc(struct qy_cpu_frames *cpu,
+static inline QY_CACHE_INLINE QY_MUST_USE enum qy_error qy_frame_try_alloc(struct qy_cpu_frames *cpu,
                                                            struct qy_arena *arena, unsigned order,
                                                            enum qy_frame_state state, pfn_t *out)
     QY_REQUIRES(qy_irq_off)
 {
-    if (order == 0 && (unsigned)state < QY_FRAME_STATE_COUNT &&
+    if (order <= QY_BLOCK_ORDER && (unsigned)state < QY_FRAME_STATE_COUNT &&
         (QY_STATES_HANDED_OUT >> state & 1)) {
         struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
-        struct qy_cached_frame *top = cache->top - 1;
+        struct qy_cached_block *top = cache->top[order] - 1;
         uint64_t tag = atomic_load_explicit(top->entry, memory_order_relaxed);
-        /* A cached frame of this arena: so it is this arena's cache, and not empty. */
-        if (tag == arena->cached_tag) {
-            atomic_store_explicit(top->entry, tag + (uint64_t)state - QY_FRAME_CACHED,
-                                  memory_order_release);
-            cache->top = top;
+        /* A cached block of this arena: so it is this arena's cache, and not empty. */
+        if (__builtin_expect(tag == arena->cached_tag + ((uint64_t)order << 4), 1)) {
+            qy_frame_cache_tag(arena, top, order, tag + (uint64_t)state - QY_FRAME_CACHED);
+            cache->top[order] = top;
             *out = pfn(top->frame);
-            qy_frame_cache_count(&cache->taken[state]);
+            qy_frame_cache_count(cache, false, order, state);
             qy_frame_cache_leave(cpu);
             return QY_OK;
         }
@@ -156,31 +181,41 @@ static inline QY_MUST_USE enum qy_error qy_frame_try_alloc(struct qy_cpu_frames 
     return error;
 }
 
-/* Fast for the frame that was popped from this depth last; others have to be looked up. */
-static inline QY_MUST_USE enum qy_error qy_frame_free(struct qy_cpu_frames *cpu,
+/* Put a block back that was popped from this depth last: its cell still knows where its entry is. */
+static inline QY_CACHE_INLINE bool qy_frame_cache_put_last(struct qy_frame_cache *cache, uint64_t block,
+                                           unsigned order, enum qy_frame_state state)
+{
+    struct qy_cached_block *top = cache->top[order];
+    uint64_t cached = cache->arena->cached_tag + ((uint64_t)order << 4);
+    if (__builtin_expect(top->frame != block, 0))
+        return false;
+    uint64_t tag = atomic_load_explicit(&top->entry[0], memory_order_relaxed);
+    uint64_t word = atomic_load_explicit(&top->entry[1], memory_order_relaxed);
+    if (__builtin_expect(((tag ^ (cached + (uint64_t)state - QY_FRAME_CACHED)) | word) != 0, 0))
+        return false;
+    qy_frame_cache_tag(cache->arena, top, order, cached);
+    cache->top[order] = top + 1;
+    qy_frame_cache_count(cache, true, order, state);
+    return true;
+}
+
+static inline QY_CACHE_INLINE QY_MUST_USE enum qy_error qy_frame_free(struct qy_cpu_frames *cpu,
                                                       struct qy_arena *arena, pfn_t block,
                                                       unsigned order, enum qy_frame_state state)
     QY_REQUIRES(qy_irq_off)
 {
-    if (order == 0 && (unsigned)state < QY_FRAME_STATE_COUNT &&
+    if (order <= QY_BLOCK_ORDER && (unsigned)state < QY_FRAME_STATE_COUNT &&
         (QY_STATES_HANDED_OUT >> state & 1)) {
         struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
-        struct qy_cached_frame *top = cache->top;
-        if (cache->arena == arena && top->frame == block.raw) {
-            uint64_t cached = arena->cached_tag;
-            uint64_t tag = atomic_load_explicit(&top->entry[0], memory_order_relaxed);
-            uint64_t word = atomic_load_explicit(&top->entry[1], memory_order_relaxed);
-            if (((tag ^ (cached + (uint64_t)state - QY_FRAME_CACHED)) | word) == 0) {
-                atomic_store_explicit(top->entry, cached, memory_order_release);
-                cache->top = top + 1;
-                qy_frame_cache_count(&cache->given[state]);
-                qy_frame_cache_leave(cpu);
-                return QY_OK;
-            }
+        if (__builtin_expect(cache->arena == arena, 1) &&
+            (qy_frame_cache_put_last(cache, block.raw, order, state) ||
+             qy_frame_cache_put(cache, block.raw, order, state))) {
+            qy_frame_cache_leave(cpu);
+            return QY_OK;
         }
         qy_frame_cache_leave(cpu);
     }
-    return qy_frame_free_slow(cpu, arena, block, order, state);
+    return qy_arena_free(arena, block, order, state);
 }
 
 /*

@@ -49,6 +49,8 @@ enum qy_frame_state {
         QY_FRAME_STATE_COUNT
 };
 
+#define QY_BLOCK_DESCRIPTOR_BYTES 128u
+
 struct qy_frame;   /* framedb_impl.h */
 struct qy_block;   /* framedb_impl.h */
 struct qy_section; /* framedb_impl.h */
@@ -63,6 +65,13 @@ struct qy_framedb {
     uint64_t poison;             /* 0, or what free frames are filled with is made of it */
     _Atomic uint64_t sections_initialised, sections_total;
 };
+
+/* The first word of the descriptor of a frame's 2 MiB block. */
+static inline _Atomic uint64_t *qy_framedb_block_tag(const struct qy_framedb *db, uint64_t frame)
+{
+    return (_Atomic uint64_t *)(void *)((char *)db->blocks +
+                                        frame / QY_BLOCK_PAGES * QY_BLOCK_DESCRIPTOR_BYTES);
+}
 
 /* A part of one of the three tables, in bytes from that table's start. */
 struct qy_framedb_span {
