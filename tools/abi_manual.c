@@ -75,12 +75,13 @@ static const char *const prose[QY_CALL_COUNT] = {
         "endpoint that hears of its faults (0: none, a fault ends the thread). Fault messages "
         "carry `badge`.",
     [QY_CALL_thread_start] =
-        "Starts a configured thread on a CPU: first instruction, stack pointer, and one argument "
-        "in rdi or a0. All other registers are zero.",
+        "Starts a configured thread on a CPU, or QY_CPU_ANY (see thread_schedule): first "
+        "instruction, stack pointer, and one argument in rdi or a0. All other registers are zero.",
     [QY_CALL_thread_suspend] = "The thread stops until it is resumed.",
     [QY_CALL_thread_resume] = "A suspended thread goes on.",
     [QY_CALL_thread_info] =
-        "What the thread is doing (see the states), its CPU, and how often it faulted and called.",
+        "What the thread is doing (see the states), its CPU and priority, and how often it faulted "
+        "and called.",
     [QY_CALL_thread_exit] = "Ends the thread that calls. x0 is not looked at. It does not return.",
     [QY_CALL_yield] = "Lets another thread of this CPU run.",
     [QY_CALL_endpoint_send] =
@@ -112,6 +113,10 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_notification_bind] =
         "From now on a signal also ends a receive of `thread` (0: of no thread): it returns the "
         "bits in place of the badge and the label QY_LABEL_NOTIFIED. BUSY: one of them is bound.",
+    [QY_CALL_thread_schedule] =
+        "Gives the thread a priority (0 to 63, higher runs first, equals take turns; new threads "
+        "have 32; NO_RIGHTS: above the caller's own) and a CPU, or QY_CPU_ANY: a CPU of the node "
+        "that the thread's memory is on. It moves there at once.",
     [QY_CALL_timer_set] =
         "The timer in x0 signals `notification`, with the badge of that capability, `delay_ns` "
         "nanoseconds from now and then each `period_ns` (0: once). It may be late by 10 ms. What "

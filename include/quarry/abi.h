@@ -61,6 +61,12 @@ enum qy_thread_state {
 #undef X
 };
 
+/* Priorities of threads: higher runs first, equals take turns. */
+#define QY_PRIORITIES 64u
+#define QY_PRIORITY_DEFAULT 32u
+/* In place of the number of a CPU: one of the node that the thread's memory is on. */
+#define QY_CPU_ANY 0xffffu
+
 /* Slots of the root task's capability node that are filled at boot; untypeds follow from QY_SLOT_UNTYPED. */
 enum qy_root_slot {
     QY_SLOT_NODE = 1,

@@ -35,7 +35,7 @@
     X(14, thread_start, THREAD, QY_RIGHT_WRITE, "instruction, stack, argument, cpu", "")           \
     X(15, thread_suspend, THREAD, QY_RIGHT_WRITE, "", "")                                          \
     X(16, thread_resume, THREAD, QY_RIGHT_WRITE, "", "")                                           \
-    X(17, thread_info, THREAD, QY_RIGHT_READ, "", "state, cpu, faults, calls, object")             \
+    X(17, thread_info, THREAD, QY_RIGHT_READ, "", "state, cpu | priority << 32, faults, calls, object")             \
     X(18, thread_exit, NONE, 0, "code", "")                                                        \
     X(19, yield, NONE, 0, "", "")                                                                  \
     X(20, endpoint_send, ENDPOINT, QY_RIGHT_WRITE, "label, word0, word1, word2, capability", "")   \
@@ -56,7 +56,8 @@
     X(33, notification_bind, NOTIFICATION, QY_RIGHT_READ, "thread", "")                            \
     X(34, cap_move, CAP_NODE, QY_RIGHT_WRITE, "slot, source", "handle")                            \
     X(35, timer_set, TIMER, QY_RIGHT_WRITE, "notification, delay_ns, period_ns", "")               \
-    X(36, timer_info, TIMER, QY_RIGHT_READ, "", "now_ns, due_ns, period_ns, missed")
+    X(36, timer_info, TIMER, QY_RIGHT_READ, "", "now_ns, due_ns, period_ns, missed")               \
+    X(37, thread_schedule, THREAD, QY_RIGHT_WRITE, "priority, cpu", "")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

@@ -17,6 +17,11 @@
 static struct kernel_arenas arenas;
 static struct qy_roots roots;
 
+const struct qy_nodes *kernel_nodes(void)
+{
+    return &arenas.nodes;
+}
+
 /* Give every segment of that use to the arenas; it becomes UNTYPED. */
 uint64_t kernel_arenas_give_back(struct qy_map *map, enum qy_mem_use from)
 {

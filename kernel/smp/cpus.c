@@ -6,6 +6,7 @@
 #include <kernel/entry.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
+#include <kernel/sched.h>
 #include <kernel/shootdown.h>
 #include <lib/string.h>
 
@@ -55,6 +56,7 @@ void cpus_prepare(const struct qy_topology *topology)
         cpu_prepare(i, &topology->cpus[i]);
     arch_cpu_init(cpu_at(0));
     atomic_store(&cpu_at(0)->online, true);
+    place_online(cpu_at(0));
     cpu_areas_exist = true;
     panic_cpus_are_set_up();
 }
@@ -103,6 +105,7 @@ _Noreturn void cpu_main(struct cpu *cpu)
 {
     cpu->stats.hardware_id = cpu->hardware_id;
     atomic_store(&cpu->online, true);
+    place_online(cpu);
     arch_timer_start();
     arch_resume(cpu, entry_exit(cpu));
 }

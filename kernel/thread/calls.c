@@ -55,11 +55,23 @@ enum qy_error call_thread_resume(struct call *call)
     return QY_OK;
 }
 
+/* Nobody gives a priority above its own. */
+enum qy_error call_thread_schedule(struct call *call)
+{
+    uint64_t priority = call->arguments[1], cpu = call->arguments[2];
+    if (priority >= QY_PRIORITIES || (cpu >= cpu_count && cpu != QY_CPU_ANY))
+        return QY_INVALID_ARGUMENT;
+    if (priority > call->thread->priority)
+        return QY_NO_RIGHTS;
+    sched_schedule(target(call), (unsigned)priority, (unsigned)cpu);
+    return QY_OK;
+}
+
 enum qy_error call_thread_info(struct call *call)
 {
     const struct thread *thread = target(call);
     call->values[0] = thread_state(thread);
-    call->values[1] = thread->cpu ? thread->cpu->index : 0;
+    call->values[1] = (thread->cpu ? thread->cpu->index : 0) | (uint64_t)thread->priority << 32;
     call->values[2] = thread->faults;
     call->values[3] = thread->calls;
     call->values[4] = thread->object.id;
@@ -79,6 +91,6 @@ enum qy_error call_thread_exit(struct call *call)
 
 enum qy_error call_yield(struct call *call)
 {
-    call->thread->expired = true;
+    sched_tick(call->cpu);
     return QY_OK;
 }

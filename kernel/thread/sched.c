@@ -5,6 +5,8 @@
 #include <kernel/sched.h>
 #include <kernel/space.h>
 
+#include "run_queue.h"
+
 struct sched_lock {
     struct qy_lock lock;
 } __attribute__((aligned(64))); /* a cache line each */
@@ -21,35 +23,33 @@ static void sched_release(const struct cpu *cpu) QY_RELEASES(qy_class_sched) QY_
     qy_lock_release(&sched_locks[cpu->index].lock);
 }
 
-static void queue_push(struct thread *thread) QY_REQUIRES(qy_class_sched)
-{
-    struct cpu *cpu = thread->cpu;
-    thread->next = NULL;
-    thread->prev = cpu->queue_last;
-    if (cpu->queue_last)
-        cpu->queue_last->next = thread;
-    else
-        cpu->queue_first = thread;
-    cpu->queue_last = thread;
-}
-
-static void queue_remove(struct thread *thread) QY_REQUIRES(qy_class_sched)
-{
-    struct cpu *cpu = thread->cpu;
-    if (thread->prev)
-        thread->prev->next = thread->next;
-    else
-        cpu->queue_first = thread->next;
-    if (thread->next)
-        thread->next->prev = thread->prev;
-    else
-        cpu->queue_last = thread->prev;
-    thread->next = thread->prev = NULL;
-}
-
-static bool is_queued(const struct thread *thread) QY_REQUIRES(qy_class_sched)
+static bool can_run(const struct thread *thread) QY_REQUIRES(qy_class_sched)
 {
     return thread->state == QY_THREAD_READY && !thread->suspended;
+}
+
+/* Put it in line, or take it out, as its state says. */
+static void queue_settle(struct cpu *cpu, struct thread *thread, bool first)
+    QY_REQUIRES(qy_class_sched)
+{
+    if (can_run(thread) && !thread->queued)
+        run_queue_insert(&cpu->queue, thread, first);
+    else if (!can_run(thread) && thread->queued)
+        run_queue_remove(&cpu->queue, thread);
+}
+
+/* Have a CPU choose anew, at the end of the entry that it is in or by an interrupt. */
+static void reschedule(struct cpu *cpu)
+{
+    atomic_store(&cpu->reschedule, true);
+    if (cpu != cpu_this())
+        arch_ipi(cpu);
+}
+
+/* Does a thread that has become ready run before what the CPU runs now? */
+static bool preempts(const struct cpu *cpu, const struct thread *thread) QY_REQUIRES(qy_class_sched)
+{
+    return !cpu->current || cpu->current->priority < thread->priority;
 }
 
 /*
@@ -68,64 +68,121 @@ static void load_space(struct cpu *cpu, struct space *space)
     atomic_store_explicit(&cpu->leaving, NULL, memory_order_release);
 }
 
-/* May the current thread go on? If not, it has been put where it belongs. */
+/* May the current thread go on? If not, it has been put in line, unless it waits for something. */
 static bool current_goes_on(struct cpu *cpu, struct thread *current) QY_REQUIRES(qy_class_sched)
 {
     if (!current || current->cpu != cpu || current->state != QY_THREAD_RUNNING)
         return false;
-    if (!current->suspended && !(current->expired && cpu->queue_first)) {
-        current->expired = false;
+    bool expired = current->expired;
+    current->expired = false;
+    int top = run_queue_top(&cpu->queue);
+    if (!current->suspended && (top < current->priority || (top == current->priority && !expired)))
         return true;
-    }
     current->state = QY_THREAD_READY;
-    if (!current->suspended)
-        queue_push(current);
+    queue_settle(cpu, current, !expired);
     return false;
+}
+
+/* Put a thread that is in no line and on no CPU where it may run. */
+static void send(struct thread *thread) QY_REQUIRES(qy_class_caps)
+{
+    struct cpu *to = place_choose(thread);
+    thread->cpu = to;
+    sched_acquire(to);
+    bool urgent = can_run(thread) && preempts(to, thread);
+    queue_settle(to, thread, false);
+    sched_release(to);
+    if (urgent)
+        reschedule(to);
+}
+
+/*
+ * The current thread may not run here any more. It stays current, so that nobody frees it, until both CPUs' locks
+ * are held; they are taken in the order of the CPUs.
+ */
+static void send_current(struct cpu *cpu, struct thread *thread) QY_UNCHECKED
+{
+    struct cpu *to = place_choose(thread);
+    struct cpu *first = to->index < cpu->index ? to : cpu, *second = first == to ? cpu : to;
+    sched_acquire(first);
+    if (second != first)
+        sched_acquire(second);
+    bool moves = thread->cpu == cpu && thread->state == QY_THREAD_RUNNING &&
+                 !thread_may_run_on(thread, cpu) && thread_may_run_on(thread, to);
+    if (moves) {
+        thread->state = QY_THREAD_READY;
+        thread->cpu = to;
+        cpu->current = NULL;
+        queue_settle(to, thread, false);
+    }
+    bool urgent = moves && can_run(thread) && preempts(to, thread);
+    if (second != first)
+        sched_release(second);
+    sched_release(first);
+    if (urgent)
+        reschedule(to);
+}
+
+static struct thread *take_next(struct cpu *cpu) QY_REQUIRES(qy_class_sched)
+{
+    int top = run_queue_top(&cpu->queue);
+    if (top < 0)
+        return NULL;
+    struct thread *thread = cpu->queue.first[top];
+    run_queue_remove(&cpu->queue, thread);
+    thread->state = QY_THREAD_RUNNING;
+    thread->expired = false;
+    QY_COUNT(cpu->stats.switches, 1);
+    return thread;
 }
 
 struct arch_frame *sched_pick(struct cpu *cpu)
 {
+    /* Before the look: whoever changes something afterwards sets it again. */
+    atomic_store(&cpu->reschedule, false);
+    if (cpu->current && !thread_may_run_on(cpu->current, cpu))
+        send_current(cpu, cpu->current);
     sched_acquire(cpu);
     struct thread *thread = cpu->current;
-    if (!current_goes_on(cpu, thread)) {
-        thread = cpu->queue_first;
-        if (thread) {
-            queue_remove(thread);
-            thread->state = QY_THREAD_RUNNING;
-            thread->expired = false;
-            QY_COUNT(cpu->stats.switches, 1);
-        }
-    }
+    if (!current_goes_on(cpu, thread))
+        thread = take_next(cpu);
     cpu->current = thread;
     cpu->frame = thread ? &thread->frame : NULL;
     load_space(cpu, thread ? thread->run_space : NULL);
     sched_release(cpu);
-    return thread ? &thread->frame : NULL;
+    if (cpu->idle != !thread)
+        place_idle(cpu, cpu->idle = !thread);
+    return cpu->frame;
 }
 
 void sched_tick(struct cpu *cpu)
 {
-    if (cpu->current)
-        cpu->current->expired = true;
+    if (!cpu->current)
+        return;
+    cpu->current->expired = true;
+    atomic_store(&cpu->reschedule, true);
 }
 
-static void wake(struct cpu *cpu)
+/* After a change of what keeps it from running: if nothing does any more, put it where it may run. */
+static void wake(struct thread *thread, struct cpu *cpu) QY_REQUIRES(qy_class_caps, qy_class_sched)
+    QY_RELEASES(qy_class_sched)
 {
-    if (cpu != cpu_this())
-        arch_ipi(cpu);
+    bool elsewhere = can_run(thread) && cpu->current != thread && place_choose(thread) != cpu;
+    if (!elsewhere)
+        queue_settle(cpu, thread, false);
+    bool urgent = !elsewhere && can_run(thread) && preempts(cpu, thread);
+    sched_release(cpu);
+    if (elsewhere)
+        send(thread);
+    else if (urgent)
+        reschedule(cpu);
 }
 
 void sched_ready(struct thread *thread)
 {
-    struct cpu *cpu = thread->cpu;
-    sched_acquire(cpu);
+    sched_acquire(thread->cpu);
     thread->state = QY_THREAD_READY;
-    if (is_queued(thread))
-        queue_push(thread);
-    bool idle = !cpu->current;
-    sched_release(cpu);
-    if (idle)
-        wake(cpu);
+    wake(thread, thread->cpu);
 }
 
 void sched_block(struct thread *thread, enum qy_thread_state state)
@@ -136,13 +193,12 @@ void sched_block(struct thread *thread, enum qy_thread_state state)
         return;
     }
     sched_acquire(cpu);
-    if (is_queued(thread))
-        queue_remove(thread);
     thread->state = (uint8_t)state;
+    queue_settle(cpu, thread, false);
     bool current = cpu->current == thread;
     sched_release(cpu);
     if (current)
-        wake(cpu);
+        reschedule(cpu);
 }
 
 void sched_suspend(struct thread *thread, bool suspended)
@@ -153,15 +209,41 @@ void sched_suspend(struct thread *thread, bool suspended)
         return;
     }
     sched_acquire(cpu);
-    if (is_queued(thread))
-        queue_remove(thread);
     thread->suspended = suspended;
-    if (is_queued(thread))
-        queue_push(thread);
-    bool current = cpu->current == thread, idle = !cpu->current;
+    if (!suspended) {
+        wake(thread, cpu);
+        return;
+    }
+    queue_settle(cpu, thread, false);
+    bool current = cpu->current == thread;
     sched_release(cpu);
-    if (suspended ? current : idle)
-        wake(cpu);
+    if (current)
+        reschedule(cpu);
+}
+
+void sched_schedule(struct thread *thread, unsigned priority, unsigned affinity)
+{
+    struct cpu *cpu = thread->cpu;
+    if (!cpu) {
+        thread->priority = (uint8_t)priority;
+        thread->affinity = (uint16_t)affinity;
+        return;
+    }
+    sched_acquire(cpu);
+    bool queued = thread->queued, current = cpu->current == thread;
+    if (queued)
+        run_queue_remove(&cpu->queue, thread);
+    thread->priority = (uint8_t)priority;
+    thread->affinity = (uint16_t)affinity;
+    bool stays = thread_may_run_on(thread, cpu);
+    if (stays)
+        queue_settle(cpu, thread, false);
+    bool again = current || (stays && queued && preempts(cpu, thread));
+    sched_release(cpu);
+    if (queued && !stays)
+        send(thread);
+    if (again)
+        reschedule(cpu);
 }
 
 void sched_set_space(struct thread *thread, struct space *space)
@@ -173,7 +255,10 @@ void sched_set_space(struct thread *thread, struct space *space)
     }
     sched_acquire(cpu);
     thread->run_space = space;
+    bool current = cpu->current == thread;
     sched_release(cpu);
+    if (current)
+        reschedule(cpu);
 }
 
 void sched_set_cpu(struct thread *thread, struct cpu *cpu)
@@ -190,7 +275,7 @@ bool sched_is_current(struct thread *thread)
     bool current = cpu->current == thread;
     sched_release(cpu);
     if (current)
-        wake(cpu);
+        reschedule(cpu);
     return current;
 }
 
@@ -201,7 +286,7 @@ bool sched_space_in_use(struct space *space)
         struct cpu *cpu = cpu_at(i);
         if (cpu_has_space(cpu, space)) {
             used = true;
-            wake(cpu);
+            reschedule(cpu);
         }
     }
     return used;
@@ -211,9 +296,12 @@ void sched_let_go(struct cpu *cpu)
 {
     sched_acquire(cpu);
     struct space *active = atomic_load(&cpu->active);
-    if (cpu->current && (cpu->current->object.flags & OBJECT_DYING))
+    if (cpu->current && (cpu->current->object.flags & OBJECT_DYING)) {
         cpu->current = NULL;
+        cpu->frame = NULL;
+    }
     if (active && (active->object.flags & OBJECT_DYING))
         load_space(cpu, NULL);
+    atomic_store(&cpu->reschedule, true);
     sched_release(cpu);
 }

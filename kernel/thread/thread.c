@@ -13,6 +13,8 @@ void thread_finish(struct thread *thread)
     thread->node.holder = thread;
     thread->handler.holder = thread;
     thread->state = QY_THREAD_NEW;
+    thread->priority = QY_PRIORITY_DEFAULT;
+    thread->affinity = QY_CPU_ANY;
 }
 
 /* slot_fill has cleared the field that says whose slot it is. */
@@ -75,12 +77,15 @@ enum qy_error thread_start(struct thread *thread, uint64_t instruction, uint64_t
         return QY_BUSY;
     if (instruction >= USER_END || stack > USER_END)
         return QY_INVALID_ADDRESS;
-    if (cpu >= cpu_count || thread->space.type == QY_OBJ_NONE || thread->node.type == QY_OBJ_NONE)
+    if ((cpu >= cpu_count && cpu != QY_CPU_ANY) || thread->space.type == QY_OBJ_NONE ||
+        thread->node.type == QY_OBJ_NONE)
         return QY_INVALID_ARGUMENT;
     /* The CPU on which it just ended may not have left it yet. */
-    if (thread->cpu && thread->cpu != cpu_at((unsigned)cpu) && sched_is_current(thread))
+    if (thread->cpu && sched_is_current(thread) &&
+        (cpu == QY_CPU_ANY || thread->cpu != cpu_at((unsigned)cpu)))
         return QY_BUSY;
-    sched_set_cpu(thread, cpu_at((unsigned)cpu));
+    thread->affinity = (uint16_t)cpu;
+    sched_set_cpu(thread, place_choose(thread));
     sched_suspend(thread, false);
     arch_frame_init(&thread->frame, instruction, stack, argument);
     sched_ready(thread);

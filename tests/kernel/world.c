@@ -118,6 +118,11 @@ unsigned arch_max_page_level(void)
     return 3;
 }
 
+const struct qy_nodes *kernel_nodes(void)
+{
+    return &world_arenas.nodes;
+}
+
 uint64_t arch_time_ns(void)
 {
     return world_time_ns;

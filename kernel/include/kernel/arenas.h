@@ -25,6 +25,9 @@ struct kernel_arenas {
 struct kernel_arenas *kernel_arenas_make(struct qy_map *map, struct qy_framedb *db,
                                          const struct qy_topology *topology);
 
+/* The nodes of the machine and their order of fallback. */
+const struct qy_nodes *kernel_nodes(void);
+
 /* Hand what only the start needed (use `from`) to the root arenas. Returns the bytes. */
 uint64_t kernel_arenas_give_back(struct qy_map *map, enum qy_mem_use from);
 

@@ -9,10 +9,17 @@
 #include <kernel/layout.h>
 #include <qy/frame_cache.h>
 #include <qy/lock.h>
+#include <quarry/abi.h>
 #include <quarry/records.h>
 
 struct thread;
 struct space;
+
+/* Run queue of a CPU: a line for each priority. */
+struct run_queue {
+    struct thread *first[QY_PRIORITIES], *last[QY_PRIORITIES];
+    uint64_t nonempty; /* bit p: somebody is in line with priority p */
+};
 
 struct cpu {
     struct cpu *self;
@@ -34,7 +41,9 @@ struct cpu {
     _Atomic uint64_t shootdown_done;   /* how many of them it has answered */
     _Atomic uint64_t kernel_flushed; /* the last flush of the kernel's half that it has done, kernel/smp/kernel_flush.c */
     void (*_Atomic work)(void); /* what it was asked to run before threads are there (kernel/cpus.h); null: nothing */
-    struct thread *queue_first, *queue_last; /* run queue, guarded by qy_class_sched */
+    struct run_queue queue;     /* guarded by qy_class_sched */
+    atomic_bool reschedule;     /* what runs may have to change: sched_pick is to be asked */
+    bool idle;                  /* the node knows it as idle (kernel/thread/place.c) */
     struct qy_cpu_frames frames; /* its frame caches */
     struct arch_cpu arch;
 };

@@ -1,8 +1,17 @@
 /*
- * Which thread runs next: a round robin for each CPU.
+ * Which thread runs next: fixed priorities, and a round robin among equals, for each CPU.
  *
- * A thread stays on the CPU on which it was started. Locking: each CPU's queue and the states of
- * its threads have a lock of class qy_class_sched. Cost: O(1).
+ *     thread with a CPU of its own (affinity)  ->  that CPU
+ *     any other                                ->  a CPU of its home node, where its memory is: the one it ran on
+ *                                                  last if it idles, else one that idles, else the last
+ *
+ * A thread is placed when it becomes ready. Whoever changes what a CPU should run sets the CPU's
+ * `reschedule`; without it an entry returns to the thread that it came from at once.
+ *
+ * Invariants
+ *   SCHED-QUEUE  a thread is in its CPU's queue exactly if it is READY and not suspended
+ * Locking: each CPU's queue and the states of its threads have a lock of class qy_class_sched; two
+ * are taken in the order of the CPUs. Cost: O(1); placing O(CPUs / 64).
  */
 #ifndef KERNEL_SCHED_H
 #define KERNEL_SCHED_H
@@ -32,8 +41,19 @@ void sched_suspend(struct thread *thread, bool suspended) QY_REQUIRES(qy_class_c
 /* Set what sched_pick loads for the thread. */
 void sched_set_space(struct thread *thread, struct space *space) QY_REQUIRES(qy_class_caps);
 
-/* Move a thread that does not run and is in no queue. */
+/* Place a thread that does not run and is in no queue. */
 void sched_set_cpu(struct thread *thread, struct cpu *cpu) QY_REQUIRES(qy_class_caps);
+
+/* Give a thread a priority below QY_PRIORITIES, and a CPU or QY_CPU_ANY. It moves there if it has to. */
+void sched_schedule(struct thread *thread, unsigned priority, unsigned affinity)
+    QY_REQUIRES(qy_class_caps);
+
+/* Where a thread is to run next. */
+struct cpu *place_choose(const struct thread *thread);
+
+/* A CPU can run threads from now on; it begins or ends to idle. */
+void place_online(const struct cpu *cpu);
+void place_idle(const struct cpu *cpu, bool idle);
 
 /* True while a CPU has it as its current thread; interrupts that CPU if it is another. */
 bool sched_is_current(struct thread *thread) QY_REQUIRES(qy_class_caps);

@@ -49,9 +49,12 @@ struct thread {
     struct arch_frame frame __attribute__((aligned(16)));
     uint8_t state;  /* enum qy_thread_state, never SUSPENDED; also qy_class_sched */
     bool suspended; /* also qy_class_sched */
-    bool expired;   /* it gives way to the next one in its queue; only its CPU looks */
+    bool expired;   /* it gives way to the next one of its priority; only its CPU looks */
+    bool queued;    /* it is in a run queue (qy_class_sched) */
+    uint8_t priority;  /* below QY_PRIORITIES, higher runs first (qy_class_sched) */
+    uint16_t affinity; /* the CPU it runs on, or QY_CPU_ANY: of its home node (qy_class_sched) */
     bool is_root;   /* the root task's first thread: the machine ends with it */
-    struct cpu *cpu;            /* where it runs; null = not started yet */
+    struct cpu *cpu;            /* where it runs or ran last; null = not started yet */
     struct thread *next, *prev; /* in a run queue (qy_class_sched) or in `queue` */
     struct space *run_space;    /* what sched_pick loads (qy_class_sched); null: cannot run */
     struct slot space, node, handler;
@@ -67,6 +70,11 @@ struct thread {
     uint64_t stale_fault[2]; /* instruction and address of the last fault that needed nothing */
     uint64_t stale_entry;    /* which entry of its CPU that was */
 };
+
+static inline bool thread_may_run_on(const struct thread *thread, const struct cpu *cpu)
+{
+    return thread->affinity == QY_CPU_ANY || thread->affinity == cpu->index;
+}
 
 static inline struct cap_node *thread_node(const struct thread *thread)
 {

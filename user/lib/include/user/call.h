@@ -166,15 +166,24 @@ static inline CALL_MUST_USE enum qy_error thread_resume(qy_handle_t thread)
     return qy_call(QY_CALL_thread_resume, thread, 0, 0, 0, 0, 0).error;
 }
 
+/* Priority below QY_PRIORITIES, not above the caller's; cpu may be QY_CPU_ANY. */
+static inline CALL_MUST_USE enum qy_error thread_schedule(qy_handle_t thread, uint64_t priority,
+                                                          uint64_t cpu)
+{
+    return qy_call(QY_CALL_thread_schedule, thread, priority, cpu, 0, 0, 0).error;
+}
+
 struct thread_status {
     uint64_t state; /* enum qy_thread_state */
-    uint64_t cpu, faults, calls, object;
+    uint32_t cpu, priority;
+    uint64_t faults, calls, object;
 };
 
 static inline CALL_MUST_USE enum qy_error thread_info(qy_handle_t thread, struct thread_status *out)
 {
     struct call_result r = qy_call(QY_CALL_thread_info, thread, 0, 0, 0, 0, 0);
-    *out = (struct thread_status){r.value[1], r.value[2], r.value[3], r.value[4], r.value[5]};
+    *out = (struct thread_status){r.value[1], (uint32_t)r.value[2], (uint32_t)(r.value[2] >> 32),
+                                  r.value[3], r.value[4], r.value[5]};
     return r.error;
 }
 
