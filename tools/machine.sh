@@ -64,10 +64,56 @@ memory_words() {
   done
 }
 
+# The device tree that QEMU would make for this machine, with one node, into the file $1.
+tree_dump() {
+  qemu-system-riscv64 -machine "virt,dumpdtb=$1" -m "$m_memory" -smp "$m_cpus" -display none -bios none
+}
+
+# QEMU's virt machine takes up to four nodes. More come as a device tree, in the file $1: in a line as those of
+# memory_words, with the CPUs in blocks.
+tree_nodes() {
+  blob=$1
+  tree_dump "$blob" >/dev/null 2>&1 || return 1
+  fdtput -r "$blob" /memory@80000000
+  distances='' node=0
+  node_bytes=$((memory_bytes / m_nodes / 2097152 * 2097152))
+  while [ "$node" -lt "$m_nodes" ]; do
+    base=$((0x80000000 + node * node_bytes)) size=$node_bytes
+    [ "$node" -lt $((m_nodes - 1)) ] || size=$((memory_bytes - node_bytes * node))
+    memory=/memory@$(printf %x $base)
+    fdtput -c "$blob" "$memory"
+    fdtput -t s "$blob" "$memory" device_type memory
+    fdtput -t x "$blob" "$memory" reg "$(printf %x $((base >> 32)))" "$(printf %x $((base & 0xffffffff)))" \
+      "$(printf %x $((size >> 32)))" "$(printf %x $((size & 0xffffffff)))"
+    fdtput -t u "$blob" "$memory" numa-node-id "$node"
+    cpu=$((m_cpus * node / m_nodes))
+    while [ "$cpu" -lt $((m_cpus * (node + 1) / m_nodes)) ]; do
+      fdtput -t u "$blob" "/cpus/cpu@$(printf %x "$cpu")" numa-node-id "$node"
+      cpu=$((cpu + 1))
+    done
+    to=0
+    while [ "$to" -lt "$m_nodes" ]; do
+      distances="$distances $node $to $((10 + 5 * (node > to ? node - to : to - node)))"
+      to=$((to + 1))
+    done
+    node=$((node + 1))
+  done
+  fdtput -c "$blob" /distance-map
+  fdtput -t s "$blob" /distance-map compatible numa-distance-map-v1
+  # shellcheck disable=SC2086 # numbers
+  fdtput -t u "$blob" /distance-map distance-matrix $distances
+}
+
 # Run QEMU. Returns its exit status; 124 when the time limit passed.
 machine_qemu() {
   memory_bytes=$(size_bytes "$m_memory")
-  memory_option=
+  memory_option='' tree_file='' qemu_nodes=$m_nodes
+  if [ "$m_arch" = riscv64 ] && [ "$m_nodes" -gt 4 ]; then
+    tree_file=$build/run/nodes-$$.dtb
+    mkdir -p "$build/run"
+    tree_nodes "$tree_file" || return 1
+    m_more="$m_more -dtb $tree_file" m_nodes=1
+  fi
   [ "$m_nodes" -ne 1 ] || memory_option=,memory-backend=ram
   # The words of memory_words hold no blanks.
   # shellcheck disable=SC2046
@@ -108,6 +154,10 @@ machine_qemu() {
   # In the foreground, the console keeps the terminal.
   [ "$m_seconds" -eq 0 ] || set -- timeout --foreground -k 5 "$m_seconds" "$@"
   "$@"
+  machine_status=$?
+  m_nodes=$qemu_nodes
+  [ -z "$tree_file" ] || rm -f "$tree_file"
+  return "$machine_status"
 }
 
 # Run Bochs; its console is copied to standard output at the end. $1: a folder for its files. It always returns 1 when

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables shared with the script that sources this; set -u finds a misspelt one
-# ./quarry size: bytes of the kernel, by part for the default profile and by profile, and of its tables. Sourced by
-# quarry. docs/footprint.md keeps what it prints.
+# ./quarry size: bytes of the kernel, by part for the default profile and by profile, and of its tables; with --options,
+# what each option is worth. Sourced by quarry. docs/footprint.md keeps what it prints.
 
 # Bytes of code, constants and data (zeroed included) of an ELF file, in one line.
 sections_of() {
@@ -30,6 +30,20 @@ parts_of() {
     }'
 }
 
+# One build for each option at its other value: what it adds to the default kernel, or takes away from it.
+options_worth() { # CODE CONSTANTS DATA of the default
+  # shellcheck source=tools/options.sh
+  . "$root/tools/options.sh"
+  printf '\n%-30s %9s %9s %9s\n' "other value of one option" code constants data
+  for option in $(other_values); do
+    folder=$build/options/$arch-$option
+    configure "$folder" cc --cross-file "$root/cross/$arch-$compiler.ini" "-D$option"
+    compile "$folder"
+    sections_of "$folder/kernel/quarry.elf" | awk -v option="$option" -v code="$1" -v constants="$2" -v data="$3" '
+      { printf "  %-28s %+9d %+9d %+9d\n", option, $1 - code, $2 - constants, $3 - data }'
+  done
+}
+
 need binutils
 printf '%-20s %9s %9s %9s\n' "$arch kernel" code constants data
 for size_profile in default minimal; do
@@ -45,3 +59,8 @@ need hosted
 configure "$build/hosted" clang-14
 must_step "building the tables' sizes" build-footprint.log ninja -C "$build/hosted" -j "$jobs" footprint
 "$build/hosted/footprint"
+if [ "$size_options" = yes ]; then
+  build_kernel "$arch" "$compiler" default
+  # shellcheck disable=SC2046 # three numbers
+  options_worth $(sections_of "$kernel_dir/kernel/quarry.elf")
+fi

@@ -23,7 +23,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
   m_arch=$1 m_path=$2 m_cpus=$3 m_memory=$4 variant=$5 want=$6
   shift 6
   says=$*
-  compiler=clang profile=default archive=good typing=no tree= nodes_said=
+  compiler=clang profile=default archive=good typing=no tree=''
   limit=$(limit_of "$m_path")
   for word in $(echo "$variant" | tr + ' '); do
     case $word in
@@ -65,38 +65,13 @@ prepare_archive() { # GOOD
   esac
 }
 
-# That many nodes in a line, with a CPU and HEX-BYTES of memory each; QEMU's own option stops at 4.
-tree_nodes() { # NODES HEX-BYTES
-  fdtput -r "$blob" /memory@80000000
-  distances=
-  for from in $(seq 0 $(($1 - 1))); do
-    base=$((0x80000000 + from * 0x$2))
-    memory=/memory@$(printf %x $base)
-    fdtput -c "$blob" "$memory"
-    fdtput -t s "$blob" "$memory" device_type memory
-    fdtput -t x "$blob" "$memory" reg "$(printf %x $((base >> 32)))" "$(printf %x $((base & 0xffffffff)))" 0 "$2"
-    fdtput -t u "$blob" "$memory" numa-node-id "$from"
-    fdtput -t u "$blob" "/cpus/cpu@$from" numa-node-id "$from"
-    for to in $(seq 0 $(($1 - 1))); do
-      distances="$distances $from $to $((10 + 5 * (from > to ? from - to : to - from)))"
-    done
-  done
-  fdtput -c "$blob" /distance-map
-  fdtput -t s "$blob" /distance-map compatible numa-distance-map-v1
-  # shellcheck disable=SC2086 # numbers
-  fdtput -t u "$blob" /distance-map distance-matrix $distances
-  nodes_said=$1
-}
-
 # The machine's own device tree, changed.
 prepare_tree() {
   blob=$files/tree.dtb
-  qemu-system-riscv64 -machine "virt,dumpdtb=$blob" -m "$m_memory" -smp "$m_cpus" -display none \
-    -bios none >"$files/tree.log" 2>&1
+  tree_dump "$blob" >"$files/tree.log" 2>&1
   case $tree in
   nomemory) fdtput -r "$blob" /memory@80000000 ;;
   short) fdtput -t x "$blob" /memory@80000000 reg 0 80000000 0 400000 ;;
-  nodes8) tree_nodes 8 20000000 ;;
   kept)
     dtc -q -I dtb -O dts "$blob" | sed 's#^/dts-v1/;#&\n/memreserve/ 0x84000000 0x10000;#' >"$files/tree.dts"
     dtc -q -I dts -O dtb -o "$blob" "$files/tree.dts"
@@ -172,7 +147,7 @@ good_boot_says() {
   opensbi) printf 'booted by OpenSBI' ;;
   uboot) printf 'booted by UEFI.*UEFI memory map' ;;
   esac
-  printf ' && CPUs: %s of %s run; nodes: %s' "$m_cpus" "$m_cpus" "${nodes_said:-$m_nodes}"
+  printf ' && CPUs: %s of %s run; nodes: %s' "$m_cpus" "$m_cpus" "$m_nodes"
   # The minimal profile leaves the kernel's report out; the root task's own sums say as much.
   case $profile in
   default) printf ' && memory: total usable .* difference 0$' ;;

@@ -27,7 +27,8 @@ boot_lines() {
 script_tests='layers tools/check_layers.sh
 front-door tests/front/front_door.sh
 verdicts tests/front/verdicts.sh
-layers-refused tests/front/layers.sh'
+layers-refused tests/front/layers.sh
+configurations tests/front/configurations.sh'
 
 # The same for scripts that run machines by the front door.
 late_tests='run tests/front/run.sh
@@ -40,7 +41,10 @@ script_tests_run() { # LIST
   echo "$1" | while read -r name file; do
     selected "script $name" || continue
     begin=$(now)
-    if sh "$root/$file" >"$logs/script-$name.log" 2>&1 </dev/null; then
+    words=
+    [ "$name$tests_all" != configurationsyes ] || words=all
+    # shellcheck disable=SC2086 # none or one
+    if sh "$root/$file" $words >"$logs/script-$name.log" 2>&1 </dev/null; then
       result ok "script $name" $(($(now) - begin))
     else
       result FAIL "script $name" $(($(now) - begin)) "$(tail -n 1 "$logs/script-$name.log")" "$logs/script-$name.log"
@@ -140,7 +144,7 @@ boots_prepare() {
   ! grep -q ' uefi ' "$1" || purposes="$purposes ovmf"
   ! grep -q ' bochs ' "$1" || purposes="$purposes bochs"
   ! grep -q ' uboot ' "$1" || purposes="$purposes uboot"
-  ! grep -q 'tree:' "$1" || purposes="$purposes device-tree"
+  ! grep -Eq 'tree:|^riscv64 .*numa:8' "$1" || purposes="$purposes device-tree"
 }
 
 command_test() {

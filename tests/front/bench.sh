@@ -1,6 +1,6 @@
 #!/bin/sh
-# ./quarry bench counts instructions: two runs agree (it says so itself by its exit code), and the rows are in the file.
-# It would miss a clock that follows the host's time.
+# ./quarry bench counts instructions: two runs agree (it says so itself by its exit code), and the rows are in the file;
+# ./quarry bench phys prints a table and writes the same rows. It would miss a clock that follows the host's time.
 
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -12,4 +12,23 @@ for row in null_call map_frame unmap_frame retype_frame ipc_round_trip fault_rou
     exit 1
   }
 done
+phys=$root/build/bench/phys.json
+rm -f "$phys"
+table=$("$root/quarry" bench phys --quick </dev/null) || exit 1
+for subject in arena cache; do
+  row=$(echo "$table" | grep -E "^$subject\.[a-z0-9_-]+ +instructions +[1-9][0-9]* ") || {
+    echo "FAIL: the table of ./quarry bench phys has no count of $subject"
+    exit 1
+  }
+  name=${row%% *}
+  count=$(echo "$row" | awk '{ print $3 }')
+  grep -Eq "\"suite\": \"phys\", \"name\": \"$name\", \"unit\": \"instructions\", \"ours\": $count, \"lowest\": $count, \"highest\": $count, \"peers\": \{\"LLFree\": [0-9.nul]+, .*\"aim\": [0-9.nul]+\}" "$phys" || {
+    echo "FAIL: build/bench/phys.json does not have the row of $name as the table has it"
+    exit 1
+  }
+done
+[ ! -x /usr/bin/python3 ] || /usr/bin/python3 -c 'import json, sys; assert len(json.load(open(sys.argv[1]))) == 2' "$phys" || {
+  echo "FAIL: build/bench/phys.json is no JSON of two rows"
+  exit 1
+}
 echo "all as expected"

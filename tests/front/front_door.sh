@@ -44,7 +44,7 @@ for value in 1K 3M 17T; do
 done
 refuse "--mem takes a size from 16M to 16T on riscv64, not '8M'" run --mem 8M --arch riscv64
 refuse "--numa takes a number from 1 to 8, not '9'" run --numa 9
-refuse "--numa goes up to 4 on riscv64" run --arch riscv64 --numa 5
+refuse "needs a boot without --uefi" run --arch riscv64 --numa 5 --uefi
 refuse "needs at least --smp 2" run --arch riscv64 --numa 2 --smp 1
 refuse "at least 2M of memory for each node" run --numa 8 --mem 8M
 refuse "exclude each other" run --bios --uefi
