@@ -1,0 +1,95 @@
+/*
+ * The kernel's heap tools: the boot option, owners, and reports. See kernel/heap.h.
+ */
+#include <arch/arch.h>
+#include <kernel/heap.h>
+#include <kernel/print.h>
+#include <kernel/thread.h>
+#include <lib/format.h>
+#include <lib/string.h>
+#include <platform/parse.h>
+
+#define QUARANTINE_BYTES 0x10000ull
+
+static struct qy_debug tools;
+static struct qy_quarantine quarantine;
+
+static void site_describe(const struct qy_site *site, char *text, size_t bytes)
+{
+    if (site)
+        format_to(text, bytes, "%s:%u, %s, %s", site->file, site->line, site->function, site->what);
+    else
+        format_to(text, bytes, "an unknown place");
+}
+
+static const char *call_name(uint64_t call)
+{
+    static const char *const names[QY_CALL_COUNT] = {
+#define X(number, name, type, rights, arguments, results) [number] = #name,
+        QY_INVOCATIONS(X)
+#undef X
+    };
+    return call == 0 ? "boot" : call < QY_CALL_COUNT ? names[call] : "?";
+}
+
+static void report(const struct qy_debug_report *r)
+{
+    const struct qy_allocation *a = &r->object;
+    char taken[160], freed[160];
+    site_describe(a->site, taken, sizeof(taken));
+    site_describe(a->freed, freed, sizeof(freed));
+    kernel_panic("%s: %s\n"
+                 "  object      %R of cache %s, %u bytes\n"
+                 "  byte        %lld is %02x\n"
+                 "  allocated   at %s\n"
+                 "  owner       object %llu of untyped %llu, thread %llu, call %s\n"
+                 "  freed       at %s",
+                 r->invariant, r->what, (uint64_t)(uintptr_t)a->object, a->cache->type->name,
+                 a->cache->type->bytes, (long long)r->offset, r->found, taken,
+                 (unsigned long long)a->owner.number, (unsigned long long)a->owner.payer,
+                 (unsigned long long)a->owner.thread, call_name(a->owner.call), freed);
+}
+
+void heap_tools_init(const char *command_line)
+{
+    char kind[16];
+    uint32_t flags = QY_CONFIG_DEBUG ? QY_CACHE_HOOKED : 0;
+    if (qy_option(command_line, "heap", kind, sizeof(kind))) {
+        if (strcmp(kind, "track") != 0)
+            kernel_stop("heap=%s is none of track", kind);
+        flags |= QY_CACHE_TRACKED;
+    }
+    qy_debug_init(&tools, flags, flags & QY_CACHE_QUARANTINED ? &quarantine : NULL,
+                  QUARANTINE_BYTES);
+    tools.report = report;
+}
+
+const struct qy_heap_hooks *heap_tools(void)
+{
+    return tools.hooks.flags ? &tools.hooks : NULL;
+}
+
+bool heap_is_tracked(void)
+{
+    return tools.hooks.flags & QY_CACHE_TRACKED;
+}
+
+void heap_object_made(struct qy_cache *cache, struct object *object, uint64_t bytes)
+{
+    struct qy_owner owner = {
+        .payer = object->untyped->object.id, .number = object->id, .bytes = bytes};
+    if (!heap_is_tracked())
+        return;
+    const struct thread *thread = cpu_this()->current;
+    if (thread) {
+        owner.thread = thread->object.id;
+        owner.call = arch_call_number(&thread->frame);
+    }
+    owner.time = arch_clock();
+    qy_origin_set(cache, object, &owner);
+}
+
+void heap_refused(struct qy_cache *cache, void *header)
+{
+    qy_debug_refused(&tools, cache, header);
+}

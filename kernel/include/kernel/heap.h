@@ -1,0 +1,33 @@
+/*
+ * Tools on the kernel's heaps: who made an object, and the debug kinds.
+ *
+ * Decided at boot, before the first heap, and the same for all: heap=track records the site and owner of
+ * every object's header (qy/site.h), a build with debug_checks adds redzones, poison and quarantine
+ * (qy/debug.h) and records sites too, so that its reports can name them. An object's owner is the untyped
+ * that pays, the thread whose call made it and that call; its number is the object's.
+ *
+ * Locking: qy_class_caps for whatever names an object. Cost without tools: a test of a flag.
+ */
+#ifndef KERNEL_HEAP_H
+#define KERNEL_HEAP_H
+
+#include <kernel/object.h>
+#include <qy/debug.h>
+
+/* Read the boot option heap=..., before any heap is made. Stops if it is none that there is. */
+void heap_tools_init(const char *command_line);
+
+/* The hooks of every heap of the kernel; null: none. */
+const struct qy_heap_hooks *heap_tools(void);
+
+/* Is the origin of objects recorded? */
+bool heap_is_tracked(void);
+
+/* The object's header is complete and its pages are taken: say who made it. */
+void heap_object_made(struct qy_cache *cache, struct object *object, uint64_t bytes)
+    QY_REQUIRES(qy_class_caps);
+
+/* A free was refused: report it if it was the second one of that header. */
+void heap_refused(struct qy_cache *cache, void *header);
+
+#endif

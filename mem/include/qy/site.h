@@ -1,0 +1,145 @@
+/*
+ * Where memory was allocated, by whom, and what of it still lives.
+ *
+ *     struct qy_site     one for each place in the program that allocates: static, in the section qy_sites,
+ *                        so all of them are listed without registration and found without hashing
+ *     struct qy_origin   in the trailer of each object of a tracked cache: its site and its owner
+ *
+ * An allocation names its site by a pointer. A cache without QY_CACHE_TRACKED does nothing with it; a
+ * tracked one writes the trailer and adds to four counters of the site. What an owner is, the embedder
+ * says (in the kernel: the untyped that pays, the thread and the call); it is told after the allocation by
+ * qy_origin_set.
+ *
+ *     leaks     qy_leaks sums up what lives by site and owner; with `since` only what was made after that
+ *               number, so a mark and a second look compare two points in time. qy_allocation_next visits
+ *               a bounded stretch of memory a call, for whoever may not look at a whole heap at once
+ *     profile   the counters of the sites, live and since the beginning, and the sums of qy_leaks
+ *
+ * Invariants
+ *   SITE-COUNT   a site's `live` is the number of live objects of tracked caches whose trailer names it,
+ *                `live_bytes` the sum of their bytes; total - live of them have been freed
+ * Locking: counters and trailers are written with single atomic stores, so anyone may look meanwhile; what
+ * was seen is exact for objects that lived throughout. Cost: O(1) each; a look at a heap O(objects).
+ */
+#ifndef QY_SITE_H
+#define QY_SITE_H
+
+#include <quarry/tally.h>
+#include <qy/slab.h>
+#include <stdatomic.h>
+
+/* As large as a cache line and aligned as one: sites do not share counters' lines, and are an array. */
+struct qy_site {
+    _Alignas(64) const char *file;
+    const char *function, *what;
+    uint32_t line;
+    uint32_t reserved;
+    _Atomic uint64_t live, live_bytes;   /* allocations made here that live, and their memory */
+    _Atomic uint64_t total, total_bytes; /* since the beginning */
+};
+
+_Static_assert(sizeof(struct qy_site) == 64, "the section of sites is an array of them");
+
+#define QY_SITES __attribute__((section("qy_sites"), used))
+
+#if defined(__FILE_NAME__)
+#define QY_SITE_FILE __FILE_NAME__
+#else
+#define QY_SITE_FILE __FILE__
+#endif
+
+/* The fields of a site; for tables of sites, which are declared QY_SITES. */
+#define QY_SITE_HERE(name, what_) {.file = QY_SITE_FILE, .function = (name), .what = (what_), .line = __LINE__}
+
+/* Here: a pointer to a static site. what: a string that says what is allocated. */
+#define QY_SITE(what_)                                                                             \
+    (__extension__({                                                                               \
+        static struct qy_site site_ QY_SITES = QY_SITE_HERE(__func__, what_);                      \
+        &site_;                                                                                    \
+    }))
+
+/* The linker sets these at the ends of the section; both null in a program without sites. */
+extern struct qy_site qy_sites_begin[] __asm__("__start_qy_sites") __attribute__((weak));
+extern struct qy_site qy_sites_end[] __asm__("__stop_qy_sites") __attribute__((weak));
+
+/* The site of that number, from 0; null: there are not so many. */
+static inline struct qy_site *qy_site_at(uint64_t number)
+{
+    return number < (uint64_t)(qy_sites_end - qy_sites_begin) ? &qy_sites_begin[number] : NULL;
+}
+
+static inline uint64_t qy_site_number(const struct qy_site *site)
+{
+    return (uint64_t)(site - qy_sites_begin);
+}
+
+/* Who allocated, and how much. */
+struct qy_owner {
+    uint64_t payer, thread, call; /* numbers, as the embedder gives them */
+    uint64_t number;              /* grows from one allocation to the next */
+    uint64_t bytes;               /* that it stands for: the object, and what came with it */
+    uint64_t time;                /* of the embedder's clock */
+};
+
+/* The trailer of a tracked object. */
+struct qy_origin {
+    const struct qy_site *_Atomic site;  /* null: it was allocated without one */
+    const struct qy_site *_Atomic freed; /* where it is being freed, or was */
+    _Atomic uint64_t payer, thread, call, number, bytes, time;
+};
+
+_Static_assert(sizeof(struct qy_origin) == QY_TRAILER_BYTES, "an origin is the trailer");
+
+/* What an object says of itself. */
+struct qy_allocation {
+    struct qy_cache *cache;
+    void *object;
+    const struct qy_site *site, *freed; /* null: unknown */
+    struct qy_owner owner;
+};
+
+/* False: its cache is not tracked; site and owner are unknown then. */
+bool qy_allocation_read(struct qy_cache *cache, void *object, struct qy_allocation *out);
+
+/* For hooks: an object has become the caller's, with only what the cache knows; it is given back. */
+void qy_origin_taken(struct qy_cache *cache, void *object, const struct qy_site *site);
+void qy_origin_given(struct qy_cache *cache, void *object);
+
+void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner);
+void qy_origin_freeing_tracked(struct qy_cache *cache, void *object, const struct qy_site *site);
+
+/* Say who owns an object that the caller has just been given. A cache that is not tracked pays for the
+ * test of its flags. */
+static inline void qy_origin_set(struct qy_cache *cache, void *object, const struct qy_owner *owner)
+{
+    if (cache->flags & QY_CACHE_TRACKED)
+        qy_origin_set_tracked(cache, object, owner);
+}
+
+/* Say where an object is about to be freed. Any pointer is safe to pass. */
+static inline void qy_origin_freeing(struct qy_cache *cache, void *object,
+                                     const struct qy_site *site)
+{
+    if (cache->flags & QY_CACHE_TRACKED)
+        qy_origin_freeing_tracked(cache, object, site);
+}
+
+/* What the allocations of a row of qy_leaks have in common; `oldest` is their smallest number. */
+enum qy_leak_key { QY_LEAK_PAYER, QY_LEAK_THREAD, QY_LEAK_CALL, QY_LEAK_SITE, QY_LEAK_TYPE };
+
+/*
+ * Add what lives in the tracked caches of the heap, and was made after the number `since` (0: all), to a tally. SITE
+ * is the number of the site, or ~0; TYPE the address of the cache's type. Takes the heap's lock.
+ */
+void qy_leaks(struct qy_heap *heap, uint64_t since, struct qy_tally *tally);
+
+/*
+ * Look for the next live object of a tracked cache from the physical address *cursor on, over at most
+ * `steps` blocks of memory and places in slabs. True: *out is one. *cursor is where to go on, 0 at the end.
+ * Restartable at any address; the caller sees to it that no heap of the database goes away, and nobody
+ * frees what is looked at, meanwhile.
+ */
+bool qy_allocation_next(const struct qy_framedb *db, uint64_t *cursor, unsigned steps,
+                        struct qy_allocation *out);
+
+#endif

@@ -1,0 +1,134 @@
+/*
+ * Sites and origins: trailers of tracked objects, counters, and sums over a heap. See qy/site.h.
+ *
+ * A trailer is believed only as far as it can be checked: an overflow may have reached it, so a pointer to
+ * a site is compared with the section before anything is read or counted through it.
+ */
+#include <qy/site.h>
+
+#define WORD(field) atomic_load_explicit(&origin->field, memory_order_relaxed)
+#define SET_WORD(field, value) atomic_store_explicit(&origin->field, (value), memory_order_relaxed)
+
+/* The site that a trailer names; null if it is none of the program's. */
+static struct qy_site *site_of(const struct qy_site *site)
+{
+    uintptr_t offset = (uintptr_t)site - (uintptr_t)qy_sites_begin;
+    return offset % sizeof(*site) == 0 ? qy_site_at(offset / sizeof(*site)) : NULL;
+}
+
+static struct qy_origin *origin_of(const struct qy_cache *cache, void *object)
+{
+    return qy_object_trailer(cache, object);
+}
+
+static void add(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+/* Bytes of a live allocation change from `from` to `to`. */
+static void resized(struct qy_site *site, uint64_t from, uint64_t to)
+{
+    if (!site)
+        return;
+    add(&site->live_bytes, to - from);
+    add(&site->total_bytes, to - from);
+}
+
+bool qy_allocation_read(struct qy_cache *cache, void *object, struct qy_allocation *out)
+{
+    *out = (struct qy_allocation){.cache = cache, .object = object};
+    if (!(cache->flags & QY_CACHE_TRACKED))
+        return false;
+    struct qy_origin *origin = origin_of(cache, object);
+    out->site = site_of(WORD(site));
+    out->freed = site_of(WORD(freed));
+    out->owner = (struct qy_owner){.payer = WORD(payer),
+                                   .thread = WORD(thread),
+                                   .call = WORD(call),
+                                   .number = WORD(number),
+                                   .bytes = WORD(bytes),
+                                   .time = WORD(time)};
+    return true;
+}
+
+static void owner_write(struct qy_origin *origin, const struct qy_owner *owner)
+{
+    SET_WORD(payer, owner->payer);
+    SET_WORD(thread, owner->thread);
+    SET_WORD(call, owner->call);
+    SET_WORD(number, owner->number);
+    SET_WORD(bytes, owner->bytes);
+    SET_WORD(time, owner->time);
+}
+
+void qy_origin_taken(struct qy_cache *cache, void *object, const struct qy_site *site)
+{
+    struct qy_origin *origin = origin_of(cache, object);
+    struct qy_site *counted = site_of(site);
+    SET_WORD(site, site);
+    SET_WORD(freed, NULL);
+    owner_write(origin, &(struct qy_owner){.bytes = cache->type->bytes});
+    if (counted) {
+        add(&counted->live, 1);
+        add(&counted->total, 1);
+    }
+    resized(counted, 0, cache->type->bytes);
+}
+
+void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner)
+{
+    struct qy_origin *origin = origin_of(cache, object);
+    resized(site_of(WORD(site)), WORD(bytes), owner->bytes);
+    owner_write(origin, owner);
+}
+
+void qy_origin_freeing_tracked(struct qy_cache *cache, void *object, const struct qy_site *site)
+{
+    struct qy_cache *found;
+    void *start;
+    if (qy_heap_find(cache->heap, object, &found, &start) != QY_OK || found != cache ||
+        start != object)
+        return;
+    struct qy_origin *origin = origin_of(cache, object);
+    SET_WORD(freed, site);
+}
+
+void qy_origin_given(struct qy_cache *cache, void *object)
+{
+    struct qy_origin *origin = origin_of(cache, object);
+    struct qy_site *site = site_of(WORD(site));
+    if (site) {
+        add(&site->live, -(uint64_t)1);
+        add(&site->live_bytes, -WORD(bytes));
+    }
+}
+
+struct collecting {
+    struct qy_tally *tally;
+    uint64_t since;
+};
+
+static void collect(void *context, struct qy_cache *cache, void *object)
+{
+    const struct collecting *collecting = context;
+    struct qy_allocation a;
+    if (!qy_allocation_read(cache, object, &a) ||
+        (collecting->since && a.owner.number <= collecting->since))
+        return;
+    qy_tally_add(collecting->tally,
+                 &(struct qy_tally_row){
+                     .key = {[QY_LEAK_PAYER] = a.owner.payer,
+                             [QY_LEAK_THREAD] = a.owner.thread,
+                             [QY_LEAK_CALL] = a.owner.call,
+                             [QY_LEAK_SITE] = a.site ? qy_site_number(a.site) : UINT64_MAX,
+                             [QY_LEAK_TYPE] = (uintptr_t)cache->type},
+                     .count = 1,
+                     .bytes = a.owner.bytes,
+                     .oldest = a.owner.number});
+}
+
+void qy_leaks(struct qy_heap *heap, uint64_t since, struct qy_tally *tally)
+{
+    qy_heap_each(heap, collect, &(struct collecting){tally, since});
+}

@@ -1,0 +1,239 @@
+/*
+ * Sites and origins: sites are found without registration, counters and sums say what lives and who made
+ * it, two points in time are compared, and a profile is written as stacks. Would miss: other CPUs
+ * (debug_threads), the kernel's owners (kernel-leaks).
+ */
+#include "debug_fixture.h"
+
+#include <hosted/profile.h>
+
+static const struct qy_cache_type thing = {.name = "thing", .bytes = 100, .align = 8};
+static const struct qy_cache_type other = {.name = "other", .bytes = 40, .align = 8};
+
+static struct qy_site *first(void)
+{
+    return QY_SITE("a thing");
+}
+
+static struct qy_site *second(void)
+{
+    return QY_SITE("another thing");
+}
+
+static struct qy_site table[3] QY_SITES = {QY_SITE_HERE("a table", "one"),
+                                           QY_SITE_HERE("a table", "two"),
+                                           QY_SITE_HERE("a table", "three")};
+
+/* Take one for an owner whose numbers all follow from `number`. */
+static void *take_for(struct qy_site *site, uint64_t number, uint64_t payer)
+{
+    void *object = take_from(&cache, site);
+    struct qy_owner owner = {payer, payer * 10, 1, number, 1000, number * 7};
+    qy_origin_set(&cache, object, &owner);
+    return object;
+}
+
+static void sites_are_listed(void)
+{
+    unsigned found = 0, count = 0;
+    const struct qy_site *const ours[] = {first(), second(), &table[0], &table[1], &table[2]};
+    for (; qy_site_at(count); count++) {
+        const struct qy_site *site = qy_site_at(count);
+        CHECK_EQ(qy_site_number(site), count);
+        CHECK(site->file && site->function && site->what && site->line > 0);
+        for (unsigned i = 0; i < 5; i++)
+            found += site == ours[i];
+    }
+    CHECK_EQ(found, 5);
+    CHECK(qy_site_at(UINT64_MAX) == NULL);
+    CHECK(first() == first() && first() != second());
+    CHECK(strcmp(first()->file, "site.c") == 0 && strcmp(first()->function, "first") == 0);
+    CHECK(strcmp(first()->what, "a thing") == 0 && second()->line == first()->line + 5);
+    CHECK(strcmp(table[2].what, "three") == 0);
+}
+
+/* SITE-COUNT: the counters against what the objects themselves say. */
+static void counters_agree(const struct qy_site *site)
+{
+    struct qy_tally_row rows[64];
+    struct qy_tally tally;
+    uint64_t live = 0, bytes = 0;
+    qy_tally_begin(&tally, rows, 64);
+    qy_leaks(&heap, 0, &tally);
+    CHECK_EQ(tally.lost.count, 0);
+    for (size_t i = 0; i < tally.used; i++) {
+        if (rows[i].key[QY_LEAK_SITE] != qy_site_number(site))
+            continue;
+        live += rows[i].count;
+        bytes += rows[i].bytes;
+    }
+    CHECK_EQ(site->live, live);
+    CHECK_EQ(site->live_bytes, bytes);
+}
+
+static void counters(void)
+{
+    void *objects[40];
+    uint64_t total = first()->total, total_bytes = first()->total_bytes;
+    make_heap(64, ALL_KINDS, 1 << 14);
+    make_cache(&thing);
+    for (unsigned i = 0; i < 40; i++) {
+        objects[i] = i % 2 ? take_from(&cache, first()) : take_for(first(), i, i % 3);
+        counters_agree(first());
+    }
+    CHECK_EQ(first()->live, 40);
+    CHECK_EQ(first()->live_bytes, 20 * 100 + 20 * 1000);
+    for (unsigned i = 0; i < 40; i++) {
+        CHECK_EQ(give_to(&cache, objects[i]), QY_OK);
+        CHECK(give_to(&cache, objects[i]) != QY_OK); /* refused: counted once */
+        counters_agree(first());
+    }
+    CHECK_EQ(first()->live, 0);
+    CHECK_EQ(first()->live_bytes, 0);
+    CHECK_EQ(first()->total, total + 40);
+    CHECK_EQ(first()->total_bytes, total_bytes + 20 * 100 + 20 * 1000);
+    CHECK_EQ(second()->live, 0);
+    end_heap();
+}
+
+static void by_whom(void)
+{
+    struct qy_tally_row rows[8];
+    struct qy_tally tally;
+    make_heap(64, ALL_KINDS, 1 << 14);
+    make_cache(&thing);
+    void *objects[6] = {take_for(first(), 1, 3), take_for(first(), 2, 3), take_for(second(), 3, 3),
+                        take_for(first(), 4, 4), take_for(first(), 5, 3), take_from(&cache, NULL)};
+    qy_tally_begin(&tally, rows, 8);
+    qy_leaks(&heap, 0, &tally);
+    qy_tally_sort(&tally);
+    CHECK_EQ(tally.used, 4);
+    CHECK(rows[0].count == 3 && rows[0].bytes == 3000 && rows[0].oldest == 1);
+    CHECK(rows[0].key[QY_LEAK_PAYER] == 3 && rows[0].key[QY_LEAK_THREAD] == 30 &&
+          rows[0].key[QY_LEAK_CALL] == 1 && rows[0].key[QY_LEAK_TYPE] == (uintptr_t)&thing &&
+          rows[0].key[QY_LEAK_SITE] == qy_site_number(first()));
+    CHECK(rows[1].count == 1 && rows[2].count == 1 &&
+          rows[1].key[QY_LEAK_SITE] + rows[2].key[QY_LEAK_SITE] ==
+              qy_site_number(first()) + qy_site_number(second()));
+    CHECK(rows[3].bytes == 100 && rows[3].key[QY_LEAK_SITE] == UINT64_MAX); /* without a site */
+    for (unsigned i = 0; i < 6; i++)
+        CHECK_EQ(give_to(&cache, objects[i]), QY_OK);
+    end_heap();
+}
+
+/* Of what is made and freed before and after a mark, the rest after it is found: nothing else. */
+static void two_points_in_time(void)
+{
+    void *before[20], *after[20];
+    struct qy_tally_row rows[8];
+    struct qy_tally tally;
+    make_heap(64, ALL_KINDS, 1 << 14);
+    make_cache(&thing);
+    for (unsigned i = 0; i < 20; i++)
+        before[i] = take_for(first(), 1 + i, 3);
+    for (unsigned i = 0; i < 10; i++)
+        CHECK_EQ(give_to(&cache, before[i]), QY_OK);
+    for (unsigned i = 0; i < 20; i++)
+        after[i] = take_for(second(), 21 + i, 4);
+    for (unsigned i = 0; i < 20; i++)
+        if (i != 13)
+            CHECK_EQ(give_to(&cache, after[i]), QY_OK);
+    qy_tally_begin(&tally, rows, 8);
+    qy_leaks(&heap, 20, &tally);
+    CHECK(tally.used == 1 && rows[0].count == 1 && rows[0].oldest == 34);
+    qy_tally_begin(&tally, rows, 8);
+    qy_leaks(&heap, 40, &tally);
+    CHECK_EQ(tally.used, 0);
+    for (unsigned i = 10; i < 20; i++)
+        CHECK_EQ(give_to(&cache, before[i]), QY_OK);
+    CHECK_EQ(give_to(&cache, after[13]), QY_OK);
+    end_heap();
+}
+
+/* A table that is too small says how much it left out. */
+static void a_full_table(void)
+{
+    struct qy_tally_row rows[2];
+    struct qy_tally tally;
+    void *objects[5];
+    make_heap(64, ALL_KINDS, 1 << 14);
+    make_cache(&thing);
+    for (unsigned i = 0; i < 5; i++)
+        objects[i] = take_for(first(), 1 + i, i);
+    qy_tally_begin(&tally, rows, 2);
+    qy_leaks(&heap, 0, &tally);
+    CHECK(tally.used == 2 && tally.lost.count == 3 && tally.lost.bytes == 3000);
+    for (unsigned i = 0; i < 5; i++)
+        CHECK_EQ(give_to(&cache, objects[i]), QY_OK);
+    end_heap();
+}
+
+/* What overwrites a trailer is not followed: no site is counted, none is read. */
+static void a_broken_trailer(void)
+{
+    make_heap(64, QY_CACHE_TRACKED, 0);
+    make_cache(&thing);
+    struct qy_allocation a;
+    void *object = take_for(first(), 1, 3);
+    uint64_t live = first()->live;
+    memset(qy_object_trailer(&cache, object), 0x5a, QY_TRAILER_BYTES);
+    CHECK(qy_allocation_read(&cache, object, &a) && a.site == NULL && a.freed == NULL);
+    CHECK_EQ(give_to(&cache, object), QY_OK);
+    CHECK_EQ(first()->live, live);
+    atomic_store(&first()->live, live - 1); /* nobody knows any more whose it was */
+    end_heap();
+}
+
+/* A cache that is not tracked counts nothing. */
+static void off(void)
+{
+    struct qy_tally_row rows[2];
+    struct qy_tally tally;
+    struct qy_allocation a;
+    make_heap(64, 0, 0);
+    make_cache(&other);
+    uint64_t total = first()->total;
+    void *object = take_from(&cache, first());
+    qy_origin_set(&cache, object, &(struct qy_owner){.number = 1});
+    qy_origin_freeing(&cache, object, second());
+    qy_tally_begin(&tally, rows, 2);
+    qy_leaks(&heap, 0, &tally);
+    CHECK(tally.used == 0 && !qy_allocation_read(&cache, object, &a));
+    CHECK_EQ(first()->total, total);
+    CHECK_EQ(give_to(&cache, object), QY_OK);
+    end_heap();
+}
+
+/* Stacks as flamegraph.pl reads them: frames with ';' between, a blank, a number. */
+static void folded(void)
+{
+    char text[2000];
+    make_heap(64, ALL_KINDS, 1 << 14);
+    make_cache(&thing);
+    void *objects[3] = {take_for(first(), 1, 3), take_for(first(), 2, 3), take_for(second(), 3, 4)};
+    FILE *out = fmemopen(text, sizeof(text), "w");
+    CHECK(out && hosted_profile_write(out, &heap));
+    fclose(out);
+    char line[200];
+    snprintf(line, sizeof(line), "payer 3;thread 30;call 1;site.c:%u a thing 2000\n",
+             first()->line);
+    CHECK(strstr(text, line) == text);
+    snprintf(line, sizeof(line), "payer 4;thread 40;call 1;site.c:%u another thing 1000\n",
+             second()->line);
+    CHECK(strcmp(text + strlen(text) - strlen(line), line) == 0);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_EQ(give_to(&cache, objects[i]), QY_OK);
+    end_heap();
+}
+
+static const struct test tests[] = {
+    {"sites are listed without registration", sites_are_listed},
+    {"the counters of a site", counters},
+    {"what lives, and by whom", by_whom},
+    {"two points in time", two_points_in_time},
+    {"a table that is too small says so", a_full_table},
+    {"a broken trailer is not believed", a_broken_trailer},
+    {"a cache that is not tracked", off},
+    {"a profile as folded stacks", folded},
+};
+TEST_MAIN(tests)
