@@ -105,3 +105,12 @@ void arch_protection_names(char *buffer, size_t bytes)
     }
     format_to(buffer, bytes, "%s%s%s", have, lack_at ? "; no " : "", lack);
 }
+
+/* RDRAND may have nothing for a while; ten tries are what its vendor advises. */
+bool arch_random(uint64_t *out)
+{
+    bool has = x86_cpuid(1, 0).c >> 30 & 1, got = false;
+    for (unsigned i = 0; i < 10 && has && !got; i++)
+        __asm__ volatile("rdrand %0" : "=r"(*out), "=@ccc"(got));
+    return got;
+}

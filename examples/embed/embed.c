@@ -98,8 +98,12 @@ static enum qy_error table_frame(void *context, paddr_t *out)
 
 int main(void)
 {
+    static const struct qy_cache_type session_type = {"session", sizeof(struct session), 64, NULL,
+                                                      0};
     struct qy_arena arena, budget;
+    struct qy_heap heap;
     struct qy_cache sessions;
+    struct qy_cpu_objects cpu; /* one for each CPU */
     struct qy_pt pt = {&qy_pt_x86_64, {0}};
     pfn_t block;
     void *session;
@@ -117,8 +121,11 @@ int main(void)
     printf("2 MiB at physical address %#llx\n", (unsigned long long)pfn_to_paddr(block).raw);
 
     must(qy_arena_carve(&arena, &budget, 100, 2), "carve a budget of 100 pages");
-    must(qy_cache_init(&sessions, &budget, "session", sizeof(struct session), 64), "make a cache");
-    must(qy_cache_alloc(&sessions, &session), "allocate a session");
+    qy_heap_init(&heap, &budget, NULL, 0x5eed); /* something that others cannot guess */
+    must(qy_cache_init(&sessions, &heap, &session_type), "make a cache");
+    qy_cpu_objects_init(&cpu, 0, NULL);
+    qy_irq_is_off(); /* nothing else plays this CPU */
+    must(qy_cache_alloc(&cpu, &sessions, &session), "allocate a session");
     must(table_frame(&budget, &pt.root), "allocate a root table");
     must(qy_pt_map_range(&pt, vaddr(0x400000), pfn_to_paddr(block), 0x200000, 2,
                          QY_PT_READ | QY_PT_WRITE | QY_PT_USER, table_frame, &budget),
@@ -126,8 +133,8 @@ int main(void)
     must(qy_pt_translate(&pt, vaddr(0x412345), &found, NULL, NULL), "translate");
     printf("virtual 0x412345 is physical %#llx\n", (unsigned long long)found.raw);
 
-    must(qy_cache_free(&sessions, session), "free the session");
-    qy_cache_drain(&sessions);
+    must(qy_cache_free(&cpu, &sessions, session), "free the session");
+    qy_heap_drain(&cpu, &heap);
     printf("return the budget with tables out of it: %s\n",
            qy_error_name(qy_arena_return(&budget)));
     must(qy_arena_free(&arena, block, 9, QY_FRAME_OBJECT), "free the 2 MiB");

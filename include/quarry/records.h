@@ -48,10 +48,19 @@
 
 #define QY_RECORD_CACHE(F)                                                                         \
     F(object_bytes, "size of one object")                                                          \
+    F(stride_bytes, "what one takes with all that belongs to it")                                  \
     F(live, "objects handed out")                                                                  \
-    F(capacity, "objects that fit the slabs")                                                      \
-    F(slabs, "slabs")                                                                              \
-    F(slab_order, "order of a slab")
+    F(cached, "free ones in CPUs' magazines")                                                      \
+    F(held, "freed ones that a tool keeps")                                                        \
+    F(mixed, "handed out of slabs shared with other caches")                                       \
+    F(capacity, "objects that its slabs hold, and those in shared ones")                           \
+    F(slabs, "slabs of its own")                                                                   \
+    F(slab_order, "order of a slab")                                                               \
+    F(slab_bytes, "pages of its own slabs")                                                        \
+    F(magazines, "CPUs that have a magazine of it")                                                \
+    F(allocations, "objects handed out since the start")                                           \
+    F(fetched, "objects that magazines took from slabs")                                           \
+    F(returned, "objects that magazines gave back to slabs")
 
 #define QY_RECORD_CPU(F)                                                                           \
     F(cpu, "index of the CPU")                                                                     \

@@ -251,6 +251,15 @@ static struct thread *thread_make(struct making *making) QY_REQUIRES(qy_class_ca
     return thread;
 }
 
+/* Secrets of heaps: from firmware's entropy, the processor's, and the time that booting took. */
+static void seed(const struct qy_boot_info *info) QY_REQUIRES(qy_class_caps)
+{
+    uint64_t words[2] = {arch_clock(), 0};
+    (void)arch_random(&words[1]);
+    object_seed(words, sizeof(words));
+    object_seed(info->entropy, info->entropy_bytes);
+}
+
 void root_task_create(const struct qy_boot_info *info, struct qy_bytes archive,
                       const struct qy_pt *kernel_tables, struct kernel_arenas *arenas)
 {
@@ -262,6 +271,7 @@ void root_task_create(const struct qy_boot_info *info, struct qy_bytes archive,
 
     space_setup(kernel_tables);
     caps_acquire();
+    seed(info);
     untyped_init(&kernel_untyped, &arenas->kernel);
     making.node = (struct cap_node *)object_take(
         QY_OBJ_CAP_NODE, 1ull << qy_order_of((slots + SLOTS_PER_PAGE - 1) / SLOTS_PER_PAGE));

@@ -61,7 +61,7 @@ enum dismantle untyped_dismantle(struct untyped *untyped, struct teardown *teard
     if (untyped->objects)
         return DISMANTLE_WAIT;
     untyped_drain(untyped);
-    return qy_arena_is_cached(untyped->arena) ? DISMANTLE_WAIT : DISMANTLE_DONE;
+    return untyped_is_cached(untyped) ? DISMANTLE_WAIT : DISMANTLE_DONE;
 }
 
 static enum dismantle dismantle(struct object *object, struct teardown *teardown)
@@ -134,7 +134,7 @@ static bool step_revoke(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
     }
     if (memory && memory->objects == 0) {
         untyped_drain(memory);
-        if (qy_arena_is_cached(memory->arena)) /* by other CPUs: see gather */
+        if (untyped_is_cached(memory)) /* by other CPUs: see gather */
             return false;
         memory->object.flags &= (uint8_t)~OBJECT_REVOKING;
         teardown->memory = NULL;
@@ -218,15 +218,15 @@ static struct untyped *pin_memory(struct teardown *teardown) QY_REQUIRES(qy_clas
     return memory;
 }
 
-/* Frames that other CPUs cache of arenas without objects go back to those. */
-static void gather(const struct teardown *teardown, const struct untyped *memory)
+/* What other CPUs cache of untypeds without objects goes back to those. */
+static void gather(const struct teardown *teardown, struct untyped *memory)
     QY_EXCLUDES(qy_class_caps)
 {
     if (memory)
-        qy_frame_reclaim(memory->arena);
-    for (const struct object *object = teardown->waiting; object; object = object->link)
-        if (object->type == QY_OBJ_UNTYPED && ((const struct untyped *)object)->objects == 0)
-            qy_frame_reclaim(((const struct untyped *)object)->arena);
+        untyped_reclaim(memory);
+    for (struct object *object = teardown->waiting; object; object = object->link)
+        if (object->type == QY_OBJ_UNTYPED && ((struct untyped *)object)->objects == 0)
+            untyped_reclaim((struct untyped *)object);
 }
 
 static void retry_waiting(struct teardown *teardown)

@@ -12,30 +12,35 @@
 #define ZERO_BYTES 0x100000u /* zeroed between two looks at what other CPUs ask */
 
 struct kind {
-    const char *name;
-    size_t header_bytes;       /* 0: cannot be made from an untyped */
-    bool has_pages;            /* beside the header */
-    bool any_order;            /* the caller says how many, a power of two; else one page */
-    enum qy_frame_state state; /* of those pages */
+    struct qy_cache_type header; /* 0 bytes: cannot be made from an untyped */
+    bool has_pages;              /* beside the header */
+    bool any_order;              /* the caller says how many, a power of two; else one page */
+    enum qy_frame_state state;   /* of those pages */
 };
 
+#define HEADER(name, type)                                                                         \
+    {                                                                                              \
+        name, sizeof(type), HEADER_ALIGN, NULL, 0                                                  \
+    }
+
 static const struct kind kinds[QY_OBJ_COUNT] = {
-    [QY_OBJ_UNTYPED] = {"untyped", sizeof(struct untyped), false, false, QY_FRAME_CHILD},
-    [QY_OBJ_FRAME] = {"frame", sizeof(struct frame), true, true, QY_FRAME_USER},
-    [QY_OBJ_PAGE_TABLE] = {"page table", sizeof(struct page_table), true, false, QY_FRAME_TABLE},
-    [QY_OBJ_ADDRESS_SPACE] = {"address space", sizeof(struct space), true, false, QY_FRAME_TABLE},
-    [QY_OBJ_CAP_NODE] = {"capability node", sizeof(struct cap_node), true, true, QY_FRAME_OBJECT},
-    [QY_OBJ_THREAD] = {"thread", sizeof(struct thread), false, false, QY_FRAME_OBJECT},
-    [QY_OBJ_ENDPOINT] = {"endpoint", sizeof(struct endpoint), false, false, QY_FRAME_OBJECT},
-    [QY_OBJ_REPLY] = {"reply", sizeof(struct reply), false, false, QY_FRAME_OBJECT},
-    [QY_OBJ_TIMER] = {"timer", sizeof(struct timer), false, false, QY_FRAME_OBJECT},
-    [QY_OBJ_NOTIFICATION] = {"notification", sizeof(struct notification), false, false,
+    [QY_OBJ_UNTYPED] = {HEADER("untyped", struct untyped), false, false, QY_FRAME_CHILD},
+    [QY_OBJ_FRAME] = {HEADER("frame", struct frame), true, true, QY_FRAME_USER},
+    [QY_OBJ_PAGE_TABLE] = {HEADER("page table", struct page_table), true, false, QY_FRAME_TABLE},
+    [QY_OBJ_ADDRESS_SPACE] = {HEADER("address space", struct space), true, false, QY_FRAME_TABLE},
+    [QY_OBJ_CAP_NODE] = {HEADER("capability node", struct cap_node), true, true, QY_FRAME_OBJECT},
+    [QY_OBJ_THREAD] = {HEADER("thread", struct thread), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_ENDPOINT] = {HEADER("endpoint", struct endpoint), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_REPLY] = {HEADER("reply", struct reply), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_TIMER] = {HEADER("timer", struct timer), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_NOTIFICATION] = {HEADER("notification", struct notification), false, false,
                              QY_FRAME_OBJECT},
 };
 
 static struct object_totals totals[QY_OBJ_COUNT] QY_GUARDED_BY(qy_class_caps);
 static struct untyped *untypeds QY_GUARDED_BY(qy_class_caps);
 static uint64_t last_id QY_GUARDED_BY(qy_class_caps);
+static uint64_t secret_state QY_GUARDED_BY(qy_class_caps);
 
 uint64_t object_new_id(void)
 {
@@ -89,7 +94,7 @@ uint64_t object_pages(const struct object *object)
 
 static uint64_t object_bytes(const struct object *object)
 {
-    return kinds[object->type].header_bytes + object_pages(object) * QY_PAGE_BYTES;
+    return kinds[object->type].header.bytes + object_pages(object) * QY_PAGE_BYTES;
 }
 
 static void set_pages(struct object *object, pfn_t first, unsigned order)
@@ -138,15 +143,15 @@ static void untyped_unlink(struct untyped *untyped) QY_REQUIRES(qy_class_caps)
 static enum qy_error header_alloc(struct untyped *from, enum qy_object_type type,
                                   struct object **out, struct shortage *shortage)
 {
-    struct qy_cache *cache = &from->caches[type];
-    if (!cache->arena) {
-        enum qy_error error = qy_cache_init(cache, from->arena, kinds[type].name,
-                                            kinds[type].header_bytes, HEADER_ALIGN);
+    struct qy_cache *cache = untyped_cache(from, type);
+    if (!cache->heap) {
+        enum qy_error error = qy_cache_init(cache, &from->heap, &kinds[type].header);
         if (error != QY_OK)
             return error;
     }
     void *memory;
-    enum qy_error error = qy_cache_alloc(cache, &memory);
+    qy_irq_is_off();
+    enum qy_error error = qy_cache_alloc(&cpu_this()->objects, cache, &memory);
     if (error != QY_OK) {
         shortage->pages = 1ull << cache->min_order;
         return error;
@@ -157,16 +162,33 @@ static enum qy_error header_alloc(struct untyped *from, enum qy_object_type type
     return QY_OK;
 }
 
-/* A header goes back; an empty slab that only it needed too. */
-static void header_free(struct object *object, bool drain)
+static void header_free(struct object *object)
 {
-    struct qy_cache *cache = &object->untyped->caches[object->type];
-    enum qy_error error = qy_cache_free(cache, object);
+    struct qy_cache *cache = untyped_cache(object->untyped, object->type);
+    qy_irq_is_off();
+    enum qy_error error = qy_cache_free(&cpu_this()->objects, cache, object);
     if (error != QY_OK)
-        kernel_panic("SLAB-FREE: the header of a %s cannot be freed: %s", cache->name,
+        kernel_panic("SLAB-FREE: the header of a %s cannot be freed: %s", cache->type->name,
                      qy_error_name(error));
-    if (drain)
-        qy_cache_drain(cache);
+}
+
+/* Its objects are in no use to whoever could guess it; so an attacker must not. */
+static uint64_t new_secret(void) QY_REQUIRES(qy_class_caps)
+{
+    secret_state += 0x9e3779b97f4a7c15ull;
+    uint64_t x = secret_state;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+    return x ^ x >> 31;
+}
+
+void object_seed(const void *entropy, size_t bytes)
+{
+    const unsigned char *at = entropy;
+    for (size_t i = 0; i < bytes; i++) {
+        secret_state = (secret_state ^ at[i]) * 0x100000001b3ull;
+        secret_state ^= secret_state >> 29;
+    }
 }
 
 static enum qy_error pages_alloc(struct untyped *from, struct object *object, uint64_t pages,
@@ -179,6 +201,8 @@ static enum qy_error pages_alloc(struct untyped *from, struct object *object, ui
         struct untyped *child = (struct untyped *)object;
         error = qy_arena_carve(from->arena, &child->own, pages, (uint32_t)object->id);
         child->arena = &child->own;
+        if (error == QY_OK)
+            qy_heap_init(&child->heap, &child->own, NULL, new_secret());
     } else if (kind->has_pages) {
         unsigned order = kind->any_order ? qy_order_of(pages) : 0;
         pfn_t first;
@@ -221,14 +245,14 @@ static enum qy_error object_alloc(struct untyped *from, enum qy_object_type type
     (*out)->id = object_new_id();
     error = pages_alloc(from, *out, pages, shortage);
     if (error != QY_OK)
-        header_free(*out, true);
+        header_free(*out);
     return error;
 }
 
 enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uint64_t pages,
                              struct object **out, struct shortage *shortage)
 {
-    if (type >= QY_OBJ_COUNT || kinds[type].header_bytes == 0 || !pages_are_valid(type, pages))
+    if (type >= QY_OBJ_COUNT || kinds[type].header.bytes == 0 || !pages_are_valid(type, pages))
         return QY_INVALID_ARGUMENT;
     struct object *object;
     enum qy_error error = object_alloc(from, type, pages, &object, shortage);
@@ -302,7 +326,7 @@ void object_free(struct object *object)
         kernel_panic("CONSERVE: the memory of %s %u cannot be given back: %s",
                      qy_object_name((enum qy_object_type)object->type), (unsigned)object->id,
                      qy_error_name(error));
-    header_free(object, false);
+    header_free(object);
     from->objects--;
 }
 
@@ -313,6 +337,7 @@ void untyped_init(struct untyped *untyped, struct qy_arena *arena)
     untyped->object.flags = OBJECT_STATIC;
     untyped->object.id = object_new_id();
     untyped->arena = arena;
+    qy_heap_init(&untyped->heap, arena, NULL, new_secret());
     untyped_link(untyped);
 }
 
@@ -326,6 +351,7 @@ enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena, struct
     *out = (struct untyped *)object;
     object->id = object_new_id();
     (*out)->arena = arena;
+    qy_heap_init(&(*out)->heap, arena, NULL, new_secret());
     untyped_link(*out);
     from->objects++;
     account(object, 1);
@@ -334,22 +360,31 @@ enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena, struct
 
 void untyped_drain(struct untyped *untyped)
 {
-    for (unsigned type = 0; type < OBJECT_SMALL_TYPES; type++) {
-        if (untyped->caches[type].arena)
-            qy_cache_drain(&untyped->caches[type]);
-    }
+    struct cpu *cpu = cpu_this();
     qy_irq_is_off();
-    qy_frame_drain(&cpu_this()->frames, untyped->arena);
+    qy_heap_drain(&cpu->objects, &untyped->heap);
+    qy_frame_drain(&cpu->frames, untyped->arena);
+}
+
+bool untyped_is_cached(struct untyped *untyped)
+{
+    return qy_heap_is_cached(&untyped->heap) || qy_arena_is_cached(untyped->arena);
+}
+
+void untyped_reclaim(struct untyped *untyped)
+{
+    qy_heap_reclaim(&untyped->heap);
+    qy_frame_reclaim(untyped->arena);
 }
 
 bool untyped_gather(struct untyped *untyped)
 {
     untyped_drain(untyped);
-    if (!qy_arena_is_cached(untyped->arena))
+    if (!untyped_is_cached(untyped))
         return false;
     untyped->object.pins++;
     caps_release();
-    qy_frame_reclaim(untyped->arena);
+    untyped_reclaim(untyped);
     caps_acquire();
     untyped->object.pins--;
     return true;

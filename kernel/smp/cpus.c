@@ -41,6 +41,7 @@ static void cpu_prepare(unsigned index, const struct qy_topology_cpu *from)
     memset(cpu, 0, sizeof(*cpu));
     cpu->self = cpu;
     qy_cpu_frames_init(&cpu->frames, index);
+    qy_cpu_objects_init(&cpu->objects, index, &cpu->frames);
     cpu->index = index;
     cpu->hardware_id = from->hardware_id;
     cpu->node = from->node;

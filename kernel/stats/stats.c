@@ -77,6 +77,17 @@ static enum qy_error fill_object(uint64_t index, struct qy_record_object *out)
     return QY_OK;
 }
 
+/* Add up what adds up; sizes are those of any, all the same. */
+static void cache_add(struct qy_record_cache *sum, const struct qy_record_cache *one)
+{
+#define F(field, meaning) sum->field += one->field;
+    QY_RECORD_CACHE(F)
+#undef F
+    sum->object_bytes = one->object_bytes;
+    sum->stride_bytes = one->stride_bytes;
+    sum->slab_order = one->slab_order;
+}
+
 /* The caches of headers, by object type, summed over all untypeds. */
 static enum qy_error fill_cache(uint64_t index, struct qy_record_cache *out)
 {
@@ -86,14 +97,11 @@ static enum qy_error fill_cache(uint64_t index, struct qy_record_cache *out)
     caps_acquire();
     for (struct untyped *untyped = untyped_first(); untyped; untyped = untyped->next) {
         struct qy_record_cache one;
-        if (!untyped->caches[index].arena)
+        struct qy_cache *cache = index ? untyped_cache(untyped, (unsigned)index) : NULL;
+        if (!cache || !cache->heap) /* there are no objects of type 0, or none were made of this */
             continue;
-        qy_cache_record(&untyped->caches[index], &one);
-        out->object_bytes = one.object_bytes;
-        out->slab_order = one.slab_order;
-        out->live += one.live;
-        out->capacity += one.capacity;
-        out->slabs += one.slabs;
+        qy_cache_record(cache, &one);
+        cache_add(out, &one);
     }
     caps_release();
     return QY_OK;

@@ -1,32 +1,67 @@
 /*
- * A slab's header and the arithmetic on it. Private to mem/slab.
+ * Slabs, mixed slabs, and how a pointer leads to them. Private to mem/slab.
+ *
+ *     slab    | colour | place | place | ...      | slack | a state byte each | struct qy_slab |
+ *     mixed   | struct qy_mixed: 2 granules | 62 granules of 64 bytes                           |
+ *     large   | pages of their own, see qy/heap.h                                               |
+ *
+ * The word in the frame entry of a block's first frame says which of the three it is and where: an
+ * address or a number of pages, with enum qy_place_kind in the low bits. The words of the other frames of
+ * a slab say only its order; whoever reads one believes it no further than to look at the entry that
+ * would be its head, and that entry's tag decides.
  */
 #ifndef QY_SLAB_IMPL_H
 #define QY_SLAB_IMPL_H
 
+#include "../phys/framedb_impl.h"
+
 #include <qy/slab.h>
 
 #define QY_SLAB_OBJECT_MIN 16u
-#define QY_SLAB_OBJECTS_MAX                                                                        \
-    256u /* a page of the smallest; larger objects need larger slabs, but fewer fit */
-#define QY_SLAB_WORDS (QY_SLAB_OBJECTS_MAX / 64)
+#define QY_SLAB_OBJECTS_MAX 256u /* a page of the smallest; larger objects fit fewer times */
 #define QY_SLAB_NIL 0xffffu
-
-enum qy_slab_list { QY_SLAB_PARTIAL, QY_SLAB_EMPTY, QY_SLAB_FULL };
 
 struct qy_slab {
     struct qy_cache *cache;
     struct qy_slab *next, *prev; /* list of the cache; null ends it */
+    unsigned char *places;       /* the first one */
     uint16_t first_free;         /* index, QY_SLAB_NIL if none */
     uint16_t free;               /* free objects */
     uint16_t capacity;
     uint8_t order;
-    uint8_t list;                 /* enum qy_slab_list */
-    uint64_t used[QY_SLAB_WORDS]; /* bit set: object handed out */
 };
 
-_Static_assert((QY_PAGE_BYTES << QY_SLAB_MAX_ORDER) - sizeof(struct qy_slab) == QY_SLAB_OBJECT_MAX,
-               "the public limit is what fits");
+#define QY_GRANULE_BYTES 64u
+#define QY_GRANULES 64u
+#define QY_GRANULES_HEADER 2u
+#define QY_GRANULES_FREE (~0ull << QY_GRANULES_HEADER) /* of a mixed slab without objects */
+#define QY_GRANULES_MAX 31u                            /* of one object: two fit */
+#define QY_MIXED_HELD 0x80u                            /* in owner[]: a hook keeps the object */
+
+struct qy_mixed {
+    struct qy_heap *heap;
+    struct qy_mixed *next, *prev;
+    uint64_t free;              /* bit set: granule free */
+    uint8_t owner[QY_GRANULES]; /* of the object that begins there: id of its cache; 0: none does */
+};
+
+enum qy_place_kind { QY_PLACE_SLAB, QY_PLACE_MIXED, QY_PLACE_LARGE, QY_PLACE_KIND_MASK };
+
+_Static_assert(sizeof(struct qy_mixed) <= QY_GRANULES_HEADER * QY_GRANULE_BYTES, "fits its granules");
+_Static_assert(sizeof(struct qy_slab) + QY_SLAB_OBJECTS_MAX <= QY_PAGE_BYTES,
+               "states lie in the header's page");
+_Static_assert(sizeof(struct qy_cache) <= 128, "an untyped has one a type");
+_Static_assert(QY_SLAB_MAX_ORDER <= QY_PLACE_KIND_MASK, "a word holds an order or a kind");
+
+static inline void qy_heap_lock(struct qy_heap *heap) QY_ACQUIRES(qy_class_slab) QY_UNCHECKED
+{
+    qy_lock_acquire(&heap->lock);
+}
+
+static inline void qy_heap_unlock(struct qy_heap *heap) QY_RELEASES(qy_class_slab) QY_UNCHECKED
+{
+    qy_lock_release(&heap->lock);
+}
 
 static inline uint64_t qy_slab_bytes(unsigned order)
 {
@@ -39,33 +74,193 @@ static inline struct qy_slab *qy_slab_at(unsigned char *base, unsigned order)
     return (struct qy_slab *)(void *)(base + qy_slab_bytes(order) - sizeof(struct qy_slab));
 }
 
-static inline unsigned char *qy_slab_base(struct qy_slab *slab)
+static inline unsigned char *qy_slab_base(const struct qy_slab *slab)
 {
-    return (unsigned char *)(slab + 1) - qy_slab_bytes(slab->order);
+    return (unsigned char *)(uintptr_t)(slab + 1) - qy_slab_bytes(slab->order);
 }
 
-static inline unsigned qy_slab_capacity(uint32_t object_bytes, unsigned order)
+static inline pfn_t qy_slab_pfn(const struct qy_slab *slab)
 {
-    uint64_t count = (qy_slab_bytes(order) - sizeof(struct qy_slab)) / object_bytes;
+    return paddr_to_pfn(qy_port_paddr(qy_slab_base(slab)));
+}
+
+static inline _Atomic uint8_t *qy_slab_state(const struct qy_slab *slab, unsigned index)
+{
+    return (_Atomic uint8_t *)(uintptr_t)slab - slab->capacity + index;
+}
+
+/* The slab that a state byte is in: both are in its last page. */
+static inline struct qy_slab *qy_slab_of_state(const _Atomic uint8_t *state)
+{
+    return (struct qy_slab *)(((uintptr_t)state | QY_PAGE_MASK) + 1) - 1;
+}
+
+static inline enum qy_object_state qy_state_load(const _Atomic uint8_t *state)
+{
+    return (enum qy_object_state)atomic_load_explicit(state, memory_order_relaxed);
+}
+
+static inline void qy_state_store(_Atomic uint8_t *state, enum qy_object_state value)
+{
+    atomic_store_explicit(state, (uint8_t)value, memory_order_relaxed);
+}
+
+static inline unsigned qy_slab_capacity(uint32_t stride, unsigned order)
+{
+    uint64_t count = (qy_slab_bytes(order) - sizeof(struct qy_slab)) / (stride + 1);
     return count < QY_SLAB_OBJECTS_MAX ? (unsigned)count : QY_SLAB_OBJECTS_MAX;
 }
 
-static inline bool qy_slab_used(const struct qy_slab *slab, unsigned index)
+/* What a slab of that order has left for colours. */
+static inline uint64_t qy_slab_slack(uint32_t stride, unsigned order)
 {
-    return slab->used[index / 64] >> index % 64 & 1;
+    return qy_slab_bytes(order) - sizeof(struct qy_slab) -
+           (uint64_t)qy_slab_capacity(stride, order) * (stride + 1);
 }
 
-/* What a free object at that address holds instead of the index of the next one; its own inverse.
+static inline unsigned char *qy_slab_place(const struct qy_slab *slab, unsigned index)
+{
+    return slab->places + (size_t)index * slab->cache->stride;
+}
+
+/* offset / stride, for offsets in a slab: both are below 2^16, so the rounded reciprocal is exact. */
+static inline unsigned qy_slab_index(const struct qy_cache *cache, uint64_t offset)
+{
+    return (unsigned)(offset * cache->reciprocal >> 32);
+}
+
+/* What a free object holds at `link` instead of the index of the next one; its own inverse. */
+static inline uint64_t qy_slab_encode(const struct qy_heap *heap, const void *link, uint64_t next)
+{
+    return next ^ heap->secret ^ (uint64_t)(uintptr_t)link * 0x9e3779b97f4a7c15ull;
+}
+
+/* Starts of runs of n (at least 1) set bits. */
+static inline uint64_t qy_granule_runs(uint64_t free, unsigned n)
+{
+    for (unsigned have = 1; have < n;) {
+        unsigned step = have < n - have ? have : n - have;
+        free &= free >> step;
+        have += step;
+    }
+    return free;
+}
+
+static inline uint64_t qy_granule_mask(unsigned start, unsigned n)
+{
+    return ((1ull << n) - 1) << start; /* n <= QY_GRANULES_MAX */
+}
+
+static inline unsigned char *qy_granule_at(const struct qy_mixed *mixed, unsigned granule)
+{
+    return (unsigned char *)(uintptr_t)mixed + (size_t)granule * QY_GRANULE_BYTES;
+}
+
+/*
+ * The word of the SLAB block of this heap's arena that a pointer points into, if the block has at most
+ * 256 pages; 0 if there is none. Reads nothing but the frame database; no lock.
  */
-static inline uint64_t qy_slab_encode(const struct qy_cache *cache, const void *object,
-                                      uint64_t next)
+static inline uint64_t qy_heap_word(const struct qy_heap *heap, const void *pointer)
 {
-    return next ^ cache->secret ^ (uint64_t)(uintptr_t)object * 0x9e3779b97f4a7c15ull;
+    const struct qy_framedb *db = heap->arena->db;
+    uint64_t frame = paddr_to_pfn(qy_port_paddr(pointer)).raw;
+    if (frame >= db->limit.raw ||
+        qy_tag_kind(qy_load(&db->sections[frame / QY_SECTION_PAGES].tag)) != QY_KIND_SPLIT ||
+        !qy_tag_is_divided(qy_load(&db->blocks[frame / QY_BLOCK_PAGES].tag)))
+        return 0;
+    const uint64_t variable = 31u << 4 | QY_TAG_AUX_MASK; /* order and pins */
+    const struct qy_frame *entry = &db->frames[frame];
+    qy_tag_t tag = qy_load(&entry->tag);
+    if (((tag ^ heap->slab_tag) & ~variable) == 0)
+        return qy_word_load(&entry->word);
+    unsigned order = qy_word_load(&entry->word) & QY_SLAB_MAX_ORDER;
+    entry = &db->frames[qy_align_down(frame, 1ull << order)];
+    tag = qy_load(&entry->tag);
+    return ((tag ^ heap->slab_tag) & ~variable) == 0 && qy_tag_order(tag) == order
+               ? qy_word_load(&entry->word)
+               : 0;
 }
 
-static inline pfn_t qy_slab_pfn(struct qy_slab *slab)
+/* Where an object is, or would be. */
+struct qy_place {
+    struct qy_slab *slab; /* either of the two is null */
+    struct qy_mixed *mixed;
+    unsigned index; /* of the object's place, or its first granule */
+    struct qy_cache *cache;
+    unsigned char *object;       /* the one whose place holds the pointer */
+    enum qy_object_state state; /* that it was in */
+};
+
+/*
+ * The place that a pointer points into, anywhere in it, in the block of that word (not 0, not LARGE).
+ * out->cache is set wherever the block is of one cache. Errors: NOT_ALLOCATED (no object's place is
+ * there). For a mixed slab with the heap's lock; else exact for what the caller owns.
+ */
+enum qy_error qy_slab_find(struct qy_slab *slab, const void *pointer, struct qy_place *out);
+enum qy_error qy_mixed_find(struct qy_mixed *mixed, const void *pointer, struct qy_place *out)
+    QY_REQUIRES(qy_class_slab);
+
+static inline enum qy_place_kind qy_word_kind(uint64_t word)
 {
-    return paddr_to_pfn(qy_port_paddr(qy_slab_base(slab)));
+    return (enum qy_place_kind)(word & QY_PLACE_KIND_MASK);
+}
+
+static inline void *qy_word_address(uint64_t word)
+{
+    return (void *)(uintptr_t)(word & ~(uint64_t)QY_PLACE_KIND_MASK);
+}
+
+/* ---- slab.c: a cache's own slabs ---- */
+
+/* Up to `want` free objects into items; less if slabs would have to be added after the first. Errors: as qy_arena_alloc, if none. */
+enum qy_error qy_slab_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, unsigned want,
+                           enum qy_object_state state, struct qy_item *items,
+                           unsigned *got) QY_REQUIRES(qy_class_slab);
+/* An object of a slab becomes free. */
+void qy_slab_give(struct qy_cpu_objects *cpu, struct qy_item item) QY_REQUIRES(qy_class_slab);
+/* The empty slab that the cache keeps goes back; false if there is none. */
+bool qy_slab_release(struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
+
+/* SLAB blocks in and out of the arena, through the CPU's frame cache if there is a CPU. */
+enum qy_error qy_slab_pages_alloc(struct qy_cpu_objects *cpu, struct qy_arena *arena, unsigned order,
+                                  pfn_t *out) QY_MUST_USE;
+void qy_slab_pages_free(struct qy_cpu_objects *cpu, struct qy_arena *arena, pfn_t block,
+                        unsigned order);
+
+/* ---- mixed.c ---- */
+
+/* A place in a mixed slab, in a new one if need be. Errors: as qy_arena_alloc. */
+enum qy_error qy_mixed_take(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                            void **out) QY_REQUIRES(qy_class_slab);
+void qy_mixed_give(struct qy_cpu_objects *cpu, const struct qy_place *place) QY_REQUIRES(qy_class_slab);
+bool qy_mixed_release(struct qy_heap *heap) QY_REQUIRES(qy_class_slab);
+
+/* ---- heap.c ---- */
+
+/*
+ * qy_cache_free, of any cache of the heap if that is null.
+ */
+enum qy_error qy_heap_free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
+                               struct qy_cache *cache, void *object) QY_MUST_USE
+    QY_REQUIRES(qy_irq_off);
+
+/* ---- magazine.c: the first three by the CPU itself, between enter and leave, without the lock ---- */
+
+/* This CPU's magazine of the cache, which it may get now; null if there is none. */
+struct qy_magazine *qy_magazine_of(struct qy_cpu_objects *cpu, struct qy_cache *cache);
+/* An object out, live; null if it is empty. */
+void *qy_magazine_pop(struct qy_magazine *magazine);
+/* An object of a slab in; what was put in first makes room. */
+void qy_magazine_put(struct qy_cpu_objects *cpu, struct qy_magazine *magazine, struct qy_item item);
+/* Fill half of an empty one, by *taken objects. Errors: as qy_slab_take. */
+enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu, struct qy_magazine *magazine,
+                                 unsigned *taken) QY_REQUIRES(qy_class_slab);
+/* This CPU gives up what it has of the heap; false if that is nothing. */
+bool qy_magazine_give_up(struct qy_cpu_objects *cpu, const struct qy_heap *heap);
+
+static inline unsigned qy_magazine_count(const struct qy_magazine *magazine)
+{
+    return (unsigned)(qy_magazine_top(magazine) - magazine->items) - 1;
 }
 
 #endif

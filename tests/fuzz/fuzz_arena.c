@@ -21,8 +21,10 @@
 
 static struct pair pair;
 static struct qy_arena own;
+static struct qy_heap heap;
 static struct qy_cache cache;
 static struct qy_cpu_frames cpu;
+static struct qy_cpu_objects slabs;
 static unsigned fail_at; /* 0 = none, 1 = the next inner allocation, ... */
 
 static struct held {
@@ -46,13 +48,16 @@ enum qy_error __wrap_qy_arena_alloc(struct qy_arena *arena, unsigned order,
 
 static void begin(void)
 {
+    static const struct qy_cache_type type = {"fuzz", 200, 8, NULL, 0};
     pair_make(&pair, FRAMES);
     CHECK(pair_add(&pair, 0, 1, 1100) == QY_OK && pair_add(&pair, 1, 1100, 1777) == QY_OK);
     hosted_ram_add(&pair.machine, pfn(OWN_BASE), pfn(OWN_BASE + OWN_PAGES));
     qy_arena_init(&own, &pair.machine.db, 0, QY_ZONE_NORMAL, 99);
     CHECK(qy_arena_add(&own, pfn(OWN_BASE), pfn(OWN_BASE + OWN_PAGES)) == QY_OK);
-    CHECK(qy_cache_init(&cache, &own, "fuzz", 200, 8) == QY_OK);
+    qy_heap_init(&heap, &own, NULL, 1);
+    CHECK(qy_cache_init(&cache, &heap, &type) == QY_OK);
     qy_cpu_frames_init(&cpu, 0);
+    qy_cpu_objects_init(&slabs, 0, &cpu);
     blocks.count = frames.count = object_count = fail_at = 0;
 }
 
@@ -103,16 +108,16 @@ static void on_caches(unsigned op, unsigned a, unsigned b) QY_UNCHECKED
     pfn_t out;
     if (op < 2 && object_count < HELD) {
         uint64_t before = qy_arena_pages(&own, QY_FRAME_SLAB);
-        if (qy_cache_alloc(&cache, &objects[object_count]) == QY_OK)
+        if (qy_cache_alloc(&slabs, &cache, &objects[object_count]) == QY_OK)
             object_count++;
         else
-            CHECK(qy_arena_pages(&own, QY_FRAME_SLAB) == before);
+            CHECK(qy_arena_pages(&own, QY_FRAME_SLAB) <= before);
     } else if (op == 2 && object_count) {
         void *object = objects[a % object_count];
         objects[a % object_count] = objects[object_count - 1];
         object_count--;
-        CHECK(qy_cache_free(&cache, object) == QY_OK);
-        CHECK(qy_cache_free(&cache, object) != QY_OK);
+        CHECK(qy_cache_free(&slabs, &cache, object) == QY_OK);
+        CHECK(qy_cache_free(&slabs, &cache, object) != QY_OK);
     } else if (op < 5) {
         unsigned order = b % 16 < 4 ? b % 16 : 0;
         if (frames.count < HELD &&
@@ -140,8 +145,8 @@ static void finish(void) QY_UNCHECKED
     fail_at = 0;
     pair_check(&pair, false);
     while (object_count)
-        CHECK(qy_cache_free(&cache, objects[--object_count]) == QY_OK);
-    qy_cache_drain(&cache);
+        CHECK(qy_cache_free(&slabs, &cache, objects[--object_count]) == QY_OK);
+    qy_heap_reclaim(&heap);
     while (frames.count--)
         CHECK(qy_frame_free(&cpu, &own, pfn(frames.at[frames.count]), frames.order[frames.count],
                             QY_FRAME_USER) == QY_OK);
@@ -161,7 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
             on_caches(data[0] & 7, data[1], data[2]);
         else
             on_arenas(data[0] & 7, data[1], data[2]);
-        CHECK(qy_arena_check(&own) == NULL && qy_cache_check(&cache) == NULL);
+        CHECK(qy_arena_check(&own) == NULL && qy_heap_check(&heap) == NULL);
         if (i % 16 == 0)
             pair_check(&pair, false);
         CHECK(pair.wrong == NULL);

@@ -278,17 +278,28 @@ static void exhaustion_is_an_error_and_everything_comes_back(void)
     scene_end();
 }
 
-/* An untyped of two pages: one of headers, one frame. The empty page of headers is free memory too.
- */
+/* An untyped of two pages holds a frame and headers of many types. What empty slabs keep is free memory too. */
 static void kept_slabs_do_not_stand_in_the_way(void)
 {
     qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 2);
-    qy_handle_t frame = make(untyped, QY_OBJ_FRAME, 1);
-    CHECK_EQ(erase(frame), QY_OK);
     make(untyped, QY_OBJ_ENDPOINT, 1);
+    make(untyped, QY_OBJ_THREAD, 1);
+    make(untyped, QY_OBJ_FRAME, 1);
     make(untyped, QY_OBJ_REPLY, 1);
     CHECK_EQ(CALL(QY_CALL_untyped_retype, untyped, QY_OBJ_FRAME, 1, ROOT_NODE, 990, 1).error,
              QY_OUT_OF_MEMORY);
+    scene_end();
+    qy_handle_t three = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 3);
+    qy_handle_t endpoints[70];
+    for (unsigned i = 0; i < 70; i++)
+        endpoints[i] = make(three, QY_OBJ_ENDPOINT, 1);
+    struct untyped *object = (struct untyped *)object_of(three);
+    CHECK_EQ(qy_heap_pages(&object->heap), 2); /* shared, and its own */
+    for (unsigned i = 0; i < 70; i++)
+        CHECK_EQ(erase(endpoints[i]), QY_OK);
+    CHECK_EQ(qy_heap_pages(&object->heap), 2);
+    make(three, QY_OBJ_FRAME, 1);
+    make(three, QY_OBJ_FRAME, 1);
     scene_end();
 }
 

@@ -128,6 +128,12 @@ uint64_t arch_time_ns(void)
     return world_time_ns;
 }
 
+bool arch_random(uint64_t *out)
+{
+    *out = 0x77;
+    return true;
+}
+
 uint64_t arch_clock_hz(void)
 {
     return 0;
@@ -390,6 +396,7 @@ void world_make(unsigned mib)
     for (unsigned i = 0; i < WORLD_CPUS; i++) {
         cpus[i].index = i;
         qy_cpu_frames_init(&cpus[i].frames, i);
+        qy_cpu_objects_init(&cpus[i].objects, i, &cpus[i].frames);
     }
     fake_cpu_current = &cpus[0];
     console_used = 0;

@@ -20,8 +20,10 @@
 
 static struct hosted_machine machine;
 static struct qy_arena arena, child;
+static struct qy_heap heap;
 static struct qy_cache cache;
 static struct qy_cpu_frames cpu;
+static struct qy_cpu_objects slabs;
 static unsigned fail_at, inner; /* the n-th fails, 0 = none; inner allocations so far */
 static bool and_after;          /* and all after it */
 
@@ -50,8 +52,8 @@ unsigned __wrap_qy_batch_take(struct qy_arena *from, unsigned order, unsigned wa
 }
 #endif
 
-/* What callers can see of the arena: each frame's state and block; what caches hold, and their own
- * pages, count as free. */
+/* What callers can see of the arena: each frame's state and block; what caches hold, their own
+ * pages, and slabs (which may go back) count as free. */
 struct picture {
     struct {
         uint8_t state, order;
@@ -69,35 +71,41 @@ static void look(struct picture *p) QY_UNCHECKED
         unsigned order = 0;
         enum qy_frame_state state = QY_FRAME_FREE;
         if (qy_frame_block(&machine.db, pfn(BASE + i), &start, &order, &state) != QY_OK ||
-            state == QY_FRAME_METADATA)
+            state == QY_FRAME_METADATA || state == QY_FRAME_SLAB)
             continue;
         p->frames[i].state = (uint8_t)state;
         p->frames[i].order = (uint8_t)order;
         p->frames[i].start = start.raw;
     }
     for (unsigned s = 0; s < QY_FRAME_STATE_COUNT; s++)
-        p->pages[s == QY_FRAME_CACHED || s == QY_FRAME_METADATA ? QY_FRAME_FREE : s] +=
-            qy_arena_pages(&arena, (enum qy_frame_state)s);
-    p->live = cache.live;
+        p->pages[s == QY_FRAME_CACHED || s == QY_FRAME_METADATA || s == QY_FRAME_SLAB
+                     ? QY_FRAME_FREE
+                     : s] += qy_arena_pages(&arena, (enum qy_frame_state)s);
+    struct qy_record_cache record;
+    qy_cache_record(&cache, &record);
+    p->live = record.live;
 }
 
 static void make(void)
 {
+    static const struct qy_cache_type type = {"object", 3000, 8, NULL, 0};
     CHECK(hosted_machine_make(&machine, (BASE + FRAMES) * QY_PAGE_BYTES, true));
     hosted_ram_add(&machine, pfn(BASE), pfn(BASE + FRAMES));
     qy_arena_init(&arena, &machine.db, 0, QY_ZONE_NORMAL, 1);
     CHECK_EQ(qy_arena_add(&arena, pfn(BASE), pfn(BASE + FRAMES)), QY_OK);
-    CHECK_EQ(qy_cache_init(&cache, &arena, "object", 3000, 8), QY_OK);
+    qy_heap_init(&heap, &arena, NULL, 1);
+    CHECK_EQ(qy_cache_init(&cache, &heap, &type), QY_OK);
     qy_cpu_frames_init(&cpu, 0);
+    qy_cpu_objects_init(&slabs, 0, &cpu);
     fail_at = 0;
 }
 
 /* ---- calls that allocate inside ---- */
 
-static enum qy_error call_slab(void)
+static enum qy_error call_slab(void) QY_UNCHECKED
 {
     void *object;
-    return qy_cache_alloc(&cache, &object);
+    return qy_cache_alloc(&slabs, &cache, &object);
 }
 
 static enum qy_error call_frame(unsigned order) QY_UNCHECKED
@@ -153,7 +161,7 @@ static void every_nth(enum qy_error (*call)(void))
             fail_at = 0;
             met += more;
             look(&after);
-            CHECK(qy_arena_check(&arena) == NULL && qy_cache_check(&cache) == NULL);
+            CHECK(qy_arena_check(&arena) == NULL && qy_heap_check(&heap) == NULL);
             if (error == QY_OK)
                 continue;
             failed++;

@@ -8,6 +8,7 @@
  */
 #include <hosted/hosted.h>
 #include <pthread.h>
+#include <qy/frame_cache.h>
 #include <qy/slab.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,10 @@
 
 static struct hosted_machine machine;
 static struct qy_arena root, second;
+static struct qy_heap heap;
 static struct qy_cache cache;
+static struct qy_cpu_frames frames[THREADS];
+static struct qy_cpu_objects cpus[THREADS];
 static atomic_uint owner[FRAMES];
 static atomic_uint failures;
 static uint64_t ops;
@@ -133,13 +137,14 @@ static void *two_arenas(void *argument)
 /* Objects go round between the threads: allocated here, freed there. */
 static _Atomic(unsigned char *) mailbox[64];
 
-static void *objects(void *argument)
+static void *objects(void *argument) QY_UNCHECKED
 {
     unsigned who = (unsigned)(uintptr_t)argument;
+    struct qy_cpu_objects *cpu = &cpus[who - 1];
     struct random r = {who + 300};
     for (uint64_t i = 0; i < ops; i++) {
         void *object = NULL;
-        if (qy_cache_alloc(&cache, &object) == QY_OK) {
+        if (qy_cache_alloc(cpu, &cache, &object) == QY_OK) {
             for (unsigned k = 0; k < 40; k++)
                 if (((unsigned char *)object)[k] != 0)
                     fail("an object is not zero");
@@ -151,16 +156,19 @@ static void *objects(void *argument)
         for (unsigned k = 1; k < 40; k++)
             if (old[k] != old[0])
                 fail("an object is two threads'");
-        if (qy_cache_free(&cache, old) != QY_OK)
+        if (qy_cache_free(cpu, &cache, old) != QY_OK)
             fail("an object was not taken back");
         if (below(&r, 500) == 0)
-            qy_cache_drain(&cache);
+            qy_heap_drain(cpu, &heap);
+        if (below(&r, 1000) == 0)
+            qy_heap_reclaim(&heap);
     }
     return NULL;
 }
 
-static void run_threads(void *(*body)(void *), unsigned count)
+static void run_threads(void *(*body)(void *), unsigned count) QY_UNCHECKED
 {
+    static const struct qy_cache_type type = {"object", 40, 8, NULL, 0};
     pthread_t threads[THREADS];
     const char *text = getenv("TEST_OPS");
     ops = (text ? strtoull(text, NULL, 0) : 50000) / (count * count);
@@ -170,7 +178,12 @@ static void run_threads(void *(*body)(void *), unsigned count)
     qy_arena_init(&second, &machine.db, 1, QY_ZONE_NORMAL, 2);
     CHECK_EQ(qy_arena_add(&root, pfn(5), pfn(70000)), QY_OK);
     CHECK_EQ(qy_arena_add(&second, pfn(70000), pfn(FRAMES - 3)), QY_OK);
-    CHECK_EQ(qy_cache_init(&cache, &root, "object", 40, 8), QY_OK);
+    qy_heap_init(&heap, &root, NULL, 5);
+    CHECK_EQ(qy_cache_init(&cache, &heap, &type), QY_OK);
+    for (unsigned i = 0; i < count; i++) {
+        qy_cpu_frames_init(&frames[i], i);
+        qy_cpu_objects_init(&cpus[i], i, &frames[i]);
+    }
     for (uintptr_t i = 0; i < count; i++)
         CHECK_EQ(pthread_create(&threads[i], NULL, body, (void *)(i + 1)), 0);
     for (unsigned i = 0; i < count; i++)
@@ -178,10 +191,12 @@ static void run_threads(void *(*body)(void *), unsigned count)
     for (unsigned i = 0; i < 64; i++) {
         unsigned char *left = atomic_exchange(&mailbox[i], NULL);
         if (left)
-            CHECK_EQ(qy_cache_free(&cache, left), QY_OK);
+            CHECK_EQ(qy_cache_free(&cpus[0], &cache, left), QY_OK);
     }
-    CHECK(qy_cache_check(&cache) == NULL);
-    qy_cache_drain(&cache);
+    CHECK(qy_heap_check(&heap) == NULL);
+    qy_heap_reclaim(&heap);
+    qy_frame_reclaim(&root);
+    CHECK_EQ(qy_heap_pages(&heap), 0);
     CHECK_EQ(atomic_load(&failures), 0);
     CHECK(qy_arena_check(&root) == NULL && qy_arena_check(&second) == NULL);
     CHECK_EQ(qy_arena_pages(&root, QY_FRAME_FREE), root.total_pages);

@@ -1,86 +1,149 @@
 /*
- * Slab caches, case by case: sizes, alignment, zeroing, every wrong pointer, damage to free
- * objects, and giving memory back. Would miss: long sequences (slab_model), other CPUs
- * (mem_threads).
+ * Heaps and caches, case by case: sizes, alignment, zeroing, constructors, colours, every wrong pointer,
+ * damage to free objects, mixed slabs, magazines, what hooks see, and giving memory back. Would miss: long
+ * sequences (slab_model), every small state (slab_exhaustive), other CPUs at once (slab_threads).
  */
 #include <hosted/hosted.h>
+#include <qy/frame_cache.h>
 #include <qy/slab.h>
 #include <string.h>
 #include <tap.h>
 
 static struct hosted_machine machine;
 static struct qy_arena arena;
-static struct qy_cache cache;
+static struct qy_heap heap;
+static struct qy_cache cache, second;
+static struct qy_cache_type type, second_type;
+static struct qy_cpu_frames frames;
+static struct qy_cpu_objects cpu, cpu_1;
 
-static void make_arena(uint64_t pages)
+static void make_heap(const struct qy_heap_hooks *hooks)
+{
+    qy_heap_init(&heap, &arena, hooks, 0x1234567890abcdef);
+}
+
+static void make_arena(uint64_t pages, const struct qy_heap_hooks *hooks)
 {
     CHECK(hosted_machine_make(&machine, 1ull << 27, true));
     hosted_ram_add(&machine, pfn(3), pfn(3 + pages));
     memset(qy_port_ram(paddr(3 * 4096)), 0xee, pages * 4096);
     qy_arena_init(&arena, &machine.db, 0, QY_ZONE_NORMAL, 1);
     CHECK_EQ(qy_arena_add(&arena, pfn(3), pfn(3 + pages)), QY_OK);
+    qy_cpu_frames_init(&frames, 0);
+    qy_cpu_objects_init(&cpu, 0, &frames);
+    qy_cpu_objects_init(&cpu_1, 1, NULL);
+    make_heap(hooks);
+}
+
+static enum qy_error make_cache(size_t bytes, size_t align)
+{
+    type = (struct qy_cache_type){"thing", (uint32_t)bytes, (uint32_t)align, NULL, 0};
+    return qy_cache_init(&cache, &heap, &type);
+}
+
+static void make_second(size_t bytes)
+{
+    second_type = (struct qy_cache_type){"other", (uint32_t)bytes, 8, NULL, 0};
+    CHECK_EQ(qy_cache_init(&second, &heap, &second_type), QY_OK);
 }
 
 static void make(uint64_t pages, size_t bytes, size_t align)
 {
-    make_arena(pages);
-    CHECK_EQ(qy_cache_init(&cache, &arena, "thing", bytes, align), QY_OK);
+    make_arena(pages, NULL);
+    CHECK_EQ(make_cache(bytes, align), QY_OK);
 }
 
-static void done(void)
+static void check(void)
 {
-    const char *broken = qy_cache_check(&cache);
+    const char *broken = qy_heap_check(&heap);
     CHECK(broken == NULL);
     if (broken)
         printf("# %s\n", broken);
     CHECK(qy_arena_check(&arena) == NULL);
+}
+
+static void done(void)
+{
+    check();
     hosted_machine_destroy(&machine);
+}
+
+static void *take_of(struct qy_cpu_objects *by, struct qy_cache *of) QY_UNCHECKED
+{
+    void *object = NULL;
+    CHECK_EQ(qy_cache_alloc(by, of, &object), QY_OK);
+    return object;
 }
 
 static void *take(void)
 {
-    void *object = NULL;
-    CHECK_EQ(qy_cache_alloc(&cache, &object), QY_OK);
-    return object;
+    return take_of(&cpu, &cache);
 }
 
-/* Every size from 1 byte to what a slab holds: capacity, alignment, no overlap, waste. */
+static enum qy_error give(void *object) QY_UNCHECKED
+{
+    return qy_cache_free(&cpu, &cache, object);
+}
+
+static void drain(void) QY_UNCHECKED
+{
+    qy_heap_drain(&cpu, &heap);
+    qy_frame_drain(&frames, NULL);
+}
+
+static struct qy_record_cache record(struct qy_cache *of)
+{
+    struct qy_record_cache r;
+    qy_cache_record(of, &r);
+    return r;
+}
+
+static bool all_zero(const unsigned char *at, size_t bytes)
+{
+    return bytes == 0 || (at[0] == 0 && memcmp(at, at + 1, bytes - 1) == 0);
+}
+
+/* Every size from 1 byte to what a slab holds: alignment, zeroing, no overlap, waste. */
 static void sizes(void)
 {
-    make_arena(64);
-    for (size_t bytes = 1; bytes <= QY_SLAB_OBJECT_MAX; bytes += bytes < 300 ? 1 : 97) {
+    make_arena(64, NULL);
+    for (size_t bytes = 1; bytes <= QY_SLAB_OBJECT_MAX + 1; bytes += bytes < 300 ? 1 : 97) {
         for (size_t align = 1; align <= 4096; align *= 8) {
+            make_heap(NULL);
             bool fits = qy_align_up(bytes, align) <= QY_SLAB_OBJECT_MAX;
-            CHECK_EQ(qy_cache_init(&cache, &arena, "thing", bytes, align),
-                     fits ? QY_OK : QY_INVALID_ARGUMENT);
+            CHECK_EQ(make_cache(bytes, align), fits ? QY_OK : QY_INVALID_ARGUMENT);
             if (!fits)
                 continue;
-            void *a = take(), *b = take();
-            CHECK((uintptr_t)a % align == 0 && (uintptr_t)b % align == 0);
+            unsigned char *a = take(), *b = take();
+            if (!all_zero(a, bytes) || !all_zero(b, bytes) || (uintptr_t)a % align ||
+                (uintptr_t)b % align)
+                CHECK_EQ(bytes, align);
             memset(a, 0x11, bytes);
             memset(b, 0x22, bytes);
             for (size_t i = 0; i < bytes; i++)
-                if (((unsigned char *)a)[i] != 0x11)
+                if (a[i] != 0x11)
                     CHECK_EQ(i, bytes);
-            CHECK_EQ(qy_cache_free(&cache, a), QY_OK);
-            CHECK_EQ(qy_cache_free(&cache, b), QY_OK);
-            uint64_t slab = 4096ull << cache.slab_order,
-                     waste = slab - (uint64_t)cache.per_slab * cache.object_bytes;
-            if (cache.object_bytes <= 3000 && waste > slab / 8)
-                CHECK_EQ(waste, bytes);
-            qy_cache_drain(&cache);
-            if (qy_cache_check(&cache))
+            CHECK_EQ(give(a), QY_OK);
+            CHECK_EQ(give(b), QY_OK);
+            uint64_t slab = 4096ull << cache.order, count = slab / (cache.stride + 1);
+            if (cache.stride <= 3000 && slab - count * cache.stride > slab / 8 + 64)
+                CHECK_EQ(bytes, 0);
+            drain();
+            if (qy_heap_check(&heap) || qy_arena_pages(&arena, QY_FRAME_FREE) != 64)
                 CHECK_EQ(bytes, 0);
         }
     }
-    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 64);
-    CHECK_EQ(qy_cache_init(&cache, &arena, "none", 0, 8), QY_INVALID_ARGUMENT);
-    CHECK_EQ(qy_cache_init(&cache, &arena, "odd", 8, 3), QY_INVALID_ARGUMENT);
-    CHECK_EQ(qy_cache_init(&cache, &arena, "none", 8, 0), QY_INVALID_ARGUMENT);
-    CHECK_EQ(qy_cache_init(&cache, &arena, "far", 8, 8192), QY_INVALID_ARGUMENT);
-    CHECK_EQ(qy_cache_init(&cache, &arena, "huge", QY_SLAB_OBJECT_MAX + 1, 8), QY_INVALID_ARGUMENT);
-    CHECK_EQ(qy_cache_init(&cache, &arena, "vast", SIZE_MAX, 8), QY_INVALID_ARGUMENT);
-    CHECK_EQ(qy_cache_init(&cache, &arena, "thing", 64, 8), QY_OK);
+    CHECK_EQ(make_cache(0, 8), QY_INVALID_ARGUMENT);
+    CHECK_EQ(make_cache(8, 3), QY_INVALID_ARGUMENT);
+    CHECK_EQ(make_cache(8, 0), QY_INVALID_ARGUMENT);
+    CHECK_EQ(make_cache(8, 8192), QY_INVALID_ARGUMENT);
+    CHECK_EQ(make_cache(UINT32_MAX, 8), QY_INVALID_ARGUMENT);
+    make_heap(NULL);
+    second_type = (struct qy_cache_type){"many", 64, 8, NULL, 0};
+    static struct qy_cache many[QY_HEAP_CACHES_MAX + 1];
+    for (unsigned i = 0; i < QY_HEAP_CACHES_MAX; i++)
+        CHECK_EQ(qy_cache_init(&many[i], &heap, &second_type), QY_OK);
+    CHECK_EQ(qy_cache_init(&many[QY_HEAP_CACHES_MAX], &heap, &second_type), QY_TOO_MANY);
     done();
 }
 
@@ -89,52 +152,127 @@ static void zeroed(void)
 {
     make(8, 200, 8);
     for (unsigned turn = 0; turn < 3; turn++) {
-        void *objects[20];
-        for (unsigned i = 0; i < 20; i++) {
+        void *objects[60];
+        for (unsigned i = 0; i < 60; i++) {
             objects[i] = take();
-            for (unsigned k = 0; k < 200; k++)
-                if (((unsigned char *)objects[i])[k] != 0)
-                    CHECK_EQ(k, 200);
-            memset(objects[i], 0xff, cache.object_bytes);
+            CHECK(all_zero(objects[i], 200));
+            memset(objects[i], 0xff, 200);
         }
-        for (unsigned i = 0; i < 20; i++)
-            CHECK_EQ(qy_cache_free(&cache, objects[i]), QY_OK);
+        for (unsigned i = 0; i < 60; i++)
+            CHECK_EQ(give(objects[i]), QY_OK);
     }
     done();
 }
 
-static void wrong_pointers(void)
+static unsigned constructed;
+
+static void construct(void *object)
+{
+    memset(object, 0x5a, 200);
+    constructed++;
+}
+
+/* A constructor runs once for each place of a slab; objects come back as they were given. */
+static void constructors(void)
+{
+    make_arena(16, NULL);
+    second_type = (struct qy_cache_type){"made", 200, 8, construct, 0};
+    CHECK_EQ(qy_cache_init(&cache, &heap, &second_type), QY_OK);
+    constructed = 0;
+    unsigned char *objects[100];
+    unsigned runs[3];
+    for (unsigned turn = 0; turn < 3; turn++) {
+        for (unsigned i = 0; i < 100; i++) {
+            objects[i] = take();
+            for (unsigned k = 0; k < 200; k++)
+                if (objects[i][k] != 0x5a)
+                    CHECK_EQ(k, 200);
+        }
+        for (unsigned i = 100; i-- > 20;)
+            CHECK_EQ(give(objects[i]), QY_OK);
+        runs[turn] = constructed;
+        for (unsigned i = 0; i < 20; i++)
+            CHECK_EQ(give(objects[i]), QY_OK);
+    }
+    CHECK(runs[0] >= 100 && runs[0] < 140);
+    drain();
+    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 16);
+    done();
+}
+
+/* Slabs of one cache begin at different offsets, multiples of the alignment. */
+static void colours(void)
+{
+    make(512, 900, 8);
+    unsigned starts = 0;
+    uint64_t seen[64] = {0};
+    for (unsigned i = 0; i < 200; i++) {
+        uintptr_t offset = (uintptr_t)take() & 4095;
+        if (offset < 900 && !(seen[offset / 64] >> offset % 64 & 1)) {
+            seen[offset / 64] |= 1ull << offset % 64;
+            starts++;
+        }
+    }
+    printf("# %u offsets of a first object\n", starts);
+    CHECK(starts >= 8);
+    done();
+}
+
+static void wrong_pointers(void) QY_UNCHECKED
 {
     make(64, 96, 8);
-    static struct qy_cache other;
     int local = 0;
     pfn_t page;
-    CHECK_EQ(qy_cache_init(&other, &arena, "other", 96, 8), QY_OK);
-    unsigned char *a = take(), *b = take();
-    void *foreign = NULL;
-    CHECK_EQ(qy_cache_alloc(&other, &foreign), QY_OK);
-    CHECK_EQ(qy_arena_alloc(&arena, 0, QY_FRAME_OBJECT, &page), QY_OK);
-    CHECK_EQ(qy_cache_free(&cache, foreign), QY_NOT_OWNED);
-    CHECK_EQ(qy_cache_free(&cache, NULL), QY_NOT_OWNED);
-    CHECK_EQ(qy_cache_free(&cache, &local), QY_NOT_OWNED);
-    CHECK_EQ(qy_cache_free(&cache, qy_port_ram(pfn_to_paddr(page))), QY_NOT_OWNED);
-    CHECK_EQ(qy_cache_free(&cache, qy_port_ram(paddr(0))), QY_NOT_OWNED);
-    uint64_t unused = 3;
-    while (qy_frame_state(&machine.db, pfn(unused)) != QY_FRAME_FREE)
-        unused++;
-    CHECK_EQ(qy_cache_free(&cache, qy_port_ram(paddr(unused * 4096))), QY_NOT_OWNED);
-    CHECK_EQ(qy_cache_free(&cache, a + 1), QY_NOT_ALLOCATED);
-    CHECK_EQ(qy_cache_free(&cache, a + 48), QY_NOT_ALLOCATED);
-    CHECK_EQ(qy_cache_free(&cache, b + (cache.per_slab - 2) * 96),
-             QY_NOT_ALLOCATED); /* never handed out */
-    CHECK_EQ(qy_cache_free(&cache, (void *)(((uintptr_t)a | 4095) - 10)),
-             QY_NOT_ALLOCATED); /* header */
-    CHECK_EQ(qy_cache_free(&cache, a), QY_OK);
-    CHECK_EQ(qy_cache_free(&cache, a), QY_NOT_ALLOCATED); /* double */
-    CHECK_EQ(qy_cache_free(&cache, b), QY_OK);
-    CHECK_EQ(qy_cache_free(&cache, b), QY_NOT_ALLOCATED); /* double, slab empty */
-    qy_cache_drain(&cache);
-    CHECK_EQ(qy_cache_free(&cache, b), QY_NOT_OWNED); /* double, slab gone */
+    make_second(96);
+    for (unsigned turn = 0; turn < 2; turn++) { /* in mixed slabs; in their own */
+        unsigned char *a = take(), *b = take();
+        unsigned char *foreign = take_of(&cpu, &second);
+        CHECK_EQ(qy_arena_alloc(&arena, 0, QY_FRAME_OBJECT, &page), QY_OK);
+        CHECK_EQ(give(foreign), QY_NOT_OWNED);
+        CHECK_EQ(give(foreign + 8), QY_NOT_OWNED);
+        CHECK_EQ(give(NULL), QY_NOT_OWNED);
+        CHECK_EQ(give(&local), QY_NOT_OWNED);
+        CHECK_EQ(give(qy_port_ram(pfn_to_paddr(page))), QY_NOT_OWNED);
+        CHECK_EQ(give(qy_port_ram(paddr(0))), QY_NOT_OWNED);
+        uint64_t unused = 3;
+        while (qy_frame_state(&machine.db, pfn(unused)) != QY_FRAME_FREE)
+            unused++;
+        CHECK_EQ(give(qy_port_ram(paddr(unused * 4096))), QY_NOT_OWNED);
+        CHECK_EQ(give(a + 1), QY_NOT_ALLOCATED);
+        CHECK_EQ(give(a + 48), QY_NOT_ALLOCATED);
+        CHECK_EQ(give((void *)(((uintptr_t)a | 4095) - 10)),
+                 QY_NOT_ALLOCATED); /* header, or free */
+        CHECK_EQ(give((void *)((uintptr_t)a & ~4095ull)), turn ? QY_OK : QY_NOT_ALLOCATED);
+        if (turn)
+            CHECK(take() != NULL);
+        CHECK_EQ(give(a), QY_OK);
+        CHECK_EQ(give(a), QY_NOT_ALLOCATED); /* double */
+        CHECK_EQ(give(b), QY_OK);
+        CHECK_EQ(give(b), QY_NOT_ALLOCATED);
+        CHECK_EQ(qy_cache_free(&cpu, &second, foreign), QY_OK);
+        check();
+        for (unsigned i = 0; i < 62 && turn == 0; i++) /* fill what they may have in mixed slabs */
+            CHECK(take() != NULL && take_of(&cpu, &second) != NULL);
+    }
+    done();
+}
+
+/* A double free of memory that has gone back to the arena, or to another cache, or another place in it. */
+static void stale_pointers(void) QY_UNCHECKED
+{
+    make(64, 1500, 8);
+    make_second(1200);
+    cache.granules = second.granules = 0; /* slabs of their own from the first */
+    void *a = take();
+    CHECK_EQ(give(a), QY_OK);
+    drain();
+    CHECK_EQ(give(a), QY_NOT_OWNED);
+    unsigned char *b[40];
+    for (unsigned i = 0; i < 40; i++)
+        b[i] = take_of(&cpu, &second);
+    CHECK_EQ(give(a), QY_NOT_OWNED);
+    for (unsigned i = 0; i < 40; i++)
+        CHECK_EQ(qy_cache_free(&cpu, &second, b[i]), QY_OK);
     done();
 }
 
@@ -144,18 +282,16 @@ static void use_after_free(void)
     jmp_buf jump;
     volatile bool reported = false;
     make(8, 64, 8);
+    cache.granules = 0;
     unsigned char *a = take();
-    CHECK_EQ(qy_cache_free(&cache, a), QY_OK);
+    CHECK_EQ(give(a), QY_OK);
     a[0] ^= 0x40;
     CHECK(strcmp(qy_cache_check(&cache), "SLAB-FREE") == 0);
-    if (setjmp(*hosted_catch(&jump)) == 0) {
-        void *object;
-        if (qy_cache_alloc(&cache, &object) != QY_OK)
-            reported = false;
-    } else {
+    if (setjmp(*hosted_catch(&jump)) == 0)
+        reported = take() == NULL;
+    else
         reported = strcmp(hosted_broken.invariant, "SLAB-FREE") == 0 &&
                    hosted_broken.number == (uintptr_t)a;
-    }
     hosted_catch(NULL);
     CHECK(reported);
     hosted_machine_destroy(&machine);
@@ -168,47 +304,375 @@ static void memory_goes_back(void)
     CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_SLAB), 0);
     for (unsigned i = 0; i < 100; i++)
         objects[i] = take();
-    struct qy_record_cache r;
-    qy_cache_record(&cache, &r);
+    struct qy_record_cache r = record(&cache);
     CHECK_EQ(r.live, 100);
-    CHECK(r.capacity >= 100 && r.slabs == (100 + cache.per_slab - 1) / cache.per_slab);
-    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_SLAB), qy_cache_pages(&cache));
+    CHECK_EQ(r.allocations, 100);
+    CHECK_EQ(r.mixed, 7);
+    CHECK(r.capacity >= 100 && r.slabs == (100 - 7 + 6) / 7);
+    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_SLAB), qy_heap_pages(&heap));
     for (unsigned i = 0; i < 100; i++)
-        CHECK_EQ(qy_cache_free(&cache, objects[i]), QY_OK);
-    CHECK_EQ(qy_cache_pages(&cache), 1u << cache.slab_order); /* one is kept */
-    CHECK_EQ(take() != NULL, 1);
-    qy_cache_drain(&cache);
-    CHECK_EQ(qy_cache_pages(&cache), 1u << cache.slab_order); /* it is in use */
+        CHECK_EQ(give(objects[i]), QY_OK);
+    CHECK_EQ(qy_heap_pages(&heap), (1u << cache.order) + 1); /* one of each kind is kept */
+    void *kept = take();
+    drain();
+    CHECK_EQ(qy_heap_pages(&heap), 1u << cache.order); /* it is in use */
+    CHECK_EQ(give(kept), QY_OK);
+    drain();
+    CHECK_EQ(qy_heap_pages(&heap), 0);
+    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 64);
     done();
 }
 
-/* An arena that runs out: an error, nothing lost, and small slabs when large ones are not to be
- * had. */
-static void runs_out(void)
+/* An arena that runs out: an error, nothing lost, small slabs when large ones are not to be had, and
+ * what other caches keep without need is used. */
+static void runs_out(void) QY_UNCHECKED
 {
     make(7, 1400, 8); /* frames 3..9: free blocks of 1, 4 and 2 pages */
-    void *objects[32], *more = NULL;
+    make_second(64);
+    void *objects[64], *more = NULL;
     unsigned count = 0;
-    CHECK_EQ(cache.slab_order, 2); /* 11 objects; a page holds 2 */
-    while (count < 32 && qy_cache_alloc(&cache, &objects[count]) == QY_OK)
+    CHECK_EQ(cache.order, 2); /* 11 objects; a page holds 2, a mixed one 2 */
+    void *first = take_of(&cpu, &second);
+    CHECK_EQ(qy_cache_free(&cpu, &second, first), QY_OK);
+    while (count < 64 && qy_cache_alloc(&cpu, &cache, &objects[count]) == QY_OK)
         count++;
     CHECK_EQ(count, 11 + 3 * 2);
     CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 0);
-    CHECK_EQ(qy_cache_alloc(&cache, &more), QY_OUT_OF_MEMORY);
-    CHECK(more == NULL && qy_cache_check(&cache) == NULL);
-    for (unsigned i = 0; i < count; i++)
-        CHECK_EQ(qy_cache_free(&cache, objects[i]), QY_OK);
-    qy_cache_drain(&cache);
-    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 7);
+    CHECK_EQ(qy_cache_alloc(&cpu, &cache, &more), QY_OUT_OF_MEMORY);
+    CHECK(more == NULL);
+    CHECK(take_of(&cpu, &second) != NULL); /* beside the mixed ones there is room */
+    check();
+    CHECK_EQ(give(objects[0]), QY_OK);
+    CHECK_EQ(give(objects[1]), QY_OK);
+    for (unsigned i = 2; i < count; i++)
+        CHECK_EQ(give(objects[i]), QY_OK);
+    done();
+}
+
+/* One page holds objects of many types, each where none other is; the page goes when they have gone. */
+static void one_page(void)
+{
+    static struct qy_cache caches[9];
+    static struct qy_cache_type types[9];
+    unsigned char *objects[9];
+    make_arena(1, NULL);
+    for (unsigned i = 0; i < 9; i++) {
+        types[i] = (struct qy_cache_type){"small", 24 + 85 * i, 16, NULL, 0};
+        CHECK_EQ(qy_cache_init(&caches[i], &heap, &types[i]), QY_OK);
+        objects[i] = take_of(&cpu, &caches[i]);
+        CHECK(all_zero(objects[i], types[i].bytes));
+        memset(objects[i], (int)i + 1, types[i].bytes);
+        check();
+    }
+    CHECK_EQ(qy_heap_pages(&heap), 1);
+    qy_irq_is_off();
+    for (unsigned i = 0; i < 9; i++) {
+        for (unsigned k = 0; k < types[i].bytes; k++)
+            CHECK(objects[i][k] == i + 1);
+        CHECK_EQ(qy_cache_free(&cpu, &caches[(i + 1) % 9], objects[i]), QY_NOT_OWNED);
+        CHECK_EQ(qy_cache_free(&cpu, &caches[i], objects[i] + 16), QY_NOT_ALLOCATED);
+        CHECK_EQ(qy_cache_free(&cpu, &caches[i], objects[i]), QY_OK);
+        CHECK_EQ(qy_cache_free(&cpu, &caches[i], objects[i]), QY_NOT_ALLOCATED);
+        check();
+    }
+    drain();
+    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 1);
+    done();
+}
+
+/* ---- magazines ---- */
+
+static void warm(struct qy_cpu_objects *by) QY_UNCHECKED
+{
+    for (unsigned i = 0; i < 16; i++) {
+        void *object = take_of(by, &cache);
+        CHECK_EQ(qy_cache_free(by, &cache, object), QY_OK);
+    }
+}
+
+/* A CPU takes a magazine after repeated use; what goes back there is refused like any free object. */
+static void magazines(void) QY_UNCHECKED
+{
+    make(1024, 64, 8);
+    void *first = take();
+    CHECK(!qy_heap_is_cached(&heap)); /* once is not repeatedly */
+    CHECK_EQ(give(first), QY_OK);
+    warm(&cpu);
+    CHECK(qy_heap_is_cached(&heap));
+    unsigned char *a = take();
+    CHECK_EQ(give(a + 8), QY_NOT_ALLOCATED);
+    CHECK_EQ(give(a), QY_OK);
+    CHECK_EQ(give(a), QY_NOT_ALLOCATED);
+    CHECK_EQ(qy_cache_free(&cpu_1, &cache, a), QY_NOT_ALLOCATED);
+    CHECK(take() == a); /* freed last, used first */
+    check();
+    unsigned char *b[300];
+    for (unsigned i = 0; i < 300; i++) {
+        b[i] = take();
+        CHECK(all_zero(b[i], 64));
+        memset(b[i], 0xff, 64);
+    }
+    CHECK_EQ(record(&cache).live, 301);
+    warm(&cpu_1);
+    CHECK_EQ(record(&cache).magazines, 2);
+    for (unsigned i = 0; i < 300; i++) { /* allocated there, freed here */
+        CHECK_EQ(qy_cache_free(&cpu_1, &cache, b[i]), QY_OK);
+        CHECK_EQ(give(b[i]), QY_NOT_ALLOCATED);
+        if (i % 10 == 0)
+            check();
+    }
+    struct qy_record_cache r = record(&cache);
+    CHECK_EQ(r.live, 1);
+    CHECK(r.cached <= 2 * QY_MAGAZINE_OBJECTS && r.fetched > 300 && r.returned > 200);
+    CHECK_EQ(give(a), QY_OK);
+    qy_heap_reclaim(&heap);
+    CHECK(!qy_heap_is_cached(&heap));
+    CHECK_EQ(record(&cache).allocations, r.allocations); /* none is forgotten */
+    CHECK_EQ(qy_heap_pages(&heap), 0);
+    qy_frame_drain(&frames, NULL);
+    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 1024);
+    done();
+}
+
+static void small_arenas_have_none(void)
+{
+    make(QY_MAGAZINE_MIN_PAGES - 1, 64, 8);
+    warm(&cpu);
+    CHECK(!qy_heap_is_cached(&heap));
+    done();
+}
+
+/*
+ * What a magazine remembers of an object is not believed once its slab may be somebody else's: an object
+ * popped here and freed there, whose slab went back and came again with another colour.
+ */
+static void remembered_object(void) QY_UNCHECKED
+{
+    make(1024, 1000, 8);
+    warm(&cpu);
+    void *objects[64];
+    for (unsigned i = 0; i < 8; i++)
+        objects[i] = take();
+    for (unsigned i = 0; i < 8; i++)
+        CHECK_EQ(qy_cache_free(&cpu_1, &cache, objects[i]), QY_OK);
+    while (take() != objects[0] && record(&cache).live < 60) {
+    }
+    qy_heap_reclaim(&heap);
+    CHECK(qy_cache_free(&cpu, &cache, (char *)objects[0] + 8) != QY_OK);
+    check();
+    hosted_machine_destroy(&machine);
+    make(1024, 64, 8);
+    make_second(64);
+    warm(&cpu);
+    void *last = take(); /* above the top: this one */
+    CHECK_EQ(qy_cache_free(&cpu_1, &cache, last), QY_OK);
+    CHECK_EQ(give(last), QY_NOT_ALLOCATED);
+    done();
+}
+
+/* More caches of one slot than one: the busier one has it. */
+static void slots_are_displaced(void) QY_UNCHECKED
+{
+    static struct qy_cache caches[QY_OBJECT_SLOTS + 1];
+    make_arena(4096, NULL);
+    second_type = (struct qy_cache_type){"many", 64, 8, NULL, 0};
+    for (unsigned i = 0; i <= QY_OBJECT_SLOTS; i++)
+        CHECK_EQ(qy_cache_init(&caches[i], &heap, &second_type), QY_OK);
+    CHECK_EQ(caches[0].slot, caches[QY_OBJECT_SLOTS].slot);
+    void *object;
+    for (unsigned turn = 0; turn < 400; turn++) {
+        struct qy_cache *of = &caches[turn < 100 ? 0 : QY_OBJECT_SLOTS];
+        object = take_of(&cpu, of);
+        CHECK_EQ(qy_cache_free(&cpu, of, object), QY_OK);
+    }
+    CHECK_EQ(record(&caches[0]).magazines, 0);
+    CHECK_EQ(record(&caches[QY_OBJECT_SLOTS]).magazines, 1);
+    qy_heap_drain(&cpu, &heap);
+    CHECK_EQ(qy_heap_pages(&heap), 0);
+    done();
+}
+
+/* ---- hooks ---- */
+
+static struct {
+    unsigned taken, given, fresh, guarded;
+    void *kept;
+    const struct qy_site *site;
+} seen;
+static unsigned char not_ram[128];
+
+static void hook_taken(struct qy_cache *of, void *object, const struct qy_site *site)
+{
+    unsigned char *at = object;
+    for (unsigned i = 0; i < of->type->bytes; i++)
+        CHECK(at[i] == 0xab); /* poison, not zeroed yet */
+    memset(at - qy_object_front_bytes(of), 0xf0, qy_object_front_bytes(of));
+    memset(at + of->type->bytes, 0xf1, qy_object_back_bytes(of));
+    memset(qy_object_trailer(of, object), 0x77, QY_TRAILER_BYTES);
+    seen.taken++;
+    seen.site = site;
+}
+
+static bool hook_given(struct qy_cpu_objects *by, struct qy_cache *of, void *object)
+{
+    unsigned char *at = object, *trailer = qy_object_trailer(of, object);
+    CHECK(by == &cpu);
+    for (size_t i = 1; i <= qy_object_front_bytes(of); i++)
+        CHECK(at[-(ptrdiff_t)i] == 0xf0);
+    for (size_t i = 0; i < qy_object_back_bytes(of); i++)
+        CHECK(at[of->type->bytes + i] == 0xf1);
+    for (size_t i = 0; i < QY_TRAILER_BYTES; i++)
+        CHECK(trailer[i] == 0x77);
+    memset(at, 0xab, of->type->bytes);
+    seen.given++;
+    if (seen.given % 3)
+        return false;
+    seen.kept = object;
+    return true;
+}
+
+static void hook_fresh(struct qy_cache *of, void *object)
+{
+    memset(object, 0xab, of->type->bytes);
+    seen.fresh++;
+}
+
+static bool hook_guard_alloc(struct qy_cache *of, size_t bytes, const struct qy_site *site,
+                             void **out)
+{
+    CHECK(of == &cache && bytes == 100 && site == NULL);
+    memset(not_ram, 0xcd, sizeof(not_ram));
+    *out = not_ram;
+    return seen.guarded++ % 2 == 0;
+}
+
+static enum qy_error hook_guard_free(struct qy_heap *of, struct qy_cache *claimed, void *object)
+{
+    CHECK(of == &heap && claimed == &cache);
+    return object == not_ram ? QY_OK : QY_NOT_OWNED;
+}
+
+/* Redzones, trailer, poison and quarantine lie where hooks.h says, in both kinds of slabs and in
+ * magazines; a kept object is nobody's until it is released. */
+static void hooks_see(void) QY_UNCHECKED
+{
+    static const struct qy_heap_hooks hooks = {
+        .flags = QY_CACHE_HOOKED, .taken = hook_taken, .given = hook_given, .fresh = hook_fresh};
+    static const unsigned sizes[] = {1, 24, 100, 500, 3000};
+    for (unsigned s = 0; s < 5; s++) {
+        make_arena(1024, &hooks);
+        CHECK_EQ(make_cache(sizes[s], 8), QY_OK);
+        memset(&seen, 0, sizeof(seen));
+        void *objects[120];
+        for (unsigned turn = 0; turn < 3; turn++) {
+            for (unsigned i = 0; i < 120; i++) {
+                const struct qy_site *site = (const struct qy_site *)(uintptr_t)(i + 1);
+                CHECK_EQ(qy_cache_alloc_from(&cpu, &cache, site, &objects[i]), QY_OK);
+                CHECK(seen.site == site && all_zero(objects[i], sizes[s]));
+            }
+            check();
+            for (unsigned i = 0; i < 120; i++) {
+                CHECK_EQ(give(objects[i]), QY_OK);
+                CHECK_EQ(give(objects[i]), QY_NOT_ALLOCATED);
+                if (seen.kept) {
+                    CHECK_EQ(record(&cache).held, 1);
+                    CHECK_EQ(record(&cache).live, 119 - i);
+                    check();
+                    CHECK_EQ(qy_cache_release(&cpu, &cache, objects[i]), QY_OK);
+                    CHECK_EQ(qy_cache_release(&cpu, &cache, objects[i]), QY_NOT_ALLOCATED);
+                    seen.kept = NULL;
+                }
+            }
+        }
+        CHECK_EQ(seen.taken, 360);
+        CHECK_EQ(seen.given, 360);
+        CHECK(seen.fresh >= 120);
+        qy_heap_reclaim(&heap);
+        CHECK_EQ(qy_heap_pages(&heap), 0);
+        done();
+    }
+}
+
+/* One object in so many is guarded, zeroed as any, and freed through the hook; if it cannot be, the cache
+ * serves. */
+static void guarded_objects(void) QY_UNCHECKED
+{
+    static const struct qy_heap_hooks hooks = {.guard_alloc = hook_guard_alloc,
+                                               .guard_free = hook_guard_free};
+    static const uint64_t arenas[] = {64, 1024};
+    int local;
+    for (unsigned a = 0; a < 2; a++) {
+        make_arena(arenas[a], &hooks);
+        CHECK_EQ(make_cache(100, 8), QY_OK);
+        qy_heap_guard_every(&heap, 100);
+        memset(&seen, 0, sizeof(seen));
+        static void *objects[1000];
+        unsigned guarded = 0;
+        for (unsigned i = 0; i < 1000; i++) {
+            objects[i] = take();
+            guarded += objects[i] == not_ram;
+            CHECK(all_zero(objects[i], 100));
+        }
+        printf("# %llu pages: %u of 1000 guarded\n", (unsigned long long)arenas[a], guarded);
+        CHECK(seen.guarded >= 9 && seen.guarded <= 11 && guarded == (seen.guarded + 1) / 2);
+        CHECK_EQ(give(&local), QY_NOT_OWNED);
+        for (unsigned i = 0; i < 1000; i++)
+            CHECK_EQ(give(objects[i]), QY_OK);
+        done();
+    }
+}
+
+/* ---- who is alive ---- */
+
+static void count_live(void *context, struct qy_cache *of, void *object)
+{
+    unsigned *counts = context;
+    counts[of == &second]++;
+    CHECK(((unsigned char *)object)[0] == (of == &second ? 2 : 1));
+}
+
+static void live_objects(void) QY_UNCHECKED
+{
+    make(1024, 72, 8);
+    make_second(300);
+    void *objects[200], *found;
+    struct qy_cache *of;
+    for (unsigned i = 0; i < 200; i++) {
+        objects[i] = take_of(&cpu, i % 2 ? &second : &cache);
+        memset(objects[i], i % 2 ? 2 : 1, 72);
+    }
+    for (unsigned i = 0; i < 50; i++)
+        CHECK_EQ(qy_cache_free(&cpu, i % 2 ? &second : &cache, objects[i]), QY_OK);
+    unsigned counts[2] = {0, 0};
+    qy_heap_each(&heap, count_live, counts);
+    CHECK_EQ(counts[0], 75);
+    CHECK_EQ(counts[1], 75);
+    for (unsigned i = 50; i < 200; i++) {
+        CHECK_EQ(qy_heap_find(&heap, (char *)objects[i] + 71, &of, &found), QY_OK);
+        CHECK(found == objects[i] && of == (i % 2 ? &second : &cache));
+    }
+    CHECK_EQ(qy_heap_find(&heap, objects[49], &of, &found), QY_NOT_ALLOCATED);
+    CHECK_EQ(qy_heap_find(&heap, &of, &of, &found), QY_NOT_OWNED);
     done();
 }
 
 static const struct test tests[] = {
     {"all sizes and alignments", sizes},
     {"objects are zero", zeroed},
+    {"constructors run once a place", constructors},
+    {"slabs are coloured", colours},
     {"every wrong pointer is refused by name", wrong_pointers},
+    {"a pointer whose memory has gone is refused", stale_pointers},
     {"a write to a free object is found", use_after_free},
     {"slabs go back to the arena", memory_goes_back},
     {"an arena that runs out", runs_out},
+    {"one page for nine types", one_page},
+    {"magazines are taken on repeated use, and taken away", magazines},
+    {"small arenas have no magazines", small_arenas_have_none},
+    {"what a magazine remembers is not believed blindly", remembered_object},
+    {"the busier cache has the slot", slots_are_displaced},
+    {"hooks see every object", hooks_see},
+    {"guarded objects are sampled", guarded_objects},
+    {"live objects are listed and found", live_objects},
 };
 TEST_MAIN(tests)

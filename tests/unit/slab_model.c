@@ -1,5 +1,5 @@
 /*
- * Random calls on several caches over two arenas, compared with a model that knows only which
+ * Random calls by two CPUs on several caches over two arenas, with and without magazines, compared with a model that knows only which
  * objects are live.
  *
  * Every live object is filled with its own pattern, which is looked at when it is freed: objects
@@ -7,12 +7,14 @@
  * TEST_OPS=n changes its length.
  */
 #include <hosted/hosted.h>
+#include <qy/frame_cache.h>
 #include <qy/slab.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tap.h>
 
 #define CACHES 6u
+#define CPUS 2u
 #define LIVE_MAX 3000u
 
 struct live {
@@ -24,11 +26,15 @@ struct live {
 static const size_t sizes[CACHES] = {16, 24, 72, 512, 1400, 9000};
 static struct hosted_machine machine;
 static struct qy_arena arenas[2];
+static struct qy_heap heaps[2];
 static struct qy_cache caches[CACHES];
+static struct qy_cache_type types[CACHES];
+static struct qy_cpu_frames frames[CPUS];
+static struct qy_cpu_objects cpus[CPUS];
 static struct live live[LIVE_MAX];
 static unsigned live_count;
 static uint64_t per_cache[CACHES], random_state, refused, taken, out_of_memory;
-static bool wrong;
+static bool wrong, magazines_seen;
 
 static uint64_t below(uint64_t limit)
 {
@@ -50,79 +56,82 @@ static bool all_bytes_are(const unsigned char *at, size_t bytes, unsigned char v
     return bytes == 0 || (at[0] == value && memcmp(at, at + 1, bytes - 1) == 0);
 }
 
-static void op_alloc(void)
+static struct qy_cpu_objects *some_cpu(void)
+{
+    return &cpus[below(CPUS)];
+}
+
+static void op_alloc(void) QY_UNCHECKED
 {
     unsigned c = (unsigned)below(CACHES);
     void *object;
     if (live_count == LIVE_MAX)
         return;
-    enum qy_error error = qy_cache_alloc(&caches[c], &object);
+    enum qy_error error = qy_cache_alloc(some_cpu(), &caches[c], &object);
     if (error != QY_OK) { /* only when there is no page for the smallest slab */
         if (error != QY_OUT_OF_MEMORY ||
-            qy_arena_largest(caches[c].arena) >= (int)caches[c].min_order)
+            qy_arena_largest(caches[c].heap->arena) >= (int)caches[c].min_order)
             differ("alloc refused");
         out_of_memory++;
         return;
     }
-    if (!all_bytes_are(object, caches[c].object_bytes, 0))
+    if (!all_bytes_are(object, types[c].bytes, 0))
         differ("not zeroed");
     live[live_count] = (struct live){object, (uint8_t)c, (uint8_t)(1 + below(255))};
-    memset(object, live[live_count].fill, caches[c].object_bytes);
+    memset(object, live[live_count].fill, types[c].bytes);
     live_count++;
     per_cache[c]++;
     taken++;
 }
 
-static void op_free(void)
+static void op_free(void) QY_UNCHECKED
 {
     if (live_count == 0)
         return;
     unsigned i = (unsigned)below(live_count);
     struct live l = live[i];
-    if (!all_bytes_are(l.object, caches[l.cache].object_bytes, l.fill))
+    if (!all_bytes_are(l.object, types[l.cache].bytes, l.fill))
         differ("object changed");
-    if (qy_cache_free(&caches[l.cache], l.object) != QY_OK)
+    if (qy_cache_free(some_cpu(), &caches[l.cache], l.object) != QY_OK)
         differ("free refused");
     live[i] = live[--live_count];
     per_cache[l.cache]--;
     if (below(8) == 0) {
-        enum qy_error error = qy_cache_free(&caches[l.cache], l.object);
+        enum qy_error error = qy_cache_free(some_cpu(), &caches[l.cache], l.object);
         if (error != QY_NOT_ALLOCATED && error != QY_NOT_OWNED)
             differ("double free");
         refused++;
     }
 }
 
-static void op_free_wrong(void)
+static void op_free_wrong(void) QY_UNCHECKED
 {
     if (live_count == 0)
         return;
     struct live l = live[below(live_count)];
     unsigned other = (l.cache + 1 + (unsigned)below(CACHES - 1)) % CACHES;
-    if (qy_cache_free(&caches[other], l.object) != QY_NOT_OWNED)
+    if (qy_cache_free(some_cpu(), &caches[other], l.object) != QY_NOT_OWNED)
         differ("free into another cache");
-    if (qy_cache_free(&caches[l.cache], l.object + 1 + below(caches[l.cache].object_bytes - 1)) !=
-        QY_NOT_ALLOCATED)
+    if (qy_cache_free(some_cpu(), &caches[l.cache],
+                      l.object + 1 + below(types[l.cache].bytes - 1)) != QY_NOT_ALLOCATED)
         differ("free inside an object");
     refused += 2;
 }
 
 static void check_all(void)
 {
-    uint64_t pages[2] = {0, 0};
     for (unsigned c = 0; c < CACHES; c++) {
         struct qy_record_cache r;
-        const char *broken = qy_cache_check(&caches[c]);
-        if (broken)
-            differ(broken);
         qy_cache_record(&caches[c], &r);
         if (r.live != per_cache[c])
             differ("count");
-        pages[caches[c].arena == &arenas[1]] += qy_cache_pages(&caches[c]);
+        magazines_seen |= r.magazines != 0;
     }
-    for (unsigned a = 0; a < 2; a++)
-        if (qy_arena_check(&arenas[a]) || qy_arena_pages(&arenas[a], QY_FRAME_SLAB) != pages[a])
-            differ("arena");
+    for (unsigned a = 0; a < 2; a++) {
+        const char *broken = qy_heap_check(&heaps[a]);
+        if (broken || qy_arena_check(&arenas[a]))
+            differ(broken ? broken : "arena");
+    }
 }
 
 static void setup(void)
@@ -133,9 +142,25 @@ static void setup(void)
     for (unsigned a = 0; a < 2; a++) {
         qy_arena_init(&arenas[a], &machine.db, 0, QY_ZONE_NORMAL, a);
         CHECK_EQ(qy_arena_add(&arenas[a], pfn(a ? 150 : 17), pfn(a ? 900 : 150)), QY_OK);
+        qy_heap_init(&heaps[a], &arenas[a], NULL, random_state);
     }
-    for (unsigned c = 0; c < CACHES; c++)
-        CHECK_EQ(qy_cache_init(&caches[c], &arenas[c % 2], "thing", sizes[c], 8), QY_OK);
+    for (unsigned i = 0; i < CPUS; i++) {
+        qy_cpu_frames_init(&frames[i], i);
+        qy_cpu_objects_init(&cpus[i], i, &frames[i]);
+    }
+    for (unsigned c = 0; c < CACHES; c++) {
+        types[c] = (struct qy_cache_type){"thing", (uint32_t)sizes[c], 8, NULL, 0};
+        CHECK_EQ(qy_cache_init(&caches[c], &heaps[c % 2], &types[c]), QY_OK);
+    }
+}
+
+static void take_back(void) QY_UNCHECKED
+{
+    unsigned a = (unsigned)below(2);
+    if (below(2))
+        qy_heap_drain(some_cpu(), &heaps[a]);
+    else
+        qy_heap_reclaim(&heaps[a]);
 }
 
 static void random_calls(void)
@@ -152,17 +177,20 @@ static void random_calls(void)
             op_free();
         else if (kind < 99)
             op_free_wrong();
-        else
-            qy_cache_drain(&caches[below(CACHES)]);
-        if (i % 4096 == 0)
+        else if (below(8) == 0)
+            take_back();
+        if (i % 1024 == 0)
             check_all();
     }
     while (live_count && !wrong)
         op_free();
-    for (unsigned c = 0; c < CACHES; c++)
-        qy_cache_drain(&caches[c]);
+    for (unsigned a = 0; a < 2; a++) {
+        qy_heap_reclaim(&heaps[a]);
+        qy_frame_reclaim(&arenas[a]);
+        CHECK_EQ(qy_heap_pages(&heaps[a]), 0);
+    }
     check_all();
-    CHECK(!wrong);
+    CHECK(!wrong && magazines_seen);
     for (unsigned a = 0; a < 2; a++)
         CHECK_EQ(qy_arena_pages(&arenas[a], QY_FRAME_FREE), arenas[a].total_pages);
     printf("# objects taken %llu, out of memory %llu, wrong frees refused %llu\n",

@@ -80,6 +80,9 @@ uint64_t arch_clock_hz(void); /* 0 if unknown */
 /* Nanoseconds since some moment of the boot, the same on every CPU; 0 before the timer was started. */
 uint64_t arch_time_ns(void);
 
+/* A random number of the processor's; false if it has none to give. */
+bool arch_random(uint64_t *out);
+
 /* Wait for an interrupt with interrupts on, handle it, return with interrupts off. */
 void arch_idle(void);
 

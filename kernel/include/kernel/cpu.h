@@ -7,6 +7,7 @@
 
 #include <arch_types.h>
 #include <kernel/layout.h>
+#include <qy/slab.h>
 #include <qy/frame_cache.h>
 #include <qy/lock.h>
 #include <quarry/abi.h>
@@ -45,6 +46,7 @@ struct cpu {
     atomic_bool reschedule;     /* what runs may have to change: sched_pick is to be asked */
     bool idle;                  /* the node knows it as idle (kernel/thread/place.c) */
     struct qy_cpu_frames frames; /* its frame caches */
+    struct qy_cpu_objects objects; /* its magazines of small objects */
     struct arch_cpu arch;
 };
 

@@ -49,8 +49,14 @@ struct untyped {
     struct qy_arena own;
     uint64_t objects;
     struct untyped *next, *prev;                /* of all untypeds */
-    struct qy_cache caches[OBJECT_SMALL_TYPES]; /* by type; arena null = not used yet */
+    struct qy_heap heap;                        /* of the headers of objects made from it */
+    struct qy_cache caches[OBJECT_SMALL_TYPES - 1]; /* by type, from 1; heap null = not used yet */
 };
+
+static inline struct qy_cache *untyped_cache(struct untyped *untyped, unsigned type)
+{
+    return &untyped->caches[type - 1];
+}
 
 /* A power of two of pages that can be mapped. Its mappings are in the capability slots
  * (kernel/space.h). */
@@ -95,6 +101,9 @@ void object_finish(struct object *object) QY_REQUIRES(qy_class_caps);
 /* Give the memory of an object without capabilities and pins back. */
 void object_free(struct object *object) QY_REQUIRES(qy_class_caps);
 
+/* What firmware and processor know that nobody else does, for the secrets of heaps. Before the first untyped. */
+void object_seed(const void *entropy, size_t bytes) QY_REQUIRES(qy_class_caps);
+
 /* Make the kernel's own untyped, which has no capability, of an arena. Boot. */
 void untyped_init(struct untyped *untyped, struct qy_arena *arena) QY_REQUIRES(qy_class_caps);
 
@@ -105,14 +114,20 @@ enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena,
 /* All untypeds, in no order. */
 struct untyped *untyped_first(void) QY_REQUIRES(qy_class_caps);
 
-/* What slab caches and this CPU's frame cache keep without need goes back to the arena. */
+/* What the heap and this CPU's magazines and frame cache keep without need goes back to the arena. */
 void untyped_drain(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
 
 /*
- * The same for the frame caches of all CPUs. Waits for them, and lets the lock go meanwhile: afterwards
+ * The same for the magazines and frame caches of all CPUs. Waits for them, and lets the lock go meanwhile: afterwards
  * the untyped is still there, but may be dying. False, with the lock kept, if no CPU has any.
  */
 bool untyped_gather(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
+
+/* Whether some CPU has a magazine or a frame cache of the untyped. */
+bool untyped_is_cached(struct untyped *untyped);
+
+/* What all CPUs have of it goes back. Waits for them; the caller sees to it that the untyped stays. */
+void untyped_reclaim(struct untyped *untyped) QY_EXCLUDES(qy_class_caps);
 
 /* A number for an object; never given twice. */
 uint64_t object_new_id(void) QY_REQUIRES(qy_class_caps);

@@ -57,7 +57,7 @@ struct qy_heap_hooks {
 
     /*
      * The cache's next object is to be a guarded one of `bytes`, aligned as its type says. Chosen where
-     * magazines are refilled, about once in heap->guard_every objects, so the fast path does not pay.
+     * magazines are refilled, once in so many objects (qy_heap_guard_every), so the fast path does not pay.
      * False: not now; the cache serves then. *out is no RAM (qy_port_paddr), and not zeroed.
      */
     bool (*guard_alloc)(struct qy_cache *cache, size_t bytes, const struct qy_site *site, void **out);

@@ -1,0 +1,459 @@
+/*
+ * Heaps and caches: setting up, the slow paths of alloc and free, draining, statistics. See qy/slab.h.
+ *
+ * Where an object comes from, in this order: this CPU's magazine; a slab of the cache that has one free;
+ * a mixed slab, while the cache has less than a page's worth there; a new slab of its own; a mixed slab
+ * after all. If none of it can be had, what the heap keeps without need goes back, and all of it is tried
+ * once more. A pointer that comes back is looked up in the frame database and in its slab before anything
+ * is changed, and is HELD from then on until it is cached or free.
+ */
+#include "slab_impl.h"
+
+#include <lib/string.h>
+
+/* ---- setting up ---- */
+
+/* The smallest order whose slabs waste at most an eighth; if none up to 3 does, the one that wastes
+ * least. */
+static unsigned order_for(uint32_t stride, unsigned min)
+{
+    unsigned best = min;
+    uint64_t least = UINT64_MAX;
+    for (unsigned order = min; order <= QY_SLAB_MAX_ORDER; order++) {
+        uint64_t waste = qy_slab_bytes(order) - (uint64_t)qy_slab_capacity(stride, order) * stride;
+        uint64_t share = waste << (QY_SLAB_MAX_ORDER - order);
+        if (waste <= qy_slab_bytes(order) / 8)
+            return order;
+        if (share < least) {
+            least = share;
+            best = order;
+        }
+    }
+    return best;
+}
+
+/* Where the parts of an object's place lie; false if it is too large for a slab. */
+static bool lay_out(struct qy_cache *cache)
+{
+    uint64_t align = cache->type->align;
+    align = align < QY_SLAB_OBJECT_MIN / 2 ? QY_SLAB_OBJECT_MIN / 2 : align;
+    uint64_t redzone = cache->flags & QY_CACHE_REDZONED ? QY_REDZONE_BYTES : 0;
+    uint64_t front = qy_align_up(redzone, align);
+    uint64_t end = qy_align_up(front + cache->type->bytes + redzone, sizeof(uint64_t)), link = 0;
+    if (cache->flags &
+        (QY_CACHE_CONSTRUCTED | QY_CACHE_POISONED)) { /* the object is not to be touched */
+        link = end;
+        end += sizeof(uint64_t);
+    }
+    if (cache->flags & QY_CACHE_TRACKED)
+        end += QY_TRAILER_BYTES;
+    uint64_t stride = qy_align_up(end < QY_SLAB_OBJECT_MIN ? QY_SLAB_OBJECT_MIN : end, align);
+    if (stride > UINT16_MAX || qy_slab_capacity((uint32_t)stride, QY_SLAB_MAX_ORDER) == 0)
+        return false;
+    cache->stride = (uint32_t)stride;
+    cache->reciprocal = (uint32_t)(((1ull << 32) + stride - 1) / stride);
+    cache->front = (uint16_t)front;
+    cache->link = (uint16_t)link;
+    return true;
+}
+
+static enum qy_error cache_set_up(struct qy_cache *cache, struct qy_heap *heap,
+                                  const struct qy_cache_type *type)
+{
+    if (type->bytes == 0 || type->bytes > QY_SLAB_OBJECT_MAX || type->align == 0 ||
+        (type->align & (type->align - 1)) || type->align > QY_PAGE_BYTES)
+        return QY_INVALID_ARGUMENT;
+    memset(cache, 0, sizeof(*cache));
+    cache->heap = heap;
+    cache->type = type;
+    cache->flags = (uint8_t)(type->flags | (type->construct ? QY_CACHE_CONSTRUCTED : 0) |
+                             (heap->hooks ? heap->hooks->flags : 0));
+    if (!lay_out(cache))
+        return QY_INVALID_ARGUMENT;
+    if (!(cache->flags & (QY_CACHE_UNZEROED | QY_CACHE_CONSTRUCTED)))
+        cache->zero_bytes = (uint32_t)qy_align_up(type->bytes, sizeof(uint64_t));
+    while (qy_slab_capacity(cache->stride, cache->min_order) == 0)
+        cache->min_order++;
+    cache->order = (uint8_t)order_for(cache->stride, cache->min_order);
+    uint32_t granules = (cache->stride + QY_GRANULE_BYTES - 1) / QY_GRANULE_BYTES;
+    cache->granules =
+        (uint8_t)(granules <= QY_GRANULES_MAX && type->align <= QY_GRANULE_BYTES ? granules : 0);
+    return QY_OK;
+}
+
+void qy_heap_init(struct qy_heap *heap, struct qy_arena *arena, const struct qy_heap_hooks *hooks,
+                  uint64_t secret)
+{
+    static const struct qy_cache_type magazine = {"magazine", sizeof(struct qy_magazine), 16, NULL,
+                                                  QY_CACHE_UNZEROED};
+    memset(heap, 0, sizeof(*heap));
+    heap->arena = arena;
+    heap->secret = secret;
+    heap->slab_tag = qy_tag(QY_KIND_HEAD, 0, QY_FRAME_SLAB, arena);
+    if (cache_set_up(&heap->magazine_cache, heap, &magazine) != QY_OK)
+        qy_port_broken("SLAB-COUNT", "magazines are too large, bytes", sizeof(struct qy_magazine));
+    heap->hooks = hooks; /* not those of its own objects */
+}
+
+enum qy_error qy_cache_init(struct qy_cache *cache, struct qy_heap *heap,
+                            const struct qy_cache_type *type)
+{
+    qy_heap_lock(heap);
+    enum qy_error error =
+        heap->cache_count == QY_HEAP_CACHES_MAX ? QY_TOO_MANY : cache_set_up(cache, heap, type);
+    if (error == QY_OK) {
+        uint64_t spread = (uint64_t)(uintptr_t)heap / 16 * 0x9e3779b97f4a7c15ull >> 58;
+        cache->slot = (uint8_t)((spread + heap->cache_count) % QY_OBJECT_SLOTS);
+        cache->id = (uint8_t)++heap->cache_count;
+        cache->next = heap->caches;
+        heap->caches = cache;
+    }
+    qy_heap_unlock(heap);
+    return error;
+}
+
+/* ---- allocation ---- */
+
+void qy_heap_guard_every(struct qy_heap *heap, uint32_t every)
+{
+    qy_heap_lock(heap);
+    heap->guard_every = every;
+    heap->guard_left = every ? 1 + (int32_t)((heap->secret >> 32) % every) : 0;
+    qy_heap_unlock(heap);
+}
+
+/* Whether the next object is to be a guarded one. */
+static bool guard_is_due(struct qy_heap *heap) QY_REQUIRES(qy_class_slab)
+{
+    if (heap->guard_every == 0 || heap->guard_left > 0)
+        return false;
+    heap->guard_left += (int32_t)heap->guard_every;
+    return true;
+}
+
+static enum qy_error take_own(struct qy_cpu_objects *cpu, struct qy_cache *cache, void **out)
+    QY_REQUIRES(qy_class_slab)
+{
+    struct qy_item item;
+    unsigned got;
+    enum qy_error error = qy_slab_take(cpu, cache, 1, QY_OBJECT_LIVE, &item, &got);
+    if (error == QY_OK)
+        *out = item.object;
+    return error;
+}
+
+static enum qy_error take_mixed(struct qy_cpu_objects *cpu, struct qy_cache *cache, void **out)
+    QY_REQUIRES(qy_class_slab)
+{
+    const struct qy_heap_hooks *hooks = cache->heap->hooks;
+    enum qy_error error = qy_mixed_take(cpu, cache, out);
+    if (error != QY_OK)
+        return error;
+    if (cache->flags & QY_CACHE_POISONED && hooks && hooks->fresh)
+        hooks->fresh(cache, *out);
+    if (cache->flags & QY_CACHE_CONSTRUCTED)
+        cache->type->construct(*out);
+    return QY_OK;
+}
+
+static enum qy_error take(struct qy_cpu_objects *cpu, struct qy_cache *cache, void **out)
+    QY_REQUIRES(qy_class_slab)
+{
+    enum qy_error error;
+    bool few =
+        cache->granules && (cache->mixed + 1) * cache->granules <= QY_GRANULES - QY_GRANULES_HEADER;
+    if (cache->partial || cache->empty || !few)
+        error = take_own(cpu, cache, out);
+    else
+        error = take_mixed(cpu, cache, out);
+    if (error == QY_OUT_OF_MEMORY && cache->granules)
+        error = take_mixed(cpu, cache, out);
+    cache->taken += error == QY_OK;
+    return error;
+}
+
+/*
+ * From this CPU's magazine, or the cache. guard, if not null: *guard says that a guarded object is
+ * wanted instead; nothing is taken then.
+ */
+static enum qy_error obtain(struct qy_cpu_objects *cpu, struct qy_cache *cache, bool *guard,
+                            void **out)
+{
+    struct qy_heap *heap = cache->heap;
+    enum qy_error error = QY_OUT_OF_MEMORY;
+    qy_percpu_enter(&cpu->own);
+    struct qy_magazine *magazine = qy_magazine_of(cpu, cache);
+    *out = magazine ? qy_magazine_pop(magazine) : NULL;
+    if (!*out) {
+        qy_heap_lock(heap);
+        uint32_t taken = 1;
+        if (guard && guard_is_due(heap))
+            *guard = true;
+        else if (magazine && qy_magazine_refill(cpu, magazine, &taken) == QY_OK)
+            *out = qy_magazine_pop(magazine);
+        else
+            error = take(cpu, cache, out);
+        heap->guard_left -= (int32_t)(heap->guard_every && *out ? taken : 0);
+        qy_heap_unlock(heap);
+    }
+    qy_percpu_leave(&cpu->own);
+    return *out ? QY_OK : error;
+}
+
+/* What the heap keeps without need goes back; false if that was nothing. */
+static bool make_room(struct qy_cpu_objects *cpu, struct qy_heap *heap)
+{
+    uint64_t before = qy_heap_pages(heap);
+    qy_irq_is_off();
+    qy_heap_drain(cpu, heap);
+    return qy_heap_pages(heap) != before;
+}
+
+static void fill(struct qy_cache *cache, void *object, size_t bytes, bool fresh)
+{
+    if (cache->flags & QY_CACHE_CONSTRUCTED) {
+        if (fresh)
+            cache->type->construct(object);
+    } else if (cache->zero_bytes) {
+        memset(object, 0, bytes);
+    }
+}
+
+enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
+                                  const struct qy_site *site, void **out)
+{
+    const struct qy_heap_hooks *hooks = cache->heap->hooks;
+    void *object;
+    bool guard = false;
+    enum qy_error error = obtain(cpu, cache, &guard, &object);
+    if (guard) {
+        if (hooks->guard_alloc(cache, bytes, site, out)) {
+            fill(cache, *out, bytes, true);
+            return QY_OK;
+        }
+        error = obtain(cpu, cache, NULL, &object);
+    }
+    if (error == QY_OUT_OF_MEMORY && make_room(cpu, cache->heap))
+        error = obtain(cpu, cache, NULL, &object);
+    if (error != QY_OK)
+        return error;
+    if (cache->flags & QY_CACHE_HOOKED && hooks && hooks->taken)
+        hooks->taken(cache, object, site);
+    fill(cache, object, cache->type->bytes, cache->flags & QY_CACHE_POISONED);
+    *out = object;
+    return QY_OK;
+}
+
+/* ---- freeing ---- */
+
+static enum qy_error place_find(struct qy_heap *heap, const void *pointer, struct qy_place *out)
+    QY_REQUIRES(qy_class_slab)
+{
+    uint64_t word = qy_heap_word(heap, pointer);
+    *out = (struct qy_place){0};
+    if (word == 0 || qy_word_kind(word) == QY_PLACE_LARGE)
+        return QY_NOT_OWNED;
+    return qy_word_kind(word) == QY_PLACE_MIXED ? qy_mixed_find(qy_word_address(word), pointer, out)
+                                                : qy_slab_find(qy_word_address(word), pointer, out);
+}
+
+static void set_held(const struct qy_place *place)
+{
+    if (place->mixed)
+        place->mixed->owner[place->index] |= QY_MIXED_HELD;
+    else
+        qy_state_store(qy_slab_state(place->slab, place->index), QY_OBJECT_HELD);
+}
+
+/*
+ * The object's place, if it is the cache's (any cache's, if that is null) and in that state; a live one
+ * is HELD then. Only mixed slabs need the lock: a state byte is its object's owner's.
+ */
+static enum qy_error claim(struct qy_heap *heap, const struct qy_cache *cache, const void *object,
+                           enum qy_object_state state, struct qy_place *out) QY_UNCHECKED
+{
+    bool mixed = qy_word_kind(qy_heap_word(heap, object)) == QY_PLACE_MIXED;
+    if (mixed)
+        qy_heap_lock(heap);
+    enum qy_error error = place_find(heap, object, out);
+    if (cache && out->cache && out->cache != cache)
+        error = QY_NOT_OWNED;
+    else if (error == QY_OK && (out->object != object || out->state != state))
+        error = QY_NOT_ALLOCATED;
+    if (error == QY_OK)
+        set_held(out);
+    if (mixed)
+        qy_heap_unlock(heap);
+    return error;
+}
+
+/* An object that is HELD goes into this CPU's magazine or its slab. */
+static void put_back(struct qy_cpu_objects *cpu, const struct qy_place *place)
+{
+    struct qy_heap *heap = place->cache->heap;
+    if (place->mixed) {
+        qy_heap_lock(heap);
+        qy_mixed_give(cpu, place);
+        qy_heap_unlock(heap);
+        return;
+    }
+    struct qy_item item = {place->object, qy_slab_state(place->slab, place->index)};
+    qy_percpu_enter(&cpu->own);
+    struct qy_magazine *magazine = qy_magazine_of(cpu, place->cache);
+    if (magazine) {
+        qy_magazine_put(cpu, magazine, item);
+    } else {
+        qy_heap_lock(heap);
+        qy_slab_give(cpu, item);
+        qy_heap_unlock(heap);
+    }
+    qy_percpu_leave(&cpu->own);
+}
+
+static void count_held(struct qy_cache *cache, int by)
+{
+    qy_heap_lock(cache->heap);
+    cache->held += (uint32_t)by;
+    qy_heap_unlock(cache->heap);
+}
+
+enum qy_error qy_heap_free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
+                               struct qy_cache *cache, void *object)
+{
+    const struct qy_heap_hooks *hooks = heap->hooks;
+    struct qy_place place;
+    if (hooks && hooks->guard_free &&
+        paddr_to_pfn(qy_port_paddr(object)).raw >= heap->arena->db->limit.raw)
+        return hooks->guard_free(heap, cache, object);
+    enum qy_error error = claim(heap, cache, object, QY_OBJECT_LIVE, &place);
+    if (error != QY_OK)
+        return error;
+    if (place.cache->flags & QY_CACHE_HOOKED && hooks && hooks->given &&
+        hooks->given(cpu, place.cache, object)) {
+        count_held(place.cache, 1);
+        return QY_OK;
+    }
+    put_back(cpu, &place);
+    return QY_OK;
+}
+
+enum qy_error qy_cache_free_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object)
+{
+    return qy_heap_free_any(cpu, cache->heap, cache, object);
+}
+
+enum qy_error qy_cache_release(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object)
+{
+    struct qy_place place;
+    enum qy_error error = claim(cache->heap, cache, object, QY_OBJECT_HELD, &place);
+    if (error != QY_OK)
+        return error;
+    count_held(cache, -1);
+    put_back(cpu, &place);
+    return QY_OK;
+}
+
+/* ---- looking, draining, counting ---- */
+
+enum qy_error qy_heap_find(struct qy_heap *heap, const void *pointer, struct qy_cache **cache,
+                           void **object)
+{
+    struct qy_place place;
+    qy_heap_lock(heap);
+    enum qy_error error = place_find(heap, pointer, &place);
+    qy_heap_unlock(heap);
+    if (error == QY_OK && place.state != QY_OBJECT_LIVE)
+        error = QY_NOT_ALLOCATED;
+    if (error == QY_OK) {
+        *cache = place.cache;
+        *object = place.object;
+    }
+    return error;
+}
+
+static void visit_slabs(const struct qy_slab *slab, struct qy_cache *cache,
+                        void (*visit)(void *, struct qy_cache *, void *), void *context)
+{
+    for (; slab; slab = slab->next)
+        for (unsigned i = 0; i < slab->capacity; i++)
+            if (qy_state_load(qy_slab_state(slab, i)) == QY_OBJECT_LIVE)
+                visit(context, cache, qy_slab_place(slab, i) + cache->front);
+}
+
+void qy_heap_each(struct qy_heap *heap, void (*visit)(void *, struct qy_cache *, void *),
+                  void *context)
+{
+    struct qy_place place;
+    qy_heap_lock(heap);
+    for (struct qy_cache *cache = heap->caches; cache; cache = cache->next) {
+        visit_slabs(cache->partial, cache, visit, context);
+        visit_slabs(cache->full, cache, visit, context);
+    }
+    for (struct qy_mixed *mixed = heap->mixed; mixed; mixed = mixed->next)
+        for (unsigned i = QY_GRANULES_HEADER; i < QY_GRANULES; i++)
+            if (mixed->owner[i] && qy_mixed_find(mixed, qy_granule_at(mixed, i), &place) == QY_OK &&
+                place.state == QY_OBJECT_LIVE)
+                visit(context, place.cache, place.object);
+    qy_heap_unlock(heap);
+}
+
+void qy_heap_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap)
+{
+    if (heap->hooks && heap->hooks->drain && cpu)
+        heap->hooks->drain(cpu, heap);
+    if (cpu) {
+        qy_percpu_enter(&cpu->own);
+        qy_magazine_give_up(cpu, heap);
+        qy_percpu_leave(&cpu->own);
+    }
+    qy_heap_lock(heap);
+    for (struct qy_cache *cache = heap->caches; cache; cache = cache->next)
+        qy_slab_release(cache);
+    qy_slab_release(&heap->magazine_cache);
+    qy_mixed_release(heap);
+    qy_heap_unlock(heap);
+}
+
+static uint64_t heap_pages(const struct qy_heap *heap) QY_REQUIRES(qy_class_slab)
+{
+    uint64_t pages = heap->mixed_pages + heap->large_pages + heap->magazine_cache.pages;
+    for (const struct qy_cache *cache = heap->caches; cache; cache = cache->next)
+        pages += cache->pages;
+    return pages;
+}
+
+uint64_t qy_heap_pages(struct qy_heap *heap)
+{
+    qy_heap_lock(heap);
+    uint64_t pages = heap_pages(heap);
+    qy_heap_unlock(heap);
+    return pages;
+}
+
+void qy_cache_record(struct qy_cache *cache, struct qy_record_cache *out)
+{
+    struct qy_heap *heap = cache->heap;
+    qy_heap_lock(heap);
+    *out = (struct qy_record_cache){.object_bytes = cache->type->bytes,
+                                    .stride_bytes = cache->stride,
+                                    .held = cache->held,
+                                    .mixed = cache->mixed,
+                                    .capacity = cache->capacity + cache->mixed,
+                                    .slabs = cache->slabs,
+                                    .slab_order = cache->order,
+                                    .slab_bytes = cache->pages * QY_PAGE_BYTES,
+                                    .allocations = cache->taken,
+                                    .fetched = cache->fetched,
+                                    .returned = cache->returned};
+    for (struct qy_magazine *magazine = heap->magazines; magazine; magazine = magazine->next) {
+        if (magazine->cache != cache)
+            continue;
+        out->magazines++;
+        out->cached += qy_magazine_count(magazine);
+        out->allocations += atomic_load_explicit(&magazine->taken, memory_order_relaxed);
+        out->fetched += atomic_load_explicit(&magazine->fetched, memory_order_relaxed);
+        out->returned += atomic_load_explicit(&magazine->returned, memory_order_relaxed);
+    }
+    out->live = cache->out + cache->mixed - cache->held - out->cached;
+    qy_heap_unlock(heap);
+}
