@@ -54,6 +54,21 @@ static const char *check_entry(const struct qy_arena *arena, const struct qy_fou
     return (tag & ~QY_TAG_AUX_MASK) == expected ? NULL : "EXCLUSIVE";
 }
 
+/* In a free block no entry that was initialised says anything, but that of a listed fine block. */
+static const char *check_stale(const struct qy_arena *arena, const struct qy_found *f)
+{
+    uint64_t end = f->start + (1ull << f->order), stop;
+    for (uint64_t at = f->start + (f->level == QY_AT_FINE); at < end; at = stop) {
+        const struct qy_frame *entry = qy_framedb_entry(arena->db, at);
+        stop = qy_align_down(at, QY_BLOCK_PAGES) + QY_BLOCK_PAGES;
+        stop = stop < end ? stop : end;
+        for (uint64_t i = 0; entry && i < stop - at; i++)
+            if (qy_load(&entry[i].tag) != 0)
+                return "FRAME-STALE";
+    }
+    return NULL;
+}
+
 static const char *tally_own(const struct qy_arena *arena, const struct qy_found *f,
                              struct tally *tally)
 {
@@ -69,6 +84,8 @@ static const char *tally_own(const struct qy_arena *arena, const struct qy_found
         return check_entry(arena, f);
     if (!broken)
         broken = check_buddy(arena, f);
+    if (!broken)
+        broken = check_stale(arena, f);
     if (f->level == QY_AT_FINE)
         tally->fine[f->order]++;
     else if (f->level != QY_AT_MAP)

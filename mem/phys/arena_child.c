@@ -118,22 +118,20 @@ static bool run_around(const struct qy_arena *arena, uint64_t pages, unsigned or
     return end - base >= pages;
 }
 
-/*
- * A free run of n pages holds a whole aligned block of order log2((n + 1) / 2), and that lies in a
- * free block of at least that order: so look around each of those.
- */
-static bool find_run(struct qy_arena *arena, uint64_t pages, uint64_t *out)
-    QY_REQUIRES(qy_class_arena)
+/* Look around the free blocks of these orders, from 2 MiB up. *all: whether that were all of them. */
+static bool run_around_blocks(struct qy_arena *arena, uint64_t pages, unsigned order, bool *all,
+                              uint64_t *out) QY_REQUIRES(qy_class_arena)
 {
-    unsigned order = 63 - (unsigned)__builtin_clzll((pages + 1) / 2);
     unsigned tried = 0;
-    if (order < QY_BLOCK_ORDER)
-        return false;
-    order = order < QY_MAX_ORDER ? order : QY_MAX_ORDER;
+    *all = true;
     for (unsigned list = order; list <= QY_MAX_ORDER; list++) {
         bool section = list >= QY_SECTION_ORDER;
         uint32_t index = arena->lists[list].first;
-        while (index != QY_NIL && (list == QY_MAX_ORDER || tried++ < QY_CARVE_ANCHORS)) {
+        while (index != QY_NIL) {
+            if (list < QY_MAX_ORDER && tried++ == QY_SWEEP_LOOKS) {
+                *all = false;
+                break;
+            }
             uint64_t base = index * (section ? QY_SECTION_PAGES : QY_BLOCK_PAGES);
             if (run_around(arena, pages, order, base, base + (1ull << list), out))
                 return true;
@@ -143,12 +141,30 @@ static bool find_run(struct qy_arena *arena, uint64_t pages, uint64_t *out)
     return false;
 }
 
+/*
+ * A free run of n pages holds a whole aligned block of order log2((n + 1) / 2), and that lies in a
+ * free block of at least that order. If there is none, there is no run; if they are few, look around
+ * each; else, or if they lie in maps, sweep.
+ */
 bool qy_range_find(struct qy_arena *arena, uint64_t pages, uint64_t *out)
 {
     struct qy_found free;
+    bool all;
     if (pages <= 1ull << QY_MAX_ORDER && qy_range_fit(arena, qy_order_of(pages), &free, out))
         return true;
-    return pages <= arena->pages[QY_FRAME_FREE] && find_run(arena, pages, out);
+    if (pages > arena->pages[QY_FRAME_FREE])
+        return false;
+    unsigned order = 63 - (unsigned)__builtin_clzll((pages + 1) / 2);
+    order = order < QY_MAX_ORDER ? order : QY_MAX_ORDER;
+    if ((arena->nonempty | arena->fine_nonempty) >> order == 0)
+        return false;
+    if (order >= QY_BLOCK_ORDER) {
+        if (run_around_blocks(arena, pages, order, &all, out))
+            return true;
+        if (all)
+            return false;
+    }
+    return qy_range_sweep(arena, pages, arena->base.raw, arena->end.raw, 1, out);
 }
 
 /* Move [base, end), free in `from`, to `to`. */
@@ -178,9 +194,8 @@ enum qy_error qy_arena_carve(struct qy_arena *parent, struct qy_arena *child, ui
     if (pages == 0)
         return QY_INVALID_ARGUMENT;
     qy_arena_lock(parent);
-    enum qy_error error = parent->dying                         ? QY_REVOKED
-                          : qy_range_find(parent, pages, &base) ? QY_OK
-                                                                : QY_OUT_OF_MEMORY;
+    bool found = !parent->dying && qy_range_find(parent, pages, &base);
+    enum qy_error error = found ? QY_OK : parent->dying ? QY_REVOKED : QY_OUT_OF_MEMORY;
     if (error == QY_OK) {
         qy_arena_init(child, parent->db, parent->node, (enum qy_zone)parent->zone, id);
         child->parent = parent;

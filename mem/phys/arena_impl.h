@@ -125,9 +125,17 @@ void qy_range_give(struct qy_arena *arena, uint64_t start, unsigned order)
 bool qy_range_fit(struct qy_arena *arena, unsigned order, struct qy_found *out, uint64_t *at)
     QY_REQUIRES(qy_class_arena);
 
-/* A free range of so many pages, as qy_arena_carve promises to find it; false if it finds none. */
+/* A free range of so many pages; false if there is none. May let the lock go, as qy_range_sweep. */
 bool qy_range_find(struct qy_arena *arena, uint64_t pages, uint64_t *out)
     QY_REQUIRES(qy_class_arena);
+
+/*
+ * The lowest free run of so many pages in [base, end) that begins at a multiple of `align`; false if there
+ * is none, or the arena is dying by now. Lets the arena's lock go in between (arena_pages.c), but not
+ * between finding and returning.
+ */
+bool qy_range_sweep(struct qy_arena *arena, uint64_t pages, uint64_t base, uint64_t end,
+                    uint64_t align, uint64_t *out) QY_REQUIRES(qy_class_arena);
 
 /* The largest order of an aligned block that begins at `at` and ends by `end`. */
 unsigned qy_range_order(uint64_t at, uint64_t end);

@@ -7,11 +7,14 @@
  *
  * A run is handed out as the fewest aligned blocks, so every claim about a part of it is checked as
  * for any block; which blocks they are follows from its start and length, so nothing is stored.
- * Invariants: those of arena.c. Locking: the arena's lock around everything. Cost: O(log n + 1 GiB
- * blocks), within bounds as arena.h says. Failures change nothing but the failure counter: a run is
- * found or claimed as a whole before any part of it is taken or released.
+ * Invariants: those of arena.c. Locking: the arena's lock around everything; a sweep for a place lets it
+ * go after every QY_SWEEP_LOOKS descriptors, and takes what it finds in the hold that found it. Cost:
+ * O(log n + 1 GiB blocks), a sweep's as arena.h says. Failures change nothing but the failure counter: a
+ * run is found or claimed as a whole before any part of it is taken or released.
  */
 #include "arena_impl.h"
+
+#include <limits.h>
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -40,9 +43,8 @@ enum qy_error qy_arena_alloc_pages(struct qy_arena *arena, uint64_t pages,
     if (pages == 0 || !qy_state_is_handed_out(state))
         return QY_INVALID_ARGUMENT;
     qy_arena_lock(arena);
-    enum qy_error error = arena->dying                       ? QY_REVOKED
-                          : qy_range_find(arena, pages, &at) ? QY_OK
-                                                             : QY_OUT_OF_MEMORY;
+    bool found = !arena->dying && qy_range_find(arena, pages, &at);
+    enum qy_error error = found ? QY_OK : arena->dying ? QY_REVOKED : QY_OUT_OF_MEMORY;
     if (error == QY_OK) {
         take_run(arena, at, at + pages, state);
         QY_COUNT(arena->allocations, 1);
@@ -53,38 +55,77 @@ enum qy_error qy_arena_alloc_pages(struct qy_arena *arena, uint64_t pages,
     return error;
 }
 
-/* The first frame in [at, end) that is free in this arena (or is not, as asked); end if none is. */
-static uint64_t next_frame(const struct qy_arena *arena, uint64_t at, uint64_t end, bool free)
+/* The 2 MiB block around a frame, if its map is this arena's. */
+static const struct qy_block *own_map(const struct qy_arena *arena, uint64_t at)
 {
-    while (at < end) {
-        struct qy_found f = qy_framedb_find(arena->db, at);
-        if (f.level == QY_AT_MAP && f.owner == arena) {
-            const struct qy_block *b = &arena->db->blocks[at / QY_BLOCK_PAGES];
-            unsigned next = qy_block_map_next(b, (unsigned)(at % QY_BLOCK_PAGES), free);
+    const struct qy_framedb *db = arena->db;
+    if (qy_tag_kind(qy_load(&db->sections[at / QY_SECTION_PAGES].tag)) != QY_KIND_SPLIT)
+        return NULL;
+    const struct qy_block *b = &db->blocks[at / QY_BLOCK_PAGES];
+    qy_tag_t own = qy_tag(QY_KIND_MAP, QY_BLOCK_ORDER, QY_FRAME_RESERVED, arena);
+    return qy_load(&b->tag) == own ? b : NULL;
+}
+
+/*
+ * The first frame in [at, end) that is free in this arena (or is not, as asked); end if none is; or,
+ * when so many descriptors have been looked at, the first that has not been.
+ */
+static uint64_t next_frame(const struct qy_arena *arena, uint64_t at, uint64_t end, bool free,
+                           unsigned *looks)
+{
+    for (; at < end && *looks != 0; --*looks) {
+        const struct qy_block *b = own_map(arena, at);
+        if (b) {
+            unsigned next = free && b->free == 0
+                                ? QY_BLOCK_PAGES
+                                : qy_block_map_next(b, (unsigned)(at % QY_BLOCK_PAGES), free);
             at = qy_align_down(at, QY_BLOCK_PAGES) + next;
             if (next < QY_BLOCK_PAGES)
                 break;
-        } else if ((f.owner == arena && f.state == QY_FRAME_FREE) == free) {
-            break;
-        } else {
-            at = f.start + (1ull << f.order);
+            continue;
         }
+        struct qy_found f = qy_framedb_find(arena->db, at);
+        if ((f.owner == arena && f.state == QY_FRAME_FREE) == free)
+            break;
+        at = f.start + (1ull << f.order);
     }
     return min_u64(at, end);
 }
 
-/* The lowest free run in [at, end) that begins at a multiple of `align`. */
-static bool find_lowest(const struct qy_arena *arena, uint64_t pages, uint64_t at, uint64_t end,
-                        uint64_t align, uint64_t *out)
+/* One hold of the lock: true if a place was found, else *at is where to go on, or end. */
+static bool sweep_some(const struct qy_arena *arena, uint64_t pages, uint64_t *at, uint64_t end,
+                       uint64_t align, uint64_t *out) QY_REQUIRES(qy_class_arena)
 {
-    while ((at = next_frame(arena, at, end, true)) < end) {
-        uint64_t start = qy_align_up(at, align);
+    unsigned looks = QY_SWEEP_LOOKS;
+    while (looks != 0 && *at < end) {
+        *at = next_frame(arena, *at, end, true, &looks);
+        uint64_t start = qy_align_up(*at, align);
         if (start >= end || end - start < pages)
+            *at = end;
+        if (looks == 0 || *at == end)
             return false;
-        at = next_frame(arena, at, start + pages, false);
+        unsigned unlimited = UINT_MAX; /* a run is few blocks, and what is found must be all free */
+        *at = next_frame(arena, *at, start + pages, false, &unlimited);
         *out = start;
-        if (at == start + pages)
+        if (*at == start + pages)
             return true;
+        looks--;
+    }
+    return false;
+}
+
+bool qy_range_sweep(struct qy_arena *arena, uint64_t pages, uint64_t base, uint64_t end,
+                    uint64_t align, uint64_t *out)
+{
+    base = base < arena->base.raw ? arena->base.raw : base;
+    end = min_u64(end, arena->end.raw);
+    for (uint64_t at = base; at < end && pages <= arena->pages[QY_FRAME_FREE] && !arena->dying;) {
+        if (sweep_some(arena, pages, &at, end, align, out))
+            return true;
+        if (at < end) {
+            qy_arena_unlock(arena);
+            qy_arena_lock(arena);
+        }
     }
     return false;
 }
@@ -93,16 +134,12 @@ static bool find_within(struct qy_arena *arena, uint64_t pages, const struct qy_
                         uint64_t *out) QY_REQUIRES(qy_class_arena)
 {
     uint64_t align = 1ull << bounds->align_order;
-    uint64_t base = bounds->base.raw, end = min_u64(bounds->end.raw, arena->end.raw);
+    uint64_t base = bounds->base.raw, end = bounds->end.raw;
     struct qy_found free;
-    if (base < arena->base.raw)
-        base = arena->base.raw;
-    if (base >= end || pages > end - base || pages > arena->pages[QY_FRAME_FREE])
-        return false;
     if (pages <= 1ull << QY_MAX_ORDER && qy_range_fit(arena, qy_order_of(pages), &free, out) &&
-        *out >= base && *out <= end - pages && *out % align == 0)
+        *out >= base && *out < end && pages <= end - *out && *out % align == 0)
         return true;
-    return find_lowest(arena, pages, base, end, align, out);
+    return qy_range_sweep(arena, pages, base, end, align, out);
 }
 
 enum qy_error qy_arena_alloc_in(struct qy_arena *arena, uint64_t pages,
@@ -114,9 +151,8 @@ enum qy_error qy_arena_alloc_in(struct qy_arena *arena, uint64_t pages,
         bounds->align_order > QY_BOUNDS_ALIGN_MAX)
         return QY_INVALID_ARGUMENT;
     qy_arena_lock(arena);
-    enum qy_error error = arena->dying                             ? QY_REVOKED
-                          : find_within(arena, pages, bounds, &at) ? QY_OK
-                                                                   : QY_OUT_OF_MEMORY;
+    bool found = !arena->dying && find_within(arena, pages, bounds, &at);
+    enum qy_error error = found ? QY_OK : arena->dying ? QY_REVOKED : QY_OUT_OF_MEMORY;
     if (error == QY_OK) {
         take_run(arena, at, at + pages, state);
         QY_COUNT(arena->allocations, 1);

@@ -227,8 +227,7 @@ int model_largest(const struct model *m, unsigned arena)
     return largest;
 }
 
-/* Whether there may be no place for so many pages in one piece: promised is a block that holds them,
- * or from 4 MiB on any run. */
+/* Whether there is no place for so many pages in one piece. */
 static bool may_fail(const struct model *m, unsigned arena, uint64_t pages)
 {
     const struct model_arena *a = &m->arenas[arena];
@@ -238,7 +237,7 @@ static bool may_fail(const struct model *m, unsigned arena, uint64_t pages)
         end = next_frame(m, at, a->end, arena, false);
         longest = end - at > longest ? end - at : longest;
     }
-    return model_largest(m, arena) < (int)qy_order_of(pages) && (longest < pages || pages < 1023);
+    return longest < pages;
 }
 
 /* The order of the first of the fewest aligned blocks that make up [at, end). */

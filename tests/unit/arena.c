@@ -141,6 +141,27 @@ static void exact_runs(void)
     done();
 }
 
+/* 600 free frames in a row that no block holds: 300 on either side of a 2 MiB boundary. */
+static void runs_across_blocks(void)
+{
+    make(512, 4096);
+    pfn_t at = {0};
+    for (unsigned i = 512; i < 4096; i++)
+        take(0);
+    for (unsigned i = 1024 - 300; i < 1024 + 300; i++)
+        CHECK_EQ(give(i, 0), QY_OK);
+    CHECK_EQ(give(2000, 0), QY_OK);
+    CHECK_EQ(qy_arena_alloc_pages(&arena, 601, QY_FRAME_USER, &at), QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_arena_alloc_pages(&arena, 600, QY_FRAME_USER, &at), QY_OK);
+    CHECK_EQ(at.raw, 1024 - 300);
+    CHECK_EQ(qy_arena_alloc_pages(&arena, 2, QY_FRAME_USER, &at), QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_arena_free_pages(&arena, pfn(1024 - 300), 600, QY_FRAME_USER), QY_OK);
+    CHECK_EQ(qy_arena_carve(&arena, &child, 600, 2), QY_OK);
+    CHECK_EQ(child.base.raw, 1024 - 300);
+    CHECK_EQ(qy_arena_return(&child), QY_OK);
+    done();
+}
+
 /* Below a limit, between two addresses, aligned; found whenever there is a place. */
 static void within_bounds(void)
 {
@@ -332,6 +353,7 @@ static const struct test tests[] = {
     {"mapped and pinned blocks are not given back", mapped_and_pinned_stay},
     {"allocation at an address", at_an_address},
     {"exact runs of pages", exact_runs},
+    {"runs across blocks are found", runs_across_blocks},
     {"allocation within bounds", within_bounds},
     {"retyping keeps the counters", retyping_keeps_the_counters},
     {"children of any size, and back", children},

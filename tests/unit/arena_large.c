@@ -108,6 +108,37 @@ static void half_of_16_tib(void)
     done();
 }
 
+/* More free blocks than are looked around one by one, and one pair among them that is a run: it is
+ * found, and the lock is let go while it is looked for. */
+static void a_run_among_fragments(void)
+{
+    enum { BLOCKS = 4400, PAIR = 2001 };
+    const struct qy_bounds all = {pfn(0), pfn(1 << 24), 0};
+    pfn_t at = {0};
+    make(QY_BLOCK_PAGES, (BLOCKS + 1) * QY_BLOCK_PAGES);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        take(QY_BLOCK_ORDER);
+    CHECK_EQ(give(PAIR * QY_BLOCK_PAGES, QY_BLOCK_ORDER), QY_OK); /* the last of its list */
+    CHECK_EQ(give((PAIR + 1) * QY_BLOCK_PAGES, QY_BLOCK_ORDER), QY_OK);
+    for (unsigned i = 4; i < BLOCKS; i += 4)
+        if (i != PAIR - 1 && i != PAIR + 3)
+            CHECK_EQ(give(i * QY_BLOCK_PAGES, QY_BLOCK_ORDER), QY_OK);
+    CHECK(qy_arena_pages(&arena, QY_FRAME_FREE) / QY_BLOCK_PAGES > QY_SWEEP_LOOKS + 2);
+    CHECK_EQ(qy_arena_carve(&arena, &child, 2 * QY_BLOCK_PAGES, 2), QY_OK);
+    CHECK_EQ(child.base.raw, PAIR * QY_BLOCK_PAGES);
+    CHECK_EQ(qy_arena_return(&child), QY_OK);
+    unsigned before = arena.lock.next;
+    CHECK_EQ(qy_arena_alloc_pages(&arena, 2 * QY_BLOCK_PAGES + 1, QY_FRAME_USER, &at),
+             QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_arena_alloc_in(&arena, 2 * QY_BLOCK_PAGES + 1, &all, QY_FRAME_USER, &at),
+             QY_OUT_OF_MEMORY);
+    unsigned holds = arena.lock.next - before;
+    CHECK(holds >= 2 * (BLOCKS / QY_SWEEP_LOOKS) && holds < BLOCKS / 64);
+    CHECK_EQ(qy_arena_alloc_in(&arena, 2 * QY_BLOCK_PAGES, &all, QY_FRAME_USER, &at), QY_OK);
+    CHECK_EQ(at.raw, PAIR * QY_BLOCK_PAGES);
+    done();
+}
+
 /* The last gigabytes of 64 TiB, ragged, so that links between frames need all their 34 bits. */
 static void top_of_64_tib(void)
 {
@@ -135,6 +166,7 @@ static const struct test tests[] = {
     {"512 GiB initialises the sections it splits", half_a_terabyte},
     {"1 TiB in three ranges touches their edges", one_terabyte},
     {"a child of 9 TiB", half_of_16_tib},
+    {"a run among fragments is found, in steps", a_run_among_fragments},
     {"the top of 64 TiB", top_of_64_tib},
 };
 TEST_MAIN(tests)

@@ -118,16 +118,39 @@ static void slots_are_displaced(void)
     finish();
 }
 
+/* Two arenas want the same slot: the cache in it takes nothing of the other one, however it was got. */
+static void one_slot_for_two(void)
+{
+    setup(100000);
+    qy_irq_is_off();
+    other.cache_slot = arena.cache_slot;
+    for (unsigned order = 0; order <= QY_BLOCK_ORDER; order++) {
+        pfn_t a = {0}, b = {0};
+        warm(0, &arena);
+        CHECK_EQ(qy_frame_try_alloc(&cpus[0], &arena, order, QY_FRAME_SLAB, &a), QY_OK);
+        CHECK_EQ(qy_frame_try_alloc(&cpus[0], &other, order, QY_FRAME_SLAB, &b), QY_OK);
+        uint64_t before = cached(&arena);
+        CHECK_EQ(qy_frame_free(&cpus[0], &other, a, order, QY_FRAME_SLAB), QY_NOT_OWNED);
+        CHECK_EQ(qy_frame_free(&cpus[0], &arena, b, order, QY_FRAME_SLAB), QY_NOT_OWNED);
+        CHECK_EQ(qy_frame_free(&cpus[0], &other, b, order, QY_FRAME_SLAB), QY_OK);
+        CHECK_EQ(cached(&arena), before);
+        CHECK_EQ(cached(&other), 0);
+        CHECK_EQ(qy_frame_free(&cpus[0], &arena, a, order, QY_FRAME_SLAB), QY_OK);
+        CHECK(qy_arena_check(&arena) == NULL && qy_arena_check(&other) == NULL);
+    }
+    finish();
+}
+
 /* Whoever lies about a frame is refused, wherever the frame is, and nothing changes. */
 static void lies_are_refused(void)
 {
-    static const unsigned orders[] = {0, 1, 3, 9};
+    static const unsigned orders[] = {0, 1, 3, 4, 8, 9};
     setup(100000);
     qy_irq_is_off();
     warm(0, &arena);
     warm(1, &arena);
     warm(0, &other);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 6; i++) {
         unsigned order = orders[i];
         pfn_t a = {0};
         CHECK_EQ(qy_frame_try_alloc(&cpus[0], &arena, order, QY_FRAME_USER, &a), QY_OK);
@@ -499,6 +522,7 @@ static const struct test tests[] = {
     {"a CPU takes a cache on repeated use, and the arena pays", taken_on_repeated_use},
     {"arenas under 2 MiB have none", small_arenas_have_none},
     {"slots are displaced", slots_are_displaced},
+    {"two arenas, one slot", one_slot_for_two},
     {"lies about a frame are refused", lies_are_refused},
     {"a damaged entry is found in use", damage_is_found_in_use},
     {"CPUs do not share lines of frame entries", lines_of_entries},

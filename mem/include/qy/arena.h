@@ -108,10 +108,16 @@ enum qy_error qy_arena_free(struct qy_arena *arena, pfn_t block, unsigned order,
 
 /*
  * Take exactly `pages` contiguous frames: out of the smallest free block that holds them, whose tail
- * stays free; from 4 MiB on also out of a run of neighbouring blocks, as qy_arena_carve does. They
- * are handed out as the fewest aligned blocks, each of which can be mapped, pinned and retyped by
- * itself: walk them with qy_frame_block. O(log n + 1 GiB blocks of it). Errors: as qy_arena_alloc.
+ * stays free; where no block does, out of a run of neighbouring ones. So many free frames in a row are
+ * found whenever they stay free during the call. They are handed out as the fewest aligned blocks, each
+ * of which can be mapped, pinned and retyped by itself: walk them with qy_frame_block. O(log n + 1 GiB
+ * blocks of it) if a block holds them, or up to QY_SWEEP_LOOKS blocks of half as many pages show that
+ * there is a run or none; else a sweep of the arena. Errors: as qy_arena_alloc.
+ *
+ * A sweep looks at each descriptor in its way once: 64 bytes for each 2 MiB that is divided, or less; 10
+ * ms for 1 TiB of them. The arena's lock is let go after every QY_SWEEP_LOOKS descriptors.
  */
+#define QY_SWEEP_LOOKS 1024u
 enum qy_error qy_arena_alloc_pages(struct qy_arena *arena, uint64_t pages,
                                    enum qy_frame_state state, pfn_t *out) QY_MUST_USE;
 
@@ -124,11 +130,9 @@ struct qy_bounds {
 };
 
 /*
- * The same within bounds, for devices that reach or decode only some addresses; the lowest place
- * that fits, unless the one that qy_arena_alloc would choose is within them. It finds a place
- * whenever there is one, by looking at each descriptor and map of the bounds: O(64 bytes for each
- * 2 MiB of them that is in use, 32 for each 128 MiB that is not). Errors: as qy_arena_alloc,
- * INVALID_ARGUMENT (empty bounds, no pages, an alignment above 64 TiB).
+ * The same within bounds, for devices that reach or decode only some addresses: the place that
+ * qy_arena_alloc would choose if it is within them, O(log n); else the lowest, by a sweep of the bounds.
+ * Errors: as qy_arena_alloc, INVALID_ARGUMENT (empty bounds, no pages, an alignment above 64 TiB).
  */
 enum qy_error qy_arena_alloc_in(struct qy_arena *arena, uint64_t pages,
                                 const struct qy_bounds *bounds, enum qy_frame_state state,
@@ -143,13 +147,9 @@ enum qy_error qy_arena_free_pages(struct qy_arena *arena, pfn_t start, uint64_t 
 
 /*
  * Carve `pages` contiguous frames (any number, not only powers of two) out of parent as the new
- * arena *child, whose header the caller supplies. O(log n + 1 GiB blocks of it). When no single
- * block is large enough and 4 MiB or more are wanted, runs of neighbouring blocks are looked for
- * around the free blocks that such a run must contain: all of 1 GiB, and up to QY_CARVE_ANCHORS
- * smaller ones. Errors: OUT_OF_MEMORY, INVALID_ARGUMENT (0 pages), REVOKED; nothing has changed
- * then.
+ * arena *child, whose header the caller supplies. Found, and what it costs: as qy_arena_alloc_pages.
+ * Errors: OUT_OF_MEMORY, INVALID_ARGUMENT (0 pages), REVOKED; nothing has changed then.
  */
-#define QY_CARVE_ANCHORS 4096u
 enum qy_error qy_arena_carve(struct qy_arena *parent, struct qy_arena *child, uint64_t pages,
                              uint32_t id) QY_MUST_USE;
 
