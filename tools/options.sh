@@ -8,7 +8,7 @@ other_values() {
     case $option in
     fuzz | profile) ;;
     max_order) echo "$option=15" ;;
-    max_cpus) echo "$option=2" ;;
+    max_cpus) echo "$option=4" ;;
     max_nodes) echo "$option=1" ;;
     map_ranges) echo "$option=160" ;;
     debug_checks) echo "$option=enabled" ;;

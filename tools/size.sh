@@ -30,17 +30,22 @@ parts_of() {
     }'
 }
 
+# Bytes of code and constants, and of data, of all object files.
+objects_of() {
+  parts_of "$1" | awk '{ code += $2; data += $3 } END { print code, data }'
+}
+
 # One build for each option at its other value: what it adds to the default kernel, or takes away from it.
-options_worth() { # CODE CONSTANTS DATA of the default
+options_worth() { # CODE DATA of the default
   # shellcheck source=tools/options.sh
   . "$root/tools/options.sh"
-  printf '\n%-30s %9s %9s %9s\n' "other value of one option" code constants data
+  printf '\n%-30s %9s %9s\n' "other value of one option" code data
   for option in $(other_values); do
     folder=$build/options/$arch-$option
     configure "$folder" cc --cross-file "$root/cross/$arch-$compiler.ini" "-D$option"
-    compile "$folder"
-    sections_of "$folder/kernel/quarry.elf" | awk -v option="$option" -v code="$1" -v constants="$2" -v data="$3" '
-      { printf "  %-28s %+9d %+9d %+9d\n", option, $1 - code, $2 - constants, $3 - data }'
+    must_step "building ${folder##*/}" "build-${folder##*/}.log" ninja -C "$folder" -j "$jobs" kernel/quarry.elf
+    objects_of "$folder" | awk -v option="$option" -v code="$1" -v data="$2" '
+      { printf "  %-28s %+9d %+9d\n", option, $1 - code, $2 - data }'
   done
 }
 
@@ -61,6 +66,6 @@ must_step "building the tables' sizes" build-footprint.log ninja -C "$build/host
 "$build/hosted/footprint"
 if [ "$size_options" = yes ]; then
   build_kernel "$arch" "$compiler" default
-  # shellcheck disable=SC2046 # three numbers
-  options_worth $(sections_of "$kernel_dir/kernel/quarry.elf")
+  # shellcheck disable=SC2046 # two numbers
+  options_worth $(objects_of "$kernel_dir")
 fi

@@ -25,6 +25,7 @@
 #include <setjmp.h>
 
 #define WORLD_CPUS 3u
+_Static_assert(WORLD_CPUS <= QY_CONFIG_MAX_CPUS, "the CPUs of the world fit the build");
 
 /* What a call returned; waits = the thread waits for somebody. */
 struct result {

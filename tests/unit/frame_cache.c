@@ -468,8 +468,9 @@ static void compare(bool whole)
     for (unsigned s = 0; s < QY_FRAME_STATE_COUNT; s++)
         sum += qy_arena_pages(&arena, (enum qy_frame_state)s);
     CHECK_EQ(sum, arena.total_pages);
-    CHECK_EQ(record.allocations - record.frees - qy_arena_pages(&arena, QY_FRAME_METADATA),
-             blocks[0] - blocks[1]);
+    if (QY_CONFIG_STATISTICS)
+        CHECK_EQ(record.allocations - record.frees - qy_arena_pages(&arena, QY_FRAME_METADATA),
+                 blocks[0] - blocks[1]);
     CHECK_EQ(record.cache_bytes, cached(&arena) * QY_PAGE_BYTES);
     if (whole) {
         const char *broken = qy_arena_check(&arena);

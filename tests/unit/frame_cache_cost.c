@@ -44,8 +44,8 @@ static bool pairs(unsigned long count)
     }
     struct qy_record_arena record;
     qy_arena_record(&arena, &record);
-    return held && record.allocations - record.frees == 1 && record.allocations > count &&
-           qy_arena_check(&arena) == NULL;
+    bool right = record.allocations - record.frees == 1 && record.allocations > count;
+    return held && right == QY_CONFIG_STATISTICS && qy_arena_check(&arena) == NULL;
 }
 
 /* Instructions of a run with so many pairs, 0 if it cannot be counted. */
