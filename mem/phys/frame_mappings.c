@@ -2,33 +2,31 @@
  * What is counted on an allocated block: its mappings with their class (USER), its pins, its
  * owner's word.
  *
- *     word of a USER block   | 0 ...                    | count (18) | X | W |
+ *     word of a USER block   | count (18) | 0 ...                    | X | W |
  *
+ * This is the word of an embedder that has reverse maps of its own; qy/rmap.h has the other kind.
  * W or X is set while the block may have a writable or executable mapping: set by the first one,
  * cleared with the last. So WXOR over all aliases is a look at one word. Address spaces that map
  * one frame hold different locks: the word changes by compare-and-swap. Invariant WXOR: never both
  * bits. Cost: O(log n) to find the block, then O(1).
  */
+#include "frame_word.h"
 #include "framedb_impl.h"
 
-#define CLASS_W 1ull
-#define CLASS_X 2ull
-#define COUNT_ONE 4ull
+#include <qy/rmap.h>
 
+#define COUNT_ONE (1ull << QY_WORD_COUNT_SHIFT)
+
+/* Counted mappings; 0 for a word with a reverse map. */
 static uint64_t count_of(uint64_t word)
 {
-    return word / COUNT_ONE;
+    return word & QY_WORD_LIST || qy_word_in_place(word) ? 0 : word / COUNT_ONE;
 }
 
 static struct qy_frame *user_head(const struct qy_framedb *db, pfn_t frame)
 {
     struct qy_found f = qy_framedb_find(db, frame.raw);
     return f.state == QY_FRAME_USER ? &db->frames[f.start] : NULL;
-}
-
-static uint64_t class_of(bool writable, bool executable)
-{
-    return (writable ? CLASS_W : 0) | (executable ? CLASS_X : 0);
 }
 
 enum qy_error qy_frame_map(struct qy_framedb *db, pfn_t frame, bool writable, bool executable)
@@ -38,8 +36,10 @@ enum qy_error qy_frame_map(struct qy_framedb *db, pfn_t frame, bool writable, bo
         return QY_NOT_ALLOCATED;
     uint64_t old = qy_word_load(&head->word), new;
     do {
-        new = (old | class_of(writable, executable)) + COUNT_ONE;
-        if ((new &CLASS_W) && (new &CLASS_X))
+        if (old && count_of(old) == 0)
+            return QY_BUSY;
+        new = (old | qy_word_class(writable, executable)) + COUNT_ONE;
+        if ((new & QY_WORD_CLASS) == QY_WORD_CLASS)
             return QY_INVALID_FLAGS;
         if (count_of(old) >= QY_FRAME_MAPPINGS_MAX)
             return QY_TOO_MANY;
@@ -65,8 +65,8 @@ enum qy_error qy_frame_remap(struct qy_framedb *db, pfn_t frame, bool writable, 
     do {
         if (count_of(old) == 0)
             return QY_NOT_ALLOCATED;
-        new = (count_of(old) == 1 ? COUNT_ONE : old) | class_of(writable, executable);
-        if ((new &CLASS_W) && (new &CLASS_X))
+        new = (count_of(old) == 1 ? COUNT_ONE : old) | qy_word_class(writable, executable);
+        if ((new & QY_WORD_CLASS) == QY_WORD_CLASS)
             return QY_INVALID_FLAGS;
     } while (!atomic_compare_exchange_weak(&head->word, &old, new));
     return QY_OK;
@@ -74,8 +74,9 @@ enum qy_error qy_frame_remap(struct qy_framedb *db, pfn_t frame, bool writable, 
 
 uint32_t qy_frame_mappings(const struct qy_framedb *db, pfn_t frame)
 {
-    const struct qy_frame *head = user_head(db, frame);
-    return head ? (uint32_t)count_of(qy_word_load(&head->word)) : 0;
+    struct qy_frame *head = user_head(db, frame);
+    uint64_t counted = head ? count_of(qy_word_load(&head->word)) : 0;
+    return (uint32_t)(head && counted == 0 ? qy_rmap_count(&head->word) : counted);
 }
 
 /* The entry of an allocated block's first frame, or null. */

@@ -136,7 +136,7 @@ void qy_frame_set_word(struct qy_framedb *db, pfn_t start, uint64_t word);
  * writable it is not mapped executable, and the reverse, until no mapping is left (WXOR, O(1)).
  * Called before a mapping is committed. Errors: INVALID_FLAGS (writable and executable at once, or
  * the other class is in use), NOT_ALLOCATED (not a USER frame), TOO_MANY (the count would
- * overflow); nothing has changed then.
+ * overflow), BUSY (it has a reverse map, qy/rmap.h); nothing has changed then.
  */
 enum qy_error qy_frame_map(struct qy_framedb *db, pfn_t frame, bool writable,
                            bool executable) QY_MUST_USE;

@@ -1,0 +1,266 @@
+/*
+ * Address spaces: the page table is the tree of regions.
+ *
+ *     root      | mark | table |  0   | mark: 512 GiB each |
+ *     level 3          | mark: 1 GiB | table | ...
+ *     level 2                        | table | mark: 2 MiB | ...
+ *     level 1                        | page | page | mark | guard | 0 | ...
+ *
+ * An entry that is not present is 0 (nothing), or a mark: what to do when it is touched, with which
+ * rights. A mark in a higher table stands for all that is below it, and is split when a part of it
+ * changes. A present entry has two bits of ours: COW (a write copies) and FOREIGN (the frame is its
+ * mapper's, not the space's). What a page's mark was stands in its table: once for all pages when
+ * they agree (`home`), else in a side page.
+ *
+ * Invariants
+ *   PAID      tables, nodes of reverse maps, side pages and private frames come out of the space's
+ *             budget; what is shared stays charged to whoever it came from
+ *   ATOMIC    a call that fails has changed no translation and no mark
+ *   EXACT     once a call returns no CPU uses an older translation
+ *   ZERO      a page that appears holds zeroes, or what its owner put there
+ *   WXOR      no frame is writable and executable, through any mappings of any spaces
+ *   REVOKED   after a revoke of a frame or a table no entry leads to it: they are marks `revoked`
+ *   VM-TREE   a table's reverse map names exactly the entries that point at it, its counters count
+ *             its entries; only tables of level 1 are shared, and none of their pages is writable
+ *             unless FOREIGN
+ *   VM-RMAP   a frame's reverse map names exactly the entries that hold it
+ *
+ * Whoever takes something away from a translation does it in three steps: the entries become marks
+ * `moving`, which keep what they held; CPUs are made to forget; then it is let go. No lock is held
+ * while CPUs are waited for; others who meet a moving entry wait for it to come to rest.
+ *
+ * Locking: a lock in each table's descriptor (class qy_class_space), a table's before those below
+ * it, and lower addresses first. The way down takes none: tables are freed after every CPU that was
+ * inside one of these calls has left it. A CPU calls with interrupts off and holds no table's lock.
+ * Cost: a fault is one walk; a region of any size is at most 3 x 512 stores at each edge.
+ * References: CortenMM (SOSP 2025); on-demand fork (EuroSys 2021). docs/adr/0016-address-spaces.md.
+ */
+#ifndef QY_VM_H
+#define QY_VM_H
+
+#include <qy/frame_cache.h>
+#include <qy/pt.h>
+#include <qy/slab.h>
+
+#define QY_USER_END 0x0000800000000000ull /* one past the user half */
+
+/* X(NAME, name): kinds of marks. KEPT and MOVING hold a frame or a table, and are ours alone. */
+#define QY_MARK_KINDS(X)                                                                           \
+    X(NONE, "nothing")                                                                             \
+    X(ANON, "anonymous")                                                                           \
+    X(OBJECT, "object")                                                                            \
+    X(PAGER, "pager")                                                                              \
+    X(SWAPPED, "swapped")                                                                          \
+    X(GUARD, "guard")                                                                              \
+    X(REVOKED, "revoked")                                                                          \
+    X(KEPT, "kept")                                                                                \
+    X(MOVING, "moving")
+
+enum qy_mark_kind {
+#define X(NAME, name) QY_MARK_##NAME,
+    QY_MARK_KINDS(X)
+#undef X
+        QY_MARK_KIND_COUNT
+};
+
+enum qy_region_kind { QY_REGION_DATA, QY_REGION_CODE, QY_REGION_STACK, QY_REGION_HEAP, QY_REGION_MAPPED };
+
+#define QY_RIGHTS (QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC)
+#define QY_BINDING_MAX 1023u
+
+/* What an entry stands for. */
+struct qy_mark {
+    enum qy_mark_kind kind;
+    enum qy_region_kind region;
+    unsigned rights;  /* of QY_RIGHTS; 0 = no access; GUARD: of the pages that it leaves behind */
+    unsigned max;     /* rights that it can be given */
+    bool shared;      /* a clone sees the same pages, not a copy */
+    unsigned binding; /* OBJECT, PAGER: index in the space's bindings */
+    uint64_t offset;  /* OBJECT, PAGER: page; SWAPPED: slot; GUARD: pages that it may still move */
+};
+
+/* What pays for tables, nodes and frames: an arena, and its heap for what is smaller than a page. */
+struct qy_budget {
+    struct qy_arena *arena;
+    struct qy_cache tables, nodes;
+};
+
+/* It stays in place as long as the heap; no memory is taken. Errors: TOO_MANY (caches in the heap). */
+enum qy_error qy_budget_init(struct qy_budget *budget, struct qy_heap *heap) QY_MUST_USE;
+
+struct qy_space;
+struct qy_table; /* vm_impl.h */
+
+/* A CPU's part; only that CPU writes it. */
+struct qy_vm_cpu {
+    _Alignas(64) _Atomic uint64_t inside; /* epoch at which it entered; 0 = outside */
+    struct qy_cpu_objects *objects; /* and its frames */
+};
+
+/* What all spaces of a machine share. */
+struct qy_vm {
+    const struct qy_pt_format *format; /* of all its spaces */
+    struct qy_framedb *db;
+    struct qy_vm_cpu *cpus; /* by qy_port_cpu() */
+    unsigned cpu_count;
+    /*
+     * Make every CPU forget what it has of [start, end) of the space; tables: tables on the way to it have gone, too. Called without
+     * locks; may wait for CPUs.
+     */
+    void (*flush)(void *context, struct qy_space *space, vaddr_t start, uint64_t end, bool tables);
+    void *context;
+    _Alignas(64) _Atomic uint64_t epoch;
+    _Alignas(64) struct qy_lock limbo_lock;
+    struct qy_table *limbo; /* tables that CPUs may still read */
+    unsigned limbo_count;
+};
+
+/* cpus: one each, zeroed but for `objects`. flush may be null: nothing is cached. */
+void qy_vm_init(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_framedb *db, struct qy_vm_cpu *cpus, unsigned cpu_count,
+                void (*flush)(void *, struct qy_space *, vaddr_t, uint64_t, bool), void *context);
+
+/* Free what has left every CPU. False: something is still being read; try again. */
+bool qy_vm_reclaim(struct qy_vm *vm);
+
+struct qy_binding {
+    void *object; /* null: free */
+    uint64_t cookie;
+};
+#define QY_BINDING_PAGES 4u
+
+struct qy_space {
+    struct qy_vm *vm;
+    const struct qy_pt_format *format;
+    paddr_t root;
+    struct qy_budget *budget;
+    bool delegated;    /* regions and faults may draw on the budget */
+    atomic_bool dying;
+    bool forgotten;        /* CPUs have been made to forget it: it is dying */
+    _Atomic uint64_t hint; /* where the next region may go */
+    struct qy_binding *_Atomic bindings[QY_BINDING_PAGES];
+    struct qy_lock bindings_lock;
+    void *context; /* the embedder's */
+};
+
+/*
+ * A space with an empty user half; its root table, and all that it needs, comes out of the budget. The
+ * upper half of the root (entries 256 to 511) is the embedder's to fill. Not delegated: only
+ * explicit mapping. Errors: OUT_OF_MEMORY, REVOKED.
+ */
+enum qy_error qy_space_init(struct qy_space *space, struct qy_vm *vm,
+                            struct qy_budget *budget, bool delegated) QY_MUST_USE;
+
+/*
+ * One step of taking it apart, at most 1 GiB of its tables' entries of one level: OK = it is gone, and so is
+ * everything that it had; BUSY = call again. No CPU runs it any more. From the first step on every other
+ * call fails with REVOKED.
+ */
+enum qy_error qy_space_destroy_step(struct qy_space *space) QY_MUST_USE;
+
+/* An index for an object. Errors: OUT_OF_MEMORY, TOO_MANY, INVALID_ARGUMENT (null). */
+enum qy_error qy_space_bind(struct qy_space *space, void *object, uint64_t cookie,
+                            unsigned *index) QY_MUST_USE;
+/* The index is free again; faults on marks that still name it are as on revoked ones. */
+void qy_space_unbind(struct qy_space *space, unsigned index);
+/* Null object: there is none. */
+struct qy_binding qy_space_binding(struct qy_space *space, unsigned index);
+
+/*
+ * Reserve [*address, *address + bytes); *address 0 = choose. mark: ANON, OBJECT, PAGER, SWAPPED or GUARD.
+ * Errors: INVALID_ADDRESS, INVALID_FLAGS (rights), INVALID_ARGUMENT (mark), ALREADY_MAPPED (some of it is
+ * taken), OUT_OF_MEMORY, UNSUPPORTED (not delegated), REVOKED.
+ */
+enum qy_error qy_space_map_region(struct qy_space *space, uint64_t *address, uint64_t bytes,
+                                  const struct qy_mark *mark) QY_MUST_USE;
+
+/* Empty a range, holes included. Errors: INVALID_ADDRESS, NOT_MAPPED (nothing is there), OUT_OF_MEMORY (a split), BUSY (part of a large page), REVOKED. */
+enum qy_error qy_space_unmap_region(struct qy_space *space, uint64_t address, uint64_t bytes) QY_MUST_USE;
+
+/*
+ * Change the rights of a range without holes. Errors: as above, NO_RIGHTS (more than its `max`), INVALID_FLAGS
+ * (writable and executable, here or through an alias of a foreign frame).
+ */
+enum qy_error qy_space_protect_region(struct qy_space *space, uint64_t address, uint64_t bytes,
+                                      unsigned rights) QY_MUST_USE;
+
+/* A region as users see it: neighbours that differ in nothing but presence. */
+struct qy_region {
+    uint64_t start, end;
+    struct qy_mark mark; /* of its first page */
+    bool foreign;        /* frames that somebody mapped */
+};
+
+/* The first region that ends above address. Errors: NOT_FOUND, INVALID_ADDRESS, REVOKED. O(entries of it). */
+enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy_region *out) QY_MUST_USE;
+
+/* Pages of 4 KiB; tables include the root. Counted by a walk: O(tables + pages). */
+struct qy_space_stats {
+    uint64_t resident, private_pages, shared_pages, tables, shared_tables;
+};
+void qy_space_stats(struct qy_space *space, struct qy_space_stats *out);
+
+enum qy_access { QY_ACCESS_READ, QY_ACCESS_WRITE, QY_ACCESS_EXEC };
+
+struct qy_fault {
+    struct qy_mark mark;       /* what the entry says */
+    struct qy_binding binding; /* OBJECT, PAGER */
+    bool code;                 /* OK: an executable page has appeared; see qy_tlb_gather_code */
+};
+
+/*
+ * A thread touched an address. OK: touch it again. Errors: WOULD_WAIT (for the pager: OBJECT, PAGER and SWAPPED), NOT_MAPPED
+ * (nothing, or a guard that cannot move), NO_RIGHTS, REVOKED (the page, see out->mark, or the space), OUT_OF_MEMORY, MISSING_TABLE (not
+ * delegated), INVALID_ADDRESS.
+ */
+enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_access access,
+                             struct qy_fault *out) QY_MUST_USE;
+
+/*
+ * Map a frame of its owner's (USER or DEVICE) at an address; it is not freed with the mapping. level: 1 to 3. supply: the entry
+ * is a mark (OBJECT, PAGER, SWAPPED, ANON), kept behind the page; else it is empty. flags: rights and, for DEVICE, a memory type; max: rights that
+ * protect_region may give it. *missing: the level of the table that is missing.
+ * Errors: INVALID_ADDRESS, INVALID_FLAGS, ALREADY_MAPPED, NOT_MAPPED (supply, no mark), MISSING_TABLE, OUT_OF_MEMORY, TOO_MANY,
+ * NOT_ALLOCATED, REVOKED.
+ */
+enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t frame, unsigned level,
+                                 unsigned flags, unsigned max, bool supply,
+                                 unsigned *missing) QY_MUST_USE;
+
+/* Install a frame (TABLE, zeroed, its owner's) as the table of that level; `payer` pays for its descriptor. Errors: as qy_pt_install, OUT_OF_MEMORY, REVOKED. */
+enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, unsigned level, pfn_t frame,
+                                     struct qy_budget *payer, unsigned *missing) QY_MUST_USE;
+
+/* Take out an installed table, which is empty. Errors: INVALID_ADDRESS, NOT_MAPPED (no such table), BUSY, REVOKED. */
+enum qy_error qy_space_remove_table(struct qy_space *space, uint64_t address, unsigned level) QY_MUST_USE;
+
+/* Is it a table of some space? A frame whose tables were torn down is its owner's again. */
+bool qy_table_is_installed(const struct qy_vm *vm, pfn_t frame);
+
+/*
+ * Take a frame or a table away from everybody: afterwards no entry leads to it, entries that did are marks `revoked`. True: it
+ * was a space's private frame, which is the caller's now. O(mappings); the caller sees to it that no new ones are made.
+ */
+bool qy_vm_revoke(struct qy_vm *vm, pfn_t frame);
+
+/* Take all frames and tables of an arena away from the spaces that have them, and free those that are the spaces' own; a step each call. *cursor 0 at first. True: done. */
+bool qy_vm_revoke_arena_step(struct qy_vm *vm, struct qy_arena *arena, uint64_t *cursor);
+
+/*
+ * Copy on write: [start, end) of `from` appears in `to` at the same addresses. Leaf tables are shared. The
+ * range is empty in `to`, and so are the 2 MiB around a table of `from` that reaches out of it; nobody maps
+ * anything there meanwhile. Errors: INVALID_ADDRESS, INVALID_ARGUMENT (the same space, another machine's, or other
+ * bindings), ALREADY_MAPPED, OUT_OF_MEMORY (to's budget), REVOKED.
+ */
+enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_t start,
+                             uint64_t end) QY_MUST_USE;
+
+/*
+ * Make everything at and above *address the space's own, by copies into its budget: one table or page a
+ * call, and *address moves on; it is QY_USER_END when done. FOREIGN frames stay. Errors: OUT_OF_MEMORY (*address: where), REVOKED.
+ */
+enum qy_error qy_space_settle_step(struct qy_space *space, uint64_t *address) QY_MUST_USE;
+
+/* Null, or the id of the first invariant that does not hold. Nobody else uses the space's tables meanwhile. */
+const char *qy_space_check(struct qy_space *space);
+
+#endif

@@ -1,0 +1,351 @@
+/*
+ * Faults: what an entry says is done, once, under its table's lock.
+ *
+ *     nothing, guard that cannot move     the thread's error
+ *     anonymous                           a zeroed frame; tables first, where the mark is higher up
+ *     present, COW, written               sole: writable again; else a copy
+ *     kept                                present again; a copy where its rights need one
+ *     guard with pages left               it moves on, its page is anonymous
+ *     object, pager, swapped              the pager's
+ *     moving                              somebody is at it: wait
+ *
+ * Fresh pages and pages that gain rights need no flush: a CPU that has the older entry faults, and comes here. A copy
+ * replaces: the entry is `moving` until no CPU has the shared frame any more, and only then copied and let go.
+ */
+#include "vm_impl.h"
+
+#include <lib/string.h>
+
+/* How one look ended: an error for the caller, or look again. */
+enum verdict { DONE, AGAIN, UNSHARE, GROW };
+
+struct look {
+    struct qy_space *space;
+    vaddr_t page;
+    enum qy_access access;
+    struct qy_at at;
+    enum qy_error error;
+    uint64_t mark;
+    bool code; /* an executable page has appeared */
+};
+
+static unsigned right_of(enum qy_access access)
+{
+    return access == QY_ACCESS_WRITE  ? QY_PT_WRITE
+           : access == QY_ACCESS_EXEC ? QY_PT_EXEC
+                                      : QY_PT_READ;
+}
+
+static void zero_page(pfn_t frame)
+{
+    memset(qy_port_ram(pfn_to_paddr(frame)), 0, QY_PAGE_BYTES);
+}
+
+static void copy_page(pfn_t to, pfn_t from)
+{
+    memcpy(qy_port_ram(pfn_to_paddr(to)), qy_port_ram(pfn_to_paddr(from)), QY_PAGE_BYTES);
+}
+
+/* A private frame that nobody has yet becomes the page at an entry that holds nothing, or has let go. */
+static void put_fresh(struct look *look, struct qy_table *table, unsigned index, pfn_t frame,
+                      unsigned rights)
+{
+    struct qy_space *space = look->space;
+    uint64_t class = qy_word_class(rights & QY_PT_WRITE, rights & QY_PT_EXEC);
+    look->code |= rights & QY_PT_EXEC;
+    qy_word_store(&space->vm->db->frames[frame.raw].word,
+                  qy_mapping(table->frame, index) << QY_WORD_PLACE_SHIFT | class);
+    qy_table_set(
+        space->format, table, index,
+        rights ? qy_page_entry(space->format, frame, 1, rights)
+               : qy_mark_entry(space->format, qy_held_mark(QY_MARK_KEPT, frame, 0, 0, false)));
+}
+
+/* Tables from a mark of a level above 1 down to level 1, built aside; they go in by their first entry. */
+static enum verdict fill_below(struct look *look, pfn_t frame)
+{
+    struct qy_space *space = look->space;
+    struct qy_at *at = &look->at;
+    struct qy_table *list, *first, *above = NULL;
+    uint64_t mark = look->mark;
+    look->error = qy_tables_reserve(space->vm, space->budget, at->level - 1, &list);
+    if (look->error != QY_OK) {
+        qy_vm_frame_free(space->vm, frame, QY_FRAME_USER);
+        return DONE;
+    }
+    first = list;
+    for (unsigned level = at->level - 1; level >= 1; level--) {
+        struct qy_table *table = list;
+        list = table->next;
+        qy_table_fill(space->format, table, level, mark); /* anonymous: all parts are alike */
+        if (above)
+            qy_table_link(space->format, above, qy_pt_index(look->page, level + 1), table);
+        above = table;
+    }
+    unsigned index = qy_pt_index(look->page, 1);
+    qy_table_remember(above, index, mark, NULL);
+    put_fresh(look, above, index, frame, qy_mark_rights(mark));
+    qy_table_link(space->format, at->table, at->index, first);
+    return DONE;
+}
+
+static enum verdict fill(struct look *look)
+{
+    struct qy_space *space = look->space;
+    struct qy_vm *vm = space->vm;
+    struct qy_at *at = &look->at;
+    pfn_t frame, side = {0};
+    bool needs_side = at->level == 1 && qy_table_needs_side(at->table, look->mark);
+    if (needs_side && qy_table_is_strange(space, at->table))
+        return UNSHARE;
+    look->error = qy_vm_frame_alloc(vm, space->budget, QY_FRAME_USER, &frame);
+    if (look->error != QY_OK)
+        return DONE;
+    zero_page(frame);
+    if (at->level > 1)
+        return fill_below(look, frame);
+    if (needs_side)
+        look->error = qy_vm_frame_alloc(vm, space->budget, QY_FRAME_METADATA, &side);
+    if (look->error != QY_OK) {
+        qy_vm_frame_free(vm, frame, QY_FRAME_USER);
+        return DONE;
+    }
+    qy_table_remember(at->table, at->index, look->mark, &side);
+    put_fresh(look, at->table, at->index, frame, qy_mark_rights(look->mark));
+    return DONE;
+}
+
+bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsigned rights,
+                   pfn_t fresh)
+{
+    pfn_t old = {0};
+    bool foreign;
+    struct look look = {.space = space};
+    (void)qy_entry_holds(space->format, at->entry, 1, &old, &foreign);
+    uint64_t moving = qy_mark_entry(
+        space->format, qy_held_mark(QY_MARK_MOVING, old, rights, qy_port_cpu(), false));
+    bool known = qy_is_present(space->format, at->entry);
+    qy_table_set(space->format, at->table, at->index, moving);
+    if (known) { /* to CPUs */
+        qy_table_unlock(at->table);
+        qy_vm_flush(space, page, page.raw + QY_PAGE_BYTES, false);
+        copy_page(fresh, old);
+        qy_table_lock(at->table);
+        if (qy_slot_get(at->slot) != moving) {
+            qy_table_unlock(at->table);
+            return false;
+        }
+    } else {
+        copy_page(fresh, old);
+    }
+    qy_vm_let_go(space->vm, at->table, at->index, old, false);
+    put_fresh(&look, at->table, at->index, fresh, rights);
+    qy_table_unlock(at->table);
+    return true;
+}
+
+/* A copy of the entry's frame takes its place; unlocks. */
+static enum verdict copy(struct look *look, unsigned rights)
+{
+    struct qy_space *space = look->space;
+    pfn_t fresh;
+    look->error = qy_vm_frame_alloc(space->vm, space->budget, QY_FRAME_USER, &fresh);
+    if (look->error != QY_OK) {
+        qy_table_unlock(look->at.table);
+        return DONE;
+    }
+    if (qy_vm_replace(space, look->page, &look->at, rights, fresh))
+        return DONE;
+    qy_vm_frame_free(space->vm, fresh, QY_FRAME_USER);
+    return AGAIN;
+}
+
+static void set_entry(struct look *look, uint64_t entry)
+{
+    look->code |= qy_pt_has(look->space->format, entry, QY_PT_BIT_EXEC);
+    qy_table_set(look->space->format, look->at.table, look->at.index, entry);
+    qy_table_unlock(look->at.table);
+}
+
+/* A page that is there. Unlocks. */
+static enum verdict present(struct look *look)
+{
+    const struct qy_pt_format *format = look->space->format;
+    struct qy_at *at = &look->at;
+    unsigned rights = qy_entry_rights(format, at->entry);
+    bool break_it = look->access == QY_ACCESS_WRITE && at->entry & qy_bit_cow(format);
+    if (!(rights & right_of(look->access)))
+        look->error = QY_NO_RIGHTS;
+    if (look->error != QY_OK || !break_it) {
+        qy_table_unlock(at->table);
+        return DONE;
+    }
+    if (qy_table_is_shared(at->table)) {
+        qy_table_unlock(at->table);
+        return UNSHARE;
+    }
+    pfn_t frame = qy_entry_frame(format, at->entry);
+    _Atomic uint64_t *word = &look->space->vm->db->frames[frame.raw].word;
+    if (qy_word_load(word) & QY_WORD_LIST)
+        return copy(look, rights);
+    if (qy_rmap_class(word, true, false) != QY_OK)
+        qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
+    set_entry(look, qy_page_entry(format, frame, 1, rights));
+    return DONE;
+}
+
+/* A frame without an entry that CPUs use. Unlocks. */
+static enum verdict kept(struct look *look)
+{
+    struct qy_space *space = look->space;
+    const struct qy_pt_format *format = space->format;
+    struct qy_at *at = &look->at;
+    unsigned rights = qy_mark_rights(look->mark);
+    bool write = rights & QY_PT_WRITE, exec = rights & QY_PT_EXEC;
+    pfn_t frame = pfn(look->mark & QY_MARK_OFFSET_MASK);
+    _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
+    if (look->mark & QY_HELD_FOREIGN) {
+        rights |= (unsigned)((look->mark & QY_TYPE_MASK) >> QY_TYPE_SHIFT);
+        look->error = qy_rmap_class(word, write, exec);
+        if (look->error == QY_OK)
+            set_entry(look,
+                      qy_page_entry(format, frame, at->level, rights) | qy_bit_foreign(format));
+        else
+            qy_table_unlock(at->table);
+        return DONE;
+    }
+    if (qy_word_load(word) & QY_WORD_LIST) {
+        if (write) {
+            set_entry(look, qy_page_entry(format, frame, 1, QY_PT_READ) | qy_bit_cow(format));
+            return AGAIN;
+        }
+        if (qy_rmap_class(word, false, exec) != QY_OK)
+            return copy(look, rights);
+    } else if (qy_rmap_class(word, write, exec) != QY_OK) {
+        qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
+    }
+    set_entry(look, qy_page_entry(format, frame, 1, rights));
+    return DONE;
+}
+
+static enum qy_error pager_or_error(enum qy_mark_kind kind)
+{
+    switch (kind) {
+    case QY_MARK_OBJECT:
+    case QY_MARK_PAGER:
+    case QY_MARK_SWAPPED:
+        return QY_WOULD_WAIT;
+    case QY_MARK_REVOKED:
+        return QY_REVOKED;
+    default:
+        return QY_NOT_MAPPED;
+    }
+}
+
+/* One look at the entry, which is locked. Unlocks. */
+static enum verdict resolve(struct look *look)
+{
+    struct qy_at *at = &look->at;
+    if (qy_is_present(look->space->format, at->entry))
+        return present(look);
+    uint64_t mark = look->mark =
+        qy_mark_at(qy_entry_mark(look->space->format, at->entry),
+                   (look->page.raw - qy_span_base(look->page, at->level).raw) >> QY_PAGE_SHIFT);
+    enum qy_mark_kind kind = qy_mark_kind(mark);
+    enum verdict verdict = DONE;
+    if (kind == QY_MARK_MOVING) {
+        verdict = AGAIN;
+    } else if (kind == QY_MARK_GUARD && mark & QY_MARK_OFFSET_MASK && at->level == 1) {
+        verdict = GROW;
+    } else if (kind != QY_MARK_ANON && kind != QY_MARK_KEPT &&
+               (kind == QY_MARK_NONE || kind == QY_MARK_GUARD || kind == QY_MARK_REVOKED)) {
+        look->error = pager_or_error(kind);
+    } else if (!(qy_mark_rights(mark) & right_of(look->access))) {
+        look->error = QY_NO_RIGHTS;
+    } else if (kind != QY_MARK_ANON && kind != QY_MARK_KEPT) {
+        look->error = pager_or_error(kind);
+    } else if (at->level == 1 && qy_table_is_shared(at->table)) {
+        verdict = UNSHARE;
+    } else if (kind == QY_MARK_KEPT) {
+        return kept(look);
+    } else {
+        verdict = fill(look);
+    }
+    qy_table_unlock(at->table);
+    return verdict;
+}
+
+/*
+ * A guard moves one page on, down from a stack and up from a heap, and its page becomes anonymous. A guard that something is
+ * behind stays.
+ */
+static enum qy_error grow(const struct look *look)
+{
+    struct qy_space *space = look->space;
+    bool down = (look->mark >> QY_MARK_REGION_SHIFT & 7) == QY_REGION_STACK;
+    uint64_t next = down ? look->page.raw - QY_PAGE_BYTES : look->page.raw + QY_PAGE_BYTES;
+    enum qy_error error = qy_vm_range_check(space, next, QY_PAGE_BYTES);
+    if (error == QY_OK)
+        error = qy_vm_put(space, next, next + QY_PAGE_BYTES, look->mark - 1);
+    if (error == QY_OUT_OF_MEMORY || error == QY_REVOKED)
+        return error;
+    struct qy_at at;
+    uint64_t anon = (look->mark & ~(QY_MARK_OFFSET_MASK | 15ull << QY_MARK_KIND_SHIFT)) |
+                    (uint64_t)QY_MARK_ANON << QY_MARK_KIND_SHIFT;
+    bool put = error == QY_OK;
+    qy_vm_enter(space->vm);
+    bool alive = qy_vm_lock_at(space, look->page, 1, &at);
+    bool same = alive && at.entry == qy_mark_entry(space->format, look->mark);
+    bool shared = same && qy_table_is_shared(at.table);
+    if (same && put && !shared)
+        qy_table_set(space->format, at.table, at.index, qy_mark_entry(space->format, anon));
+    if (alive)
+        qy_table_unlock(at.table);
+    qy_vm_leave(space->vm);
+    if (same && put && !shared)
+        return QY_OK;
+    if (put) { /* somebody was faster, or the page is in a shared table: take the new guard back */
+        error = qy_space_unmap_region(space, next, QY_PAGE_BYTES);
+        return error == QY_OK && shared ? qy_vm_unshare(space, look->page, false) : error;
+    }
+    return same ? QY_NOT_MAPPED : QY_OK;
+}
+
+enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_access access,
+                             struct qy_fault *out)
+{
+    if (address >= QY_USER_END)
+        return QY_INVALID_ADDRESS;
+    struct look look = {
+        .space = space, .page = vaddr(qy_align_down(address, QY_PAGE_BYTES)), .access = access};
+    for (;;) {
+        enum verdict verdict = DONE;
+        look.error = QY_REVOKED;
+        look.mark = 0;
+        qy_vm_enter(space->vm);
+        if (qy_vm_lock_at(space, look.page, 1, &look.at)) {
+            look.error = QY_OK;
+            verdict = resolve(&look);
+        }
+        qy_vm_leave(space->vm);
+        if (verdict == UNSHARE)
+            look.error = qy_vm_unshare(space, look.page, true);
+        else if (verdict == GROW)
+            look.error = grow(&look);
+        else if (verdict == AGAIN)
+            qy_port_relax();
+        if (verdict == DONE || look.error != QY_OK)
+            break;
+    }
+    out->code = look.error == QY_OK && look.code;
+    if (look.error != QY_OK) {
+        out->mark = qy_mark_unpack(look.mark);
+        out->binding = (struct qy_binding){0};
+        if (look.error == QY_WOULD_WAIT && out->mark.kind != QY_MARK_SWAPPED) {
+            out->binding = qy_space_binding(space, out->mark.binding);
+            if (!out->binding.object)
+                look.error = QY_REVOKED;
+        }
+    }
+    return look.error;
+}

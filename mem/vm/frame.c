@@ -1,0 +1,355 @@
+/*
+ * Explicit mapping: frames and tables that their owners put in and take away.
+ *
+ * Revoke of a frame: its reverse map names table and index; the entry becomes `revoked` under the table's lock,
+ * each space that has the table forgets it, and the mapping is removed. The list of a table's parents is read from
+ * the oldest on: new ones come in front, and who leaves has made its own CPUs forget.
+ */
+#include "vm_impl.h"
+
+static bool rights_exist(unsigned rights)
+{
+    return rights & QY_PT_READ && !(rights & QY_PT_WRITE && rights & QY_PT_EXEC);
+}
+
+static enum qy_error map_check(const struct qy_space *space, uint64_t address, pfn_t frame,
+                               unsigned level, unsigned flags)
+{
+    pfn_t start;
+    unsigned order;
+    enum qy_frame_state state;
+    if (level < 1 || level > QY_PT_LARGEST_PAGE)
+        return QY_INVALID_ARGUMENT;
+    uint64_t bytes = qy_pt_page_bytes(level), pages = bytes >> QY_PAGE_SHIFT;
+    enum qy_error error = qy_vm_range_check(space, address, bytes);
+    if (error != QY_OK)
+        return error;
+    if ((address & (bytes - 1)) || frame.raw & (pages - 1))
+        return QY_INVALID_ADDRESS;
+    if (!rights_exist(flags) || flags & QY_PT_GLOBAL ||
+        !qy_pt_supports(space->format, flags | QY_PT_USER, level))
+        return QY_INVALID_FLAGS;
+    error = qy_frame_block(space->vm->db, frame, &start, &order, &state);
+    if (error != QY_OK || (state != QY_FRAME_USER && state != QY_FRAME_DEVICE) ||
+        pages > 1ull << order)
+        return QY_NOT_ALLOCATED;
+    bool typed = flags & (QY_PT_WRITE_THROUGH | QY_PT_UNCACHED);
+    return typed && state != QY_FRAME_DEVICE ? QY_INVALID_FLAGS : QY_OK;
+}
+
+/* May a frame go to this locked entry? BUSY: again; MISSING_TABLE: *missing. */
+static enum qy_error place_check(const struct qy_space *space, const struct qy_at *at,
+                                 unsigned level, bool supply, unsigned *missing)
+{
+    uint64_t mark =
+        qy_is_present(space->format, at->entry) ? 0 : qy_entry_mark(space->format, at->entry);
+    enum qy_mark_kind kind = qy_mark_kind(mark);
+    if (kind == QY_MARK_MOVING)
+        return QY_BUSY;
+    if (supply ? kind < QY_MARK_ANON || kind > QY_MARK_SWAPPED : at->entry != 0)
+        return supply && !at->entry ? QY_NOT_MAPPED : QY_ALREADY_MAPPED;
+    if (at->level == level)
+        return QY_OK;
+    *missing = at->level - 1;
+    return QY_MISSING_TABLE;
+}
+
+struct placing {
+    struct qy_space *space;
+    struct qy_at at;
+    uint64_t origin;
+    pfn_t side;
+    struct qy_rmap_node *node;
+};
+
+/* Reserve, then commit: the entry's table is locked. */
+static enum qy_error place(struct placing *p, pfn_t frame, unsigned flags)
+{
+    struct qy_space *space = p->space;
+    struct qy_table *table = p->at.table;
+    _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
+    enum qy_error error = QY_OK;
+    if (!word)
+        return QY_NOT_ALLOCATED;
+    if (qy_table_needs_side(table, p->origin))
+        error = qy_vm_frame_alloc(space->vm, space->budget, QY_FRAME_METADATA, &p->side);
+    if (error == QY_OK && qy_rmap_count(word) != 0)
+        error = qy_vm_node_alloc(space->vm, table->budget, &p->node);
+    while (error == QY_OK) {
+        error = qy_rmap_add(word, qy_mapping(table->frame, p->at.index), flags & QY_PT_WRITE,
+                            flags & QY_PT_EXEC, &p->node);
+        if (error != QY_OUT_OF_MEMORY || p->node)
+            break;
+        error =
+            qy_vm_node_alloc(space->vm, table->budget, &p->node); /* somebody mapped it just now */
+    }
+    if (error != QY_OK)
+        return error;
+    qy_table_remember(table, p->at.index, p->origin, &p->side);
+    qy_table_set(space->format, table, p->at.index,
+                 qy_page_entry(space->format, frame, p->at.level, flags) |
+                     qy_bit_foreign(space->format));
+    return QY_OK;
+}
+
+enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t frame,
+                                 unsigned level, unsigned flags, unsigned max, bool supply,
+                                 unsigned *missing)
+{
+    struct qy_mark plain = {.region = QY_REGION_MAPPED, .max = max & QY_RIGHTS, .shared = true};
+    enum qy_error error = map_check(space, address, frame, level, flags);
+    while (error == QY_OK) {
+        struct placing p = {.space = space, .origin = qy_mark_pack(&plain)};
+        bool alive, shared = false;
+        qy_vm_enter(space->vm);
+        alive = qy_vm_lock_at(space, vaddr(address), level, &p.at);
+        if (alive) {
+            error = place_check(space, &p.at, level, supply, missing);
+            shared = error == QY_OK && p.at.level == 1 && qy_table_is_strange(space, p.at.table);
+            if (supply)
+                p.origin = qy_entry_mark(space->format, p.at.entry);
+            if (error == QY_OK && !shared)
+                error = place(&p, frame, flags);
+            qy_table_unlock(p.at.table);
+        }
+        if (p.side.raw)
+            qy_vm_frame_free(space->vm, p.side, QY_FRAME_METADATA);
+        if (p.node)
+            qy_vm_node_free(space->vm, p.at.table->budget, p.node);
+        qy_vm_leave(space->vm);
+        if (!alive)
+            return QY_REVOKED;
+        if (shared)
+            error = qy_vm_unshare(space, vaddr(address), true);
+        else if (error == QY_MISSING_TABLE && supply)
+            error = qy_vm_ensure(space, vaddr(address), level);
+        else if (error == QY_BUSY && qy_frame_mappings(space->vm->db, frame) == 0)
+            qy_port_relax();
+        else
+            return error;
+        if (error == QY_BUSY)
+            error = QY_OK;
+    }
+    return error;
+}
+
+enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, unsigned level,
+                                     pfn_t frame, struct qy_budget *payer, unsigned *missing)
+{
+    struct qy_table *table;
+    struct qy_at at;
+    pfn_t start;
+    unsigned order;
+    enum qy_frame_state state;
+    if (level < 1 || level >= QY_PT_LEVELS)
+        return QY_INVALID_ARGUMENT;
+    if (address >= QY_USER_END)
+        return QY_INVALID_ADDRESS;
+    if (qy_frame_block(space->vm->db, frame, &start, &order, &state) != QY_OK ||
+        state != QY_FRAME_TABLE || order != 0)
+        return QY_NOT_ALLOCATED;
+    if (qy_table_is_installed(space->vm, frame))
+        return QY_ALREADY_MAPPED;
+    enum qy_error error = qy_vm_table_alloc(space->vm, payer, &table);
+    if (error != QY_OK)
+        return error;
+    table->frame = frame;
+    table->budget = payer;
+    table->given = true;
+    qy_vm_enter(space->vm);
+    bool alive = qy_vm_lock_at(space, vaddr(address), level + 1, &at);
+    if (!alive)
+        error = QY_REVOKED;
+    else if (at.entry)
+        error = QY_ALREADY_MAPPED;
+    else if (at.level != level + 1) {
+        *missing = at.level - 1;
+        error = QY_MISSING_TABLE;
+    } else {
+        qy_word_store(&space->vm->db->frames[frame.raw].word, (uint64_t)(uintptr_t)table);
+        qy_table_fill(space->format, table, level, 0);
+        qy_table_link(space->format, at.table, at.index, table);
+    }
+    if (alive)
+        qy_table_unlock(at.table);
+    qy_vm_leave(space->vm);
+    if (error != QY_OK)
+        qy_vm_table_free(space->vm, table);
+    return error;
+}
+
+enum qy_error qy_space_remove_table(struct qy_space *space, uint64_t address, unsigned level)
+{
+    struct qy_at at;
+    struct qy_rmap_node *freed = NULL;
+    struct qy_table *table = NULL;
+    if (level < 1 || level >= QY_PT_LEVELS || address >= QY_USER_END)
+        return QY_INVALID_ADDRESS;
+    qy_vm_enter(space->vm);
+    enum qy_error error = QY_NOT_MAPPED;
+    bool alive = qy_vm_lock_at(space, vaddr(address), level + 1, &at);
+    if (alive && at.level == level + 1 && qy_is_table(space->format, at.entry, at.level)) {
+        table = qy_table_of(space->vm->db, qy_entry_frame(space->format, at.entry));
+        qy_table_lock(table);
+        error = table->live || qy_table_is_shared(table) ? QY_BUSY : QY_OK;
+        if (error == QY_OK) {
+            qy_table_set(space->format, at.table, at.index, 0);
+            if (!qy_rmap_remove(&table->parents, qy_mapping(at.table->frame, at.index), &freed))
+                qy_port_broken("VM-TREE", "a table does not know its parent, frame",
+                               table->frame.raw);
+        }
+        qy_table_unlock(table);
+    }
+    if (alive)
+        qy_table_unlock(at.table);
+    qy_vm_leave(space->vm);
+    if (!alive)
+        return QY_REVOKED;
+    if (error != QY_OK)
+        return error;
+    vaddr_t base = qy_span_base(vaddr(address), level + 1);
+    qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(level + 1), true);
+    qy_table_retire(space->vm, table);
+    return QY_OK;
+}
+
+bool qy_table_is_installed(const struct qy_vm *vm, pfn_t frame)
+{
+    return qy_frame_state(vm->db, frame) == QY_FRAME_TABLE && qy_table_of(vm->db, frame);
+}
+
+/* ---- revoke ---- */
+
+/* Every space that has the table forgets what it translates at `index`. */
+static void flush_everywhere(struct qy_vm *vm, struct qy_table *table, unsigned index, bool tables)
+{
+    uint64_t bytes = qy_pt_page_bytes(table->level);
+    unsigned count = table->space ? 1 : qy_rmap_count(&table->parents);
+    for (unsigned n = count; n-- > 0;) {
+        vaddr_t base;
+        struct qy_space *space = qy_table_place(vm, table, n, &base);
+        uint64_t start = base.raw + index * bytes;
+        if (space)
+            qy_vm_flush(space, vaddr(start), start + bytes, tables);
+    }
+}
+
+/* One mapping less; false: it is somebody else's at the moment. *own: it was a private frame. */
+static bool revoke_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t mapping, bool *own)
+{
+    struct qy_table *table = qy_table_of(vm->db, qy_mapping_table(mapping));
+    unsigned index = qy_mapping_index(mapping);
+    struct qy_rmap_node *freed;
+    pfn_t frame;
+    bool foreign;
+    qy_table_lock(table);
+    const struct qy_pt_format *format = vm->format;
+    uint64_t entry = qy_slot_get(qy_table_slots(table) + index);
+    bool mine = qy_entry_holds(format, entry, table->level, &frame, &foreign) &&
+                !qy_is_moving(format, entry) && qy_frame_rmap(vm->db, frame) == word;
+    bool present = mine && qy_is_present(format, entry);
+    if (mine) {
+        uint64_t origin = qy_table_origin(table, index);
+        uint64_t mark = (origin & ~(15ull << QY_MARK_KIND_SHIFT)) | (uint64_t)QY_MARK_REVOKED
+                                                                        << QY_MARK_KIND_SHIFT;
+        unsigned rights =
+            present ? qy_entry_rights(format, entry) : qy_mark_rights(qy_entry_mark(format, entry));
+        qy_table_set(format, table, index,
+                     qy_mark_entry(format, qy_mark_with_rights(mark, rights)));
+        *own = !foreign;
+    }
+    qy_table_unlock(table);
+    if (!mine)
+        return false;
+    if (present)
+        flush_everywhere(vm, table, index, false);
+    if (qy_rmap_remove(word, mapping, &freed))
+        qy_vm_node_return(vm, freed);
+    return true;
+}
+
+/* One parent less. */
+static bool revoke_parent(struct qy_vm *vm, struct qy_table *table, uint64_t mapping)
+{
+    const struct qy_pt_format *format = vm->format;
+    struct qy_table *above = qy_table_of(vm->db, qy_mapping_table(mapping));
+    unsigned index = qy_mapping_index(mapping);
+    _Atomic uint64_t *slot = qy_table_slots(above) + index;
+    uint64_t moving =
+        qy_mark_entry(format, qy_held_mark(QY_MARK_MOVING, table->frame, 0, qy_port_cpu(), false));
+    qy_table_lock(above);
+    uint64_t entry = qy_slot_get(slot);
+    bool mine = qy_is_table(format, entry, above->level) &&
+                qy_entry_frame(format, entry).raw == table->frame.raw;
+    if (mine) {
+        qy_table_lock(table);
+        qy_table_set(format, above, index, moving);
+        qy_table_unlock(table);
+    }
+    qy_table_unlock(above);
+    if (!mine)
+        return false;
+    flush_everywhere(vm, above, index, true);
+    qy_table_lock(above);
+    if (qy_slot_get(slot) == moving) {
+        qy_vm_let_go_table(vm, format, above, index, table->frame);
+        qy_table_set(format, above, index,
+                     qy_mark_entry(format, (uint64_t)QY_MARK_REVOKED << QY_MARK_KIND_SHIFT));
+    }
+    qy_table_unlock(above);
+    return true;
+}
+
+static void revoke_table(struct qy_vm *vm, pfn_t frame)
+{
+    for (;;) {
+        uint64_t mapping;
+        qy_vm_enter(vm);
+        struct qy_table *table = qy_table_of(vm->db, frame);
+        bool there = table && !table->space;
+        bool done =
+            there && qy_rmap_at(&table->parents, 0, &mapping) && revoke_parent(vm, table, mapping);
+        qy_vm_leave(vm);
+        if (!there)
+            return;
+        if (!done) {
+            (void)qy_vm_reclaim(vm);
+            qy_port_relax();
+        }
+    }
+}
+
+bool qy_vm_revoke(struct qy_vm *vm, pfn_t frame)
+{
+    bool own = false, more = true;
+    _Atomic uint64_t *word = qy_frame_rmap(vm->db, frame);
+    if (!word && qy_frame_state(vm->db, frame) == QY_FRAME_TABLE)
+        revoke_table(vm, frame);
+    while (word && more) {
+        uint64_t mapping;
+        qy_vm_enter(vm);
+        more = qy_rmap_at(word, 0, &mapping);
+        bool done = more && revoke_mapping(vm, word, mapping, &own);
+        qy_vm_leave(vm);
+        if (more && !done)
+            qy_port_relax();
+    }
+    return own;
+}
+
+bool qy_vm_revoke_arena_step(struct qy_vm *vm, struct qy_arena *arena, uint64_t *cursor)
+{
+    if (*cursor < arena->base.raw)
+        *cursor = arena->base.raw;
+    if (*cursor >= arena->end.raw)
+        return true;
+    struct qy_found f = qy_framedb_find(vm->db, *cursor);
+    if (f.owner == arena && f.state == QY_FRAME_TABLE) {
+        revoke_table(vm, pfn(f.start));
+    } else if (f.owner == arena && f.state == QY_FRAME_USER &&
+               qy_rmap_count(&vm->db->frames[f.start].word) && qy_vm_revoke(vm, pfn(f.start))) {
+        qy_vm_frame_free(vm, pfn(f.start), QY_FRAME_USER);
+    }
+    *cursor = f.start + (1ull << f.order);
+    return *cursor >= arena->end.raw;
+}

@@ -1,0 +1,75 @@
+/*
+ * Regions as users see them, read back out of the tree.
+ *
+ * A page that is there and the mark next to it are one region if the mark behind the page is that one: presence is nobody's
+ * concern. Locking: each entry is read under its table's lock, so a region that changes meanwhile is one of those that it was.
+ */
+#include "vm_impl.h"
+
+/* What an entry stands for at `address`; kind NONE and not foreign: nothing. */
+static struct qy_mark mark_at(const struct qy_space *space, const struct qy_at *at,
+                              uint64_t address, bool *foreign)
+{
+    uint64_t entry = at->entry, origin;
+    pfn_t frame;
+    *foreign = false;
+    if (!qy_entry_holds(space->format, entry, at->level, &frame, foreign)) {
+        uint64_t pages = (address - qy_span_base(vaddr(address), at->level).raw) >> QY_PAGE_SHIFT;
+        return qy_mark_unpack(qy_mark_at(qy_entry_mark(space->format, entry), pages));
+    }
+    origin = qy_table_origin(at->table, at->index);
+    return qy_mark_unpack(
+        qy_mark_with_rights(origin, qy_is_present(space->format, entry)
+                                        ? qy_entry_rights(space->format, entry)
+                                        : qy_mark_rights(qy_entry_mark(space->format, entry))));
+}
+
+/* Is `next`, that many pages further on, more of the same? */
+static bool goes_on(const struct qy_region *region, const struct qy_mark *next, bool foreign)
+{
+    const struct qy_mark *mark = &region->mark;
+    uint64_t pages = (region->end - region->start) >> QY_PAGE_SHIFT;
+    bool counts = mark->kind == QY_MARK_OBJECT || mark->kind == QY_MARK_PAGER ||
+                  mark->kind == QY_MARK_SWAPPED;
+    return mark->kind == next->kind && mark->region == next->region &&
+           mark->rights == next->rights && mark->max == next->max && mark->shared == next->shared &&
+           mark->binding == next->binding && next->offset == mark->offset + (counts ? pages : 0) &&
+           region->foreign == foreign;
+}
+
+enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy_region *out)
+{
+    bool begun = false;
+    uint64_t at_address = qy_align_down(address, QY_PAGE_BYTES);
+    enum qy_error error = address < QY_USER_END ? QY_OK : QY_INVALID_ADDRESS;
+    while (error == QY_OK && at_address < QY_USER_END) {
+        struct qy_at at;
+        bool foreign = false;
+        struct qy_mark mark = {0};
+        bool moving = false;
+        qy_vm_enter(space->vm);
+        if (qy_vm_lock_at(space, vaddr(at_address), 1, &at)) {
+            moving = qy_is_moving(space->format, at.entry);
+            mark = mark_at(space, &at, at_address, &foreign);
+            qy_table_unlock(at.table);
+        } else {
+            error = QY_REVOKED;
+        }
+        qy_vm_leave(space->vm);
+        if (moving) {
+            qy_port_relax();
+            continue;
+        }
+        uint64_t end = qy_span_base(vaddr(at_address), at.level).raw + qy_pt_page_bytes(at.level);
+        bool empty = error != QY_OK || (mark.kind == QY_MARK_NONE && !foreign);
+        if (begun && (empty || !goes_on(out, &mark, foreign)))
+            break;
+        if (!empty && !begun)
+            *out = (struct qy_region){at_address, end, mark, foreign};
+        begun |= !empty;
+        if (begun)
+            out->end = end;
+        at_address = end;
+    }
+    return error != QY_OK ? error : begun ? QY_OK : QY_NOT_FOUND;
+}

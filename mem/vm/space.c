@@ -1,0 +1,330 @@
+/*
+ * A space as a whole: its beginning, its bindings, its end; and looks at its tree.
+ */
+#include "vm_impl.h"
+
+#include <lib/string.h>
+
+#define BINDINGS_A_PAGE (QY_PAGE_BYTES / sizeof(struct qy_binding))
+
+_Static_assert(QY_BINDING_PAGES *BINDINGS_A_PAGE == QY_BINDING_MAX + 1, "every index has a place");
+
+static const struct qy_cache_type table_type = {
+    .name = "page-table descriptors", .bytes = sizeof(struct qy_table), .align = 16};
+static const struct qy_cache_type node_type = {
+    .name = "reverse-map nodes", .bytes = sizeof(struct qy_rmap_node), .align = 16};
+
+enum qy_error qy_budget_init(struct qy_budget *budget, struct qy_heap *heap)
+{
+    budget->arena = heap->arena;
+    enum qy_error error = qy_cache_init(&budget->tables, heap, &table_type);
+    return error == QY_OK ? qy_cache_init(&budget->nodes, heap, &node_type) : error;
+}
+
+void qy_vm_init(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_framedb *db,
+                struct qy_vm_cpu *cpus, unsigned cpu_count,
+                void (*flush)(void *, struct qy_space *, vaddr_t, uint64_t, bool), void *context)
+{
+    memset(vm, 0, sizeof(*vm));
+    vm->format = format;
+    vm->db = db;
+    vm->cpus = cpus;
+    vm->cpu_count = cpu_count;
+    vm->flush = flush;
+    vm->context = context;
+    atomic_init(&vm->epoch, 1); /* 0 = outside */
+}
+
+enum qy_error qy_space_init(struct qy_space *space, struct qy_vm *vm, struct qy_budget *budget,
+                            bool delegated)
+{
+    struct qy_table *root;
+    enum qy_error error = qy_table_make(vm, budget, &root);
+    if (error != QY_OK)
+        return error;
+    memset(space, 0, sizeof(*space));
+    space->vm = vm;
+    space->format = vm->format;
+    space->budget = budget;
+    space->delegated = delegated;
+    qy_table_fill(vm->format, root, QY_PT_LEVELS, 0);
+    root->space = space;
+    space->root = pfn_to_paddr(root->frame);
+    return QY_OK;
+}
+
+static struct qy_table *root_of(const struct qy_space *space)
+{
+    return qy_table_of(space->vm->db, paddr_to_pfn(space->root));
+}
+
+/* ---- bindings ---- */
+
+static struct qy_binding *binding_page(const struct qy_space *space, unsigned page)
+{
+    return atomic_load_explicit(&space->bindings[page], memory_order_acquire);
+}
+
+enum qy_error qy_binding_page_add(struct qy_space *space, unsigned page)
+{
+    pfn_t frame;
+    enum qy_error error = qy_vm_frame_alloc(space->vm, space->budget, QY_FRAME_METADATA, &frame);
+    if (error != QY_OK)
+        return error;
+    void *at = qy_port_ram(pfn_to_paddr(frame));
+    memset(at, 0, QY_PAGE_BYTES);
+    atomic_store_explicit(&space->bindings[page], at, memory_order_release);
+    return QY_OK;
+}
+
+static enum qy_error bind_locked(struct qy_space *space, void *object, uint64_t cookie,
+                                 unsigned *index)
+{
+    for (unsigned page = 0; page < QY_BINDING_PAGES; page++) {
+        enum qy_error error = binding_page(space, page) ? QY_OK : qy_binding_page_add(space, page);
+        if (error != QY_OK)
+            return error;
+        struct qy_binding *at = binding_page(space, page);
+        for (unsigned i = 0; i < BINDINGS_A_PAGE; i++) {
+            if (at[i].object)
+                continue;
+            at[i] = (struct qy_binding){object, cookie};
+            *index = page * (unsigned)BINDINGS_A_PAGE + i;
+            return QY_OK;
+        }
+    }
+    return QY_TOO_MANY;
+}
+
+enum qy_error qy_space_bind(struct qy_space *space, void *object, uint64_t cookie, unsigned *index)
+{
+    if (!object)
+        return QY_INVALID_ARGUMENT;
+    qy_lock_acquire(&space->bindings_lock);
+    enum qy_error error = bind_locked(space, object, cookie, index);
+    qy_lock_release(&space->bindings_lock);
+    return error;
+}
+
+void qy_space_unbind(struct qy_space *space, unsigned index)
+{
+    qy_lock_acquire(&space->bindings_lock);
+    struct qy_binding *page =
+        index <= QY_BINDING_MAX ? binding_page(space, index / BINDINGS_A_PAGE) : NULL;
+    if (page)
+        page[index % BINDINGS_A_PAGE] = (struct qy_binding){0};
+    qy_lock_release(&space->bindings_lock);
+}
+
+struct qy_binding qy_space_binding(struct qy_space *space, unsigned index)
+{
+    struct qy_binding found = {0};
+    qy_lock_acquire(&space->bindings_lock);
+    const struct qy_binding *page =
+        index <= QY_BINDING_MAX ? binding_page(space, index / BINDINGS_A_PAGE) : NULL;
+    if (page)
+        found = page[index % BINDINGS_A_PAGE];
+    qy_lock_release(&space->bindings_lock);
+    return found;
+}
+
+/* ---- looks at the tree ---- */
+
+uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *level, paddr_t *table)
+{
+    *table = space->root;
+    for (*level = QY_PT_LEVELS;; --*level) {
+        uint64_t entry = qy_slot_get(qy_pt_slot(*table, qy_pt_index(vaddr(address), *level)));
+        if (!qy_is_table(space->format, entry, *level))
+            return entry;
+        *table = pfn_to_paddr(qy_entry_frame(space->format, entry));
+    }
+}
+
+static void count_table(struct qy_space *space, struct qy_table *table, struct qy_space_stats *out)
+{
+    const struct qy_pt_format *format = space->format;
+    unsigned end = table->level == QY_PT_LEVELS ? QY_PT_ENTRIES / 2 : QY_PT_ENTRIES;
+    bool shared = qy_table_is_shared(table);
+    uint64_t pages = qy_pt_page_bytes(table->level) >> QY_PAGE_SHIFT;
+    out->tables++;
+    out->shared_tables += shared;
+    for (unsigned i = 0; i < end; i++) {
+        uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
+        pfn_t frame;
+        bool foreign;
+        if (qy_is_table(format, entry, table->level)) {
+            count_table(space, qy_table_of(space->vm->db, qy_entry_frame(format, entry)), out);
+        } else if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
+            const _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
+            bool alone = word && !foreign && !shared && !(qy_word_load(word) & QY_WORD_LIST);
+            out->resident += pages;
+            *(alone ? &out->private_pages : &out->shared_pages) += pages;
+        }
+    }
+}
+
+void qy_space_stats(struct qy_space *space, struct qy_space_stats *out)
+{
+    *out = (struct qy_space_stats){0};
+    qy_vm_enter(space->vm);
+    count_table(space, root_of(space), out);
+    qy_vm_leave(space->vm);
+}
+
+/* ---- tables come and go ---- */
+
+enum qy_error qy_vm_ensure(struct qy_space *space, vaddr_t address, unsigned level)
+{
+    struct qy_at at;
+    enum qy_error error = QY_OK;
+    while (error == QY_OK) {
+        struct qy_table *table;
+        qy_vm_enter(space->vm);
+        bool alive = qy_vm_lock_at(space, address, level, &at);
+        if (!alive) {
+            error = QY_REVOKED;
+        } else {
+            bool done = at.level == level, moving = qy_is_moving(space->format, at.entry);
+            if (!done && qy_is_present(space->format, at.entry))
+                error = QY_ALREADY_MAPPED;
+            else if (!done && !moving)
+                error = qy_table_make(space->vm, space->budget, &table);
+            if (error == QY_OK && !done && !moving) {
+                qy_table_fill(space->format, table, at.level - 1,
+                              qy_entry_mark(space->format, at.entry));
+                qy_table_link(space->format, at.table, at.index, table);
+            }
+            qy_table_unlock(at.table);
+            if (done) {
+                qy_vm_leave(space->vm);
+                return QY_OK;
+            }
+        }
+        qy_vm_leave(space->vm);
+    }
+    return error;
+}
+
+/* The table below a locked entry, taken out of the tree if it is empty and ours. */
+static struct qy_table *take_out_empty(struct qy_space *space, const struct qy_at *at)
+{
+    struct qy_rmap_node *freed;
+    if (!qy_is_table(space->format, at->entry, at->level))
+        return NULL;
+    struct qy_table *table = qy_table_of(space->vm->db, qy_entry_frame(space->format, at->entry));
+    qy_table_lock(table);
+    bool take = table->live == 0 && !table->given && !qy_table_is_shared(table);
+    if (take) {
+        qy_table_set(space->format, at->table, at->index, 0);
+        if (!qy_rmap_remove(&table->parents, qy_mapping(at->table->frame, at->index), &freed))
+            qy_port_broken("VM-TREE", "a table does not know its parent, frame", table->frame.raw);
+        qy_vm_node_return(space->vm, freed);
+    }
+    qy_table_unlock(table);
+    return take ? table : NULL;
+}
+
+void qy_vm_prune(struct qy_space *space, vaddr_t address)
+{
+    for (unsigned level = 2; level <= QY_PT_LEVELS; level++) {
+        struct qy_at at;
+        struct qy_table *table = NULL;
+        qy_vm_enter(space->vm);
+        bool alive = qy_vm_lock_at(space, address, level, &at);
+        if (alive) {
+            table = at.level == level ? take_out_empty(space, &at) : NULL;
+            qy_table_unlock(at.table);
+        }
+        qy_vm_leave(space->vm);
+        if (!alive)
+            return;
+        if (!table)
+            continue;
+        vaddr_t base = qy_span_base(address, level);
+        qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(level), true);
+        qy_table_retire(space->vm, table);
+    }
+}
+
+/*
+ * Go down from the root by the first entries that are there, to an entry of level 2 or to an empty table, and let that
+ * go. No CPU has the tree in use or in its caches. True: the user half is empty.
+ */
+static bool destroy_some(struct qy_space *space)
+{
+    const struct qy_pt_format *format = space->format;
+    struct qy_vm *vm = space->vm;
+    struct qy_table *table = root_of(space), *above = NULL;
+    unsigned index = 0, at = 0;
+    qy_table_lock(table);
+    for (;;) {
+        uint64_t entry = 0;
+        unsigned end = table->level == QY_PT_LEVELS ? QY_PT_ENTRIES / 2 : QY_PT_ENTRIES;
+        for (index = 0; index < end; index++) {
+            entry = qy_slot_get(qy_table_slots(table) + index);
+            if (qy_is_table(format, entry, table->level))
+                break;
+            pfn_t frame;
+            bool foreign;
+            if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
+                if (qy_frame_state(vm->db, frame) == QY_FRAME_TABLE)
+                    qy_vm_let_go_table(vm, format, table, index, frame);
+                else
+                    qy_vm_let_go(vm, table, index, frame, foreign);
+            }
+            if (entry)
+                qy_table_set(format, table, index, 0);
+        }
+        if (index == end || table->level == 2)
+            break;
+        if (above)
+            qy_table_unlock(above);
+        above = table;
+        at = index;
+        table = qy_table_of(vm->db, qy_entry_frame(format, entry));
+        qy_table_lock(table);
+    }
+    bool empty = table->level == QY_PT_LEVELS && index == QY_PT_ENTRIES / 2;
+    bool hollow = table->live == 0;
+    if (!hollow && !empty) { /* level 2, a table of level 1 */
+        pfn_t frame = qy_entry_frame(format, qy_slot_get(qy_table_slots(table) + index));
+        qy_vm_let_go_table(vm, format, table, index, frame);
+        qy_table_set(format, table, index, 0);
+    }
+    qy_table_unlock(table);
+    if (hollow && above) {
+        qy_vm_let_go_table(vm, format, above, at, table->frame);
+        qy_table_set(format, above, at, 0);
+    }
+    if (above)
+        qy_table_unlock(above);
+    return empty;
+}
+
+enum qy_error qy_space_destroy_step(struct qy_space *space)
+{
+    struct qy_vm *vm = space->vm;
+    struct qy_table *root = root_of(space);
+    if (!root)
+        return QY_OK;
+    atomic_store(&space->dying, true);
+    if (!space->forgotten) {
+        qy_vm_flush(space, vaddr(0), QY_USER_END, true);
+        space->forgotten = true;
+    }
+    qy_vm_enter(vm);
+    bool empty = destroy_some(space);
+    qy_vm_leave(vm);
+    if (!empty || !qy_vm_reclaim(vm))
+        return QY_BUSY;
+    for (unsigned i = 0; i < QY_BINDING_PAGES; i++) {
+        void *page = binding_page(space, i);
+        if (page)
+            qy_vm_frame_free(vm, paddr_to_pfn(qy_port_paddr(page)), QY_FRAME_METADATA);
+        atomic_store_explicit(&space->bindings[i], NULL, memory_order_relaxed);
+    }
+    qy_table_free(vm, root);
+    space->root = paddr(0);
+    return QY_OK;
+}

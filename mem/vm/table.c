@@ -1,0 +1,341 @@
+/*
+ * Table pages: their descriptors, the way down to them, and their end.
+ *
+ *     entry cleared -> CPUs flushed -> retired (epoch e) -> every CPU outside, or inside since later -> freed
+ *
+ * A CPU on its way down holds no lock, so it may read a table that has just left the tree. What it has
+ * locked counts only if the entry that led it there still does: whoever changes an entry that points at a
+ * table holds the locks of both. (CortenMM marks a table as stray; one that is shared may have left one
+ * space and not another, so here the entry is asked.)
+ */
+#include "vm_impl.h"
+
+#define LIMBO_BATCH 32u
+
+static void normalise(uint64_t *mark)
+{
+    *mark = qy_mark_with_rights(*mark, 0);
+}
+
+void qy_table_set(const struct qy_pt_format *format, struct qy_table *table, unsigned index,
+                  uint64_t entry)
+{
+    _Atomic uint64_t *slot = qy_table_slots(table) + index;
+    uint64_t old = atomic_load_explicit(slot, memory_order_relaxed);
+    pfn_t frame;
+    bool foreign;
+    table->live = (uint16_t)(table->live + (entry != 0) - (old != 0));
+    table->held =
+        (uint16_t)(table->held + qy_entry_holds(format, entry, table->level, &frame, &foreign) -
+                   qy_entry_holds(format, old, table->level, &frame, &foreign));
+    qy_slot_put(slot, entry);
+}
+
+bool qy_table_needs_side(const struct qy_table *table, uint64_t mark)
+{
+    normalise(&mark);
+    return !table->side && table->held && mark != table->home;
+}
+
+void qy_table_remember(struct qy_table *table, unsigned index, uint64_t mark, pfn_t *side)
+{
+    normalise(&mark);
+    if (qy_table_needs_side(table, mark)) {
+        table->side = qy_port_ram(pfn_to_paddr(*side));
+        side->raw = 0;
+        for (unsigned i = 0; i < QY_PT_ENTRIES; i++)
+            table->side[i] = table->home;
+    }
+    if (table->side)
+        table->side[index] = mark;
+    else
+        table->home = mark;
+}
+
+static struct qy_cpu_objects *objects(const struct qy_vm *vm)
+{
+    return vm->cpus[qy_port_cpu()].objects;
+}
+
+enum qy_error qy_vm_frame_alloc(struct qy_vm *vm, struct qy_budget *budget,
+                                enum qy_frame_state state, pfn_t *out)
+{
+    qy_irq_is_off();
+    return qy_frame_try_alloc(objects(vm)->frames, budget->arena, 0, state, out);
+}
+
+void qy_vm_frame_free(struct qy_vm *vm, pfn_t frame, enum qy_frame_state state)
+{
+    struct qy_arena *arena = qy_tag_owner(qy_load(&vm->db->frames[frame.raw].tag));
+    qy_irq_is_off();
+    if (qy_frame_free(objects(vm)->frames, arena, frame, 0, state) != QY_OK)
+        qy_port_broken("EXCLUSIVE", "a frame of a space is not its own, frame", frame.raw);
+}
+
+enum qy_error qy_vm_node_alloc(struct qy_vm *vm, struct qy_budget *budget,
+                               struct qy_rmap_node **out)
+{
+    void *node;
+    qy_irq_is_off();
+    enum qy_error error = qy_cache_alloc(objects(vm), &budget->nodes, &node);
+    if (error == QY_OK)
+        *out = node;
+    return error;
+}
+
+void qy_vm_node_free(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node *node)
+{
+    qy_irq_is_off();
+    if (node && qy_cache_free(objects(vm), &budget->nodes, node) != QY_OK)
+        qy_port_broken("VM-RMAP", "a node is not its budget's, at", (uint64_t)(uintptr_t)node);
+}
+
+void qy_vm_node_return(struct qy_vm *vm, struct qy_rmap_node *node)
+{
+    if (node)
+        qy_vm_node_free(vm, qy_table_of(vm->db, qy_mapping_table(node->mapping))->budget, node);
+}
+
+enum qy_error qy_vm_table_alloc(struct qy_vm *vm, struct qy_budget *budget, struct qy_table **out)
+{
+    void *object;
+    qy_irq_is_off();
+    enum qy_error error = qy_cache_alloc(objects(vm), &budget->tables, &object);
+    if (error == QY_OK)
+        *out = object;
+    return error;
+}
+
+void qy_vm_table_free(struct qy_vm *vm, struct qy_table *table)
+{
+    qy_irq_is_off();
+    if (qy_cache_free(objects(vm), &table->budget->tables, table) != QY_OK)
+        qy_port_broken("VM-TREE", "a table's descriptor is not one, frame", table->frame.raw);
+}
+
+enum qy_error qy_table_make(struct qy_vm *vm, struct qy_budget *budget, struct qy_table **out)
+{
+    struct qy_table *table;
+    enum qy_error error = qy_vm_table_alloc(vm, budget, &table);
+    if (error != QY_OK)
+        return error;
+    table->budget = budget;
+    error = qy_vm_frame_alloc(vm, budget, QY_FRAME_TABLE, &table->frame);
+    if (error != QY_OK) {
+        qy_vm_table_free(vm, table);
+        return error;
+    }
+    qy_word_store(&vm->db->frames[table->frame.raw].word, (uint64_t)(uintptr_t)table);
+    *out = table;
+    return QY_OK;
+}
+
+enum qy_error qy_tables_reserve(struct qy_vm *vm, struct qy_budget *budget, unsigned count,
+                                struct qy_table **list)
+{
+    for (*list = NULL; count > 0; count--) {
+        struct qy_table *table;
+        enum qy_error error = qy_table_make(vm, budget, &table);
+        if (error != QY_OK) {
+            qy_tables_release(vm, list);
+            return error;
+        }
+        table->next = *list;
+        *list = table;
+    }
+    return QY_OK;
+}
+
+void qy_tables_release(struct qy_vm *vm, struct qy_table **list)
+{
+    while (*list) {
+        struct qy_table *table = *list;
+        *list = table->next;
+        qy_table_free(vm, table);
+    }
+}
+
+void qy_table_fill(const struct qy_pt_format *format, struct qy_table *table, unsigned level,
+                   uint64_t mark)
+{
+    _Atomic uint64_t *slots = qy_table_slots(table);
+    uint64_t step = qy_mark_advances(mark) ? qy_pt_page_bytes(level) >> QY_PAGE_SHIFT : 0;
+    table->level = (uint8_t)level;
+    table->live = mark ? QY_PT_ENTRIES : 0;
+    for (unsigned i = 0; i < QY_PT_ENTRIES; i++, mark += step)
+        atomic_store_explicit(&slots[i], qy_mark_entry(format, mark), memory_order_relaxed);
+}
+
+void qy_table_link(const struct qy_pt_format *format, struct qy_table *above, unsigned index,
+                   struct qy_table *table)
+{
+    struct qy_rmap_node *none = NULL;
+    if (qy_rmap_add(&table->parents, qy_mapping(above->frame, index), false, false, &none) != QY_OK)
+        qy_port_broken("VM-TREE", "a new table has a parent, frame", table->frame.raw);
+    qy_table_set(format, above, index, qy_table_entry(format, table->frame));
+}
+
+void qy_table_free(struct qy_vm *vm, struct qy_table *table)
+{
+    if (table->side)
+        qy_vm_frame_free(vm, paddr_to_pfn(qy_port_paddr(table->side)), QY_FRAME_METADATA);
+    qy_word_store(&vm->db->frames[table->frame.raw].word, 0);
+    if (!table->given)
+        qy_vm_frame_free(vm, table->frame, QY_FRAME_TABLE);
+    qy_vm_table_free(vm, table);
+}
+
+void qy_table_retire(struct qy_vm *vm, struct qy_table *table)
+{
+    qy_lock_acquire(&vm->limbo_lock);
+    table->retired = atomic_fetch_add_explicit(&vm->epoch, 1, memory_order_seq_cst);
+    table->next = vm->limbo;
+    vm->limbo = table;
+    bool many = ++vm->limbo_count >= LIMBO_BATCH;
+    qy_lock_release(&vm->limbo_lock);
+    if (many)
+        (void)qy_vm_reclaim(vm);
+}
+
+bool qy_vm_reclaim(struct qy_vm *vm)
+{
+    uint64_t oldest = UINT64_MAX;
+    struct qy_table *gone = NULL;
+    atomic_thread_fence(memory_order_seq_cst);
+    qy_lock_acquire(&vm->limbo_lock);
+    for (unsigned i = 0; i < vm->cpu_count; i++) {
+        uint64_t inside = atomic_load_explicit(&vm->cpus[i].inside, memory_order_seq_cst);
+        if (inside && inside < oldest)
+            oldest = inside;
+    }
+    for (struct qy_table **at = &vm->limbo; *at;) {
+        struct qy_table *table = *at;
+        if (table->retired < oldest) {
+            *at = table->next;
+            table->next = gone;
+            gone = table;
+            vm->limbo_count--;
+        } else {
+            at = &table->next;
+        }
+    }
+    bool empty = !vm->limbo;
+    qy_lock_release(&vm->limbo_lock);
+    while (gone) {
+        struct qy_table *table = gone;
+        gone = table->next;
+        qy_table_free(vm, table);
+    }
+    return empty;
+}
+
+bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level, struct qy_at *at)
+{
+    const struct qy_pt_format *format = space->format;
+    const struct qy_framedb *db = space->vm->db;
+    for (;;) {
+        paddr_t table = space->root;
+        at->link = NULL;
+        at->link_entry = 0;
+        at->level = QY_PT_LEVELS;
+        for (;;) {
+            at->index = qy_pt_index(address, at->level);
+            at->slot = qy_pt_slot(table, at->index);
+            at->entry = qy_slot_get(at->slot);
+            if (at->level == level || !qy_is_table(format, at->entry, at->level))
+                break;
+            at->link = at->slot;
+            at->link_entry = at->entry;
+            table = pfn_to_paddr(qy_entry_frame(format, at->entry));
+            at->level--;
+        }
+        at->table = qy_table_of(db, paddr_to_pfn(table));
+        if (!at->table)
+            return false;
+        qy_table_lock(at->table);
+        if (atomic_load_explicit(&space->dying, memory_order_relaxed)) {
+            qy_table_unlock(at->table);
+            return false;
+        }
+        at->entry = qy_slot_get(at->slot);
+        bool led = !at->link || qy_slot_get(at->link) == at->link_entry;
+        if (led && (at->level == level || !qy_is_table(format, at->entry, at->level)))
+            return true;
+        qy_table_unlock(at->table);
+    }
+}
+
+_Atomic uint64_t *qy_frame_rmap(const struct qy_framedb *db, pfn_t frame)
+{
+    struct qy_found f = qy_framedb_find(db, frame.raw);
+    return f.state == QY_FRAME_USER || f.state == QY_FRAME_DEVICE ? &db->frames[f.start].word
+                                                                  : NULL;
+}
+
+void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame,
+                  bool foreign)
+{
+    struct qy_rmap_node *freed;
+    /* A private frame is a block of its own: its entry is there. */
+    _Atomic uint64_t *word =
+        foreign ? qy_frame_rmap(vm->db, frame) : &vm->db->frames[frame.raw].word;
+    if (!word || !qy_rmap_remove(word, qy_mapping(table->frame, index), &freed))
+        qy_port_broken("VM-RMAP", "an entry's frame does not know it, frame", frame.raw);
+    qy_vm_node_return(vm, freed);
+    if (!foreign && qy_word_load(word) == 0)
+        qy_vm_frame_free(vm, frame, QY_FRAME_USER);
+}
+
+static void tear_down(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table)
+{
+    for (unsigned i = 0; i < QY_PT_ENTRIES && table->live; i++) {
+        uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
+        pfn_t frame;
+        bool foreign;
+        if (!entry)
+            continue;
+        if (qy_is_table(format, entry, table->level))
+            qy_vm_let_go_table(vm, format, table, i, qy_entry_frame(format, entry));
+        else if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
+            if (table->level > 1 && qy_frame_state(vm->db, frame) == QY_FRAME_TABLE)
+                qy_vm_let_go_table(vm, format, table, i, frame);
+            else
+                qy_vm_let_go(vm, table, i, frame, foreign);
+        }
+        qy_table_set(format, table, i, 0);
+    }
+}
+
+void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *above,
+                        unsigned index, pfn_t frame)
+{
+    struct qy_table *table = qy_table_of(vm->db, frame);
+    struct qy_rmap_node *freed;
+    qy_table_lock(table);
+    if (!qy_rmap_remove(&table->parents, qy_mapping(above->frame, index), &freed))
+        qy_port_broken("VM-TREE", "a table does not know its parent, frame", frame.raw);
+    qy_vm_node_return(vm, freed);
+    bool last = qy_word_load(&table->parents) == 0;
+    if (last)
+        tear_down(vm, format, table);
+    qy_table_unlock(table);
+    if (last)
+        qy_table_retire(vm, table);
+}
+
+struct qy_space *qy_table_place(const struct qy_vm *vm, struct qy_table *table, unsigned parent,
+                                vaddr_t *base)
+{
+    uint64_t address = 0, mapping;
+    while (table->level < QY_PT_LEVELS) {
+        if (!qy_rmap_at(&table->parents, parent, &mapping))
+            return NULL;
+        parent = 0;
+        table = qy_table_of(vm->db, qy_mapping_table(mapping));
+        if (!table)
+            return NULL;
+        address += qy_mapping_index(mapping) * qy_pt_page_bytes(table->level);
+    }
+    *base = vaddr(address);
+    return table->space;
+}

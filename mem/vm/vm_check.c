@@ -1,0 +1,111 @@
+/*
+ * The validator of a space: its tables, their reverse maps and counters, and the frames that they hold.
+ *
+ * It sees one space: that a mapping of a frame by another space is real is found when that one is checked, and that every
+ * mapping is some space's when the last is destroyed and the arenas are whole.
+ */
+#include "vm_impl.h"
+
+struct check {
+    struct qy_space *space;
+    const char *broken;
+};
+
+/* How often a word names an entry. */
+static unsigned names(_Atomic uint64_t *word, uint64_t wanted)
+{
+    uint64_t mapping;
+    unsigned found = 0;
+    for (unsigned n = 0; qy_rmap_at(word, n, &mapping); n++)
+        found += mapping == wanted;
+    return found;
+}
+
+static const char *check_held(const struct check *c, struct qy_table *table, unsigned index,
+                              uint64_t entry)
+{
+    const struct qy_pt_format *format = c->space->format;
+    struct qy_framedb *db = c->space->vm->db;
+    pfn_t frame;
+    bool foreign, present = qy_is_present(format, entry);
+    (void)qy_entry_holds(format, entry, table->level, &frame, &foreign);
+    enum qy_frame_state state = qy_frame_state(db, frame);
+    if (state != QY_FRAME_USER && !(state == QY_FRAME_DEVICE && foreign))
+        return "EXCLUSIVE";
+    if (!foreign && table->level != 1)
+        return "VM-TREE";
+    _Atomic uint64_t *word = qy_frame_rmap(db, frame);
+    if (names(word, qy_mapping(table->frame, index)) != 1)
+        return "VM-RMAP";
+    uint64_t class = qy_word_load(word) & QY_WORD_CLASS;
+    bool write = present && qy_pt_has(format, entry, QY_PT_BIT_WRITE);
+    bool exec = present && qy_pt_has(format, entry, QY_PT_BIT_EXEC);
+    if ((write && exec) || class == QY_WORD_CLASS || (write && !(class & QY_WORD_W)) ||
+        (exec && !(class & QY_WORD_X)))
+        return "WXOR";
+    if (present && entry & qy_bit_cow(format) && (write || foreign))
+        return "VM-TREE";
+    if (write && !foreign && (qy_table_is_shared(table) || qy_word_load(word) & QY_WORD_LIST))
+        return "VM-TREE";
+    unsigned rights =
+        present ? qy_entry_rights(format, entry) : qy_mark_rights(qy_entry_mark(format, entry));
+    return rights & ~qy_mark_unpack(qy_table_origin(table, index)).max ? "VM-TREE" : NULL;
+}
+
+static const char *check_table(const struct check *c, struct qy_table *table);
+
+static const char *check_entry(const struct check *c, struct qy_table *table, unsigned index,
+                               uint64_t entry)
+{
+    const struct qy_pt_format *format = c->space->format;
+    pfn_t frame;
+    bool foreign;
+    if (qy_is_table(format, entry, table->level)) {
+        pfn_t below = qy_entry_frame(format, entry);
+        struct qy_table *child = qy_table_of(c->space->vm->db, below);
+        if (qy_frame_state(c->space->vm->db, below) != QY_FRAME_TABLE || !child ||
+            child->frame.raw != below.raw || child->level != table->level - 1 ||
+            entry != qy_table_entry(format, below))
+            return "VM-TREE";
+        if (names(&child->parents, qy_mapping(table->frame, index)) != 1)
+            return "VM-TREE";
+        if (child->level > 1 && qy_table_is_shared(child))
+            return "VM-TREE";
+        return check_table(c, child);
+    }
+    if (!qy_is_present(format, entry) &&
+        qy_mark_kind(qy_entry_mark(format, entry)) == QY_MARK_MOVING)
+        return "VM-TREE";
+    if (qy_entry_holds(format, entry, table->level, &frame, &foreign))
+        return check_held(c, table, index, entry);
+    uint64_t mark = qy_entry_mark(format, entry);
+    return entry && (qy_mark_kind(mark) == QY_MARK_NONE || qy_mark_kind(mark) >= QY_MARK_KEPT)
+               ? "VM-TREE"
+               : NULL;
+}
+
+static const char *check_table(const struct check *c, struct qy_table *table)
+{
+    unsigned end = table->level == QY_PT_LEVELS ? QY_PT_ENTRIES / 2 : QY_PT_ENTRIES;
+    unsigned live = 0, held = 0;
+    for (unsigned i = 0; i < end; i++) {
+        uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
+        pfn_t frame;
+        bool foreign;
+        const char *broken = entry ? check_entry(c, table, i, entry) : NULL;
+        if (broken)
+            return broken;
+        live += entry != 0;
+        held += qy_entry_holds(c->space->format, entry, table->level, &frame, &foreign);
+    }
+    return live == table->live && held == table->held ? NULL : "VM-TREE";
+}
+
+const char *qy_space_check(struct qy_space *space)
+{
+    struct check c = {space, NULL};
+    struct qy_table *root = qy_table_of(space->vm->db, paddr_to_pfn(space->root));
+    if (!root || root->space != space || root->level != QY_PT_LEVELS)
+        return "VM-TREE";
+    return check_table(&c, root);
+}

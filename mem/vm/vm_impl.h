@@ -1,0 +1,374 @@
+/*
+ * What the files of mem/vm share: descriptors of tables, marks as words, and the steps down. Private.
+ *
+ *     entry -> table's frame -> its frame entry's word -> struct qy_table
+ */
+#ifndef QY_VM_IMPL_H
+#define QY_VM_IMPL_H
+
+#include "../phys/frame_word.h"
+#include "../phys/framedb_impl.h"
+
+#include <qy/rmap.h>
+#include <qy/vm.h>
+
+struct qy_table {
+    struct qy_lock lock;
+    uint8_t level;
+    bool given;        /* its frame is its owner's */
+    uint16_t live;     /* entries of the user half that are not 0 */
+    uint16_t held;     /* entries that hold a frame: present, KEPT, MOVING */
+    pfn_t frame;
+    struct qy_budget *budget;
+    struct qy_space *space;   /* of a root */
+    _Atomic uint64_t parents; /* entries that point here: as the word of a frame */
+    uint64_t home;            /* mark behind the held entries, when there is no side page */
+    uint64_t *side;           /* marks behind the held entries, one each; null: all are `home` */
+    struct qy_table *next;    /* in limbo, or in a reserve */
+    uint64_t retired;         /* in limbo: the epoch in which it left the tree */
+};
+
+/* ---- marks as words of QY_PT_MARK_BITS bits ----
+ *
+ *     57..54  53..51   50..48  47..45   44       43..34    33..0
+ *     kind    rights   max     region   shared   binding   offset
+ *
+ * KEPT and MOVING: offset = frame, region = memory type, binding = CPU that moves it, and QY_HELD_FOREIGN.
+ */
+#define QY_MARK_OFFSET_BITS 34u
+#define QY_MARK_OFFSET_MASK ((1ull << QY_MARK_OFFSET_BITS) - 1)
+#define QY_MARK_BINDING_SHIFT 34u
+#define QY_MARK_BINDING_MASK ((uint64_t)QY_BINDING_MAX << QY_MARK_BINDING_SHIFT)
+#define QY_MARK_CPU_MASK 511u
+#define QY_HELD_FOREIGN (1ull << 43)
+#define QY_MARK_SHARED (1ull << 44)
+#define QY_MARK_REGION_SHIFT 45u
+#define QY_MARK_MAX_SHIFT 48u
+#define QY_MARK_RIGHTS_SHIFT 51u
+#define QY_MARK_RIGHTS_MASK (7ull << QY_MARK_RIGHTS_SHIFT)
+#define QY_MARK_KIND_SHIFT 54u
+
+_Static_assert(QY_MARK_KIND_SHIFT + 4 == QY_PT_MARK_BITS, "a mark fits");
+_Static_assert(QY_CONFIG_MAX_CPUS <= QY_MARK_CPU_MASK + 1, "a CPU's number fits");
+_Static_assert((1ull << QY_MARK_OFFSET_BITS) >= QY_FRAMES_MAX, "a frame's number fits");
+
+static inline enum qy_mark_kind qy_mark_kind(uint64_t mark)
+{
+    return (enum qy_mark_kind)(mark >> QY_MARK_KIND_SHIFT);
+}
+
+static inline unsigned qy_mark_rights(uint64_t mark)
+{
+    return (unsigned)(mark >> QY_MARK_RIGHTS_SHIFT) & 7;
+}
+
+static inline uint64_t qy_mark_with_rights(uint64_t mark, unsigned rights)
+{
+    return (mark & ~QY_MARK_RIGHTS_MASK) | (uint64_t)rights << QY_MARK_RIGHTS_SHIFT;
+}
+
+uint64_t qy_mark_pack(const struct qy_mark *mark);
+struct qy_mark qy_mark_unpack(uint64_t mark);
+
+/* Does the offset count pages? */
+static inline bool qy_mark_advances(uint64_t mark)
+{
+    enum qy_mark_kind kind = qy_mark_kind(mark);
+    return kind == QY_MARK_OBJECT || kind == QY_MARK_PAGER || kind == QY_MARK_SWAPPED;
+}
+
+/* The mark `pages` further on in the same region. */
+static inline uint64_t qy_mark_at(uint64_t mark, uint64_t pages)
+{
+    return qy_mark_advances(mark) ? mark + pages : mark;
+}
+
+/* 0 is no mark, and no entry. */
+static inline uint64_t qy_mark_entry(const struct qy_pt_format *format, uint64_t mark)
+{
+    return mark ? qy_pt_mark_encode(format, mark) : 0;
+}
+
+/* The entry is not present. */
+static inline uint64_t qy_entry_mark(const struct qy_pt_format *format, uint64_t entry)
+{
+    return entry ? qy_pt_mark_decode(format, entry) : 0;
+}
+
+static inline uint64_t qy_held_mark(enum qy_mark_kind kind, pfn_t frame, unsigned rights, unsigned cpu,
+                                    bool foreign)
+{
+    return (uint64_t)kind << QY_MARK_KIND_SHIFT | (uint64_t)rights << QY_MARK_RIGHTS_SHIFT |
+           (uint64_t)cpu << QY_MARK_BINDING_SHIFT | (foreign ? QY_HELD_FOREIGN : 0) | frame.raw;
+}
+
+/* ---- entries ---- */
+
+static inline bool qy_is_present(const struct qy_pt_format *format, uint64_t entry)
+{
+    return entry & format->valid;
+}
+
+/* Does an entry of a table of that level point at a table? */
+static inline bool qy_is_table(const struct qy_pt_format *format, uint64_t entry, unsigned level)
+{
+    return (entry & format->valid) && level > 1 && !(entry & format->page[level]);
+}
+
+/* The two bits of ours. */
+static inline uint64_t qy_bit_cow(const struct qy_pt_format *format)
+{
+    return format->flags[QY_PT_BIT_SOFT_0].value;
+}
+
+static inline uint64_t qy_bit_foreign(const struct qy_pt_format *format)
+{
+    return format->flags[QY_PT_BIT_SOFT_1].value;
+}
+
+/* Rights of a present page as its region has them: COW counts as writable. */
+static inline unsigned qy_entry_rights(const struct qy_pt_format *format, uint64_t entry)
+{
+    bool write = qy_pt_has(format, entry, QY_PT_BIT_WRITE) || (entry & qy_bit_cow(format));
+    return QY_PT_READ | (write ? QY_PT_WRITE : 0) |
+           (qy_pt_has(format, entry, QY_PT_BIT_EXEC) ? QY_PT_EXEC : 0);
+}
+
+static inline pfn_t qy_entry_frame(const struct qy_pt_format *format, uint64_t entry)
+{
+    return pfn((entry & format->address_mask) >> format->address_shift);
+}
+
+static inline uint64_t qy_table_entry(const struct qy_pt_format *format, pfn_t frame)
+{
+    return frame.raw << format->address_shift | format->table_user;
+}
+
+static inline uint64_t qy_page_entry(const struct qy_pt_format *format, pfn_t frame, unsigned level,
+                                     unsigned rights)
+{
+    return qy_pt_encode(format, pfn_to_paddr(frame), level, rights | QY_PT_USER);
+}
+
+/* What an entry holds: the frame of a page, or of a KEPT or MOVING mark. */
+static inline bool qy_entry_holds(const struct qy_pt_format *format, uint64_t entry, unsigned level,
+                                  pfn_t *frame, bool *foreign)
+{
+    if (qy_pt_is_page(format, entry, level)) {
+        *frame = qy_entry_frame(format, entry);
+        *foreign = entry & qy_bit_foreign(format);
+        return true;
+    }
+    uint64_t mark = qy_is_present(format, entry) ? 0 : qy_entry_mark(format, entry);
+    if (qy_mark_kind(mark) < QY_MARK_KEPT)
+        return false;
+    *frame = pfn(mark & QY_MARK_OFFSET_MASK);
+    *foreign = mark & QY_HELD_FOREIGN;
+    return true;
+}
+
+static inline bool qy_is_moving(const struct qy_pt_format *format, uint64_t entry)
+{
+    return !qy_is_present(format, entry) && qy_mark_kind(qy_entry_mark(format, entry)) == QY_MARK_MOVING;
+}
+
+/* Memory type of a page, as QY_PT flags; private frames have none. */
+static inline unsigned qy_entry_type(const struct qy_pt_format *format, uint64_t entry)
+{
+    return entry & qy_bit_foreign(format)
+               ? qy_pt_decode(format, entry) & (QY_PT_WRITE_THROUGH | QY_PT_UNCACHED)
+               : 0;
+}
+
+#define QY_TYPE_SHIFT (QY_MARK_REGION_SHIFT - QY_PT_BIT_WRITE_THROUGH)
+#define QY_TYPE_MASK ((uint64_t)(QY_PT_WRITE_THROUGH | QY_PT_UNCACHED) << QY_TYPE_SHIFT)
+
+/* A moving entry that this CPU's call has made. */
+static inline bool qy_is_mine(const struct qy_pt_format *format, uint64_t entry)
+{
+    uint64_t mark = qy_entry_mark(format, entry);
+    return qy_is_moving(format, entry) &&
+           (mark >> QY_MARK_BINDING_SHIFT & QY_MARK_CPU_MASK) == qy_port_cpu();
+}
+
+/* ---- tables ---- */
+
+static inline struct qy_table *qy_table_of(const struct qy_framedb *db, pfn_t frame)
+{
+    return (struct qy_table *)(uintptr_t)atomic_load_explicit(&db->frames[frame.raw].word,
+                                                              memory_order_relaxed);
+}
+
+static inline _Atomic uint64_t *qy_table_slots(const struct qy_table *table)
+{
+    return qy_pt_slot(pfn_to_paddr(table->frame), 0);
+}
+
+static inline uint64_t qy_slot_get(const _Atomic uint64_t *slot)
+{
+    return atomic_load_explicit(slot, memory_order_acquire);
+}
+
+static inline void qy_slot_put(_Atomic uint64_t *slot, uint64_t entry)
+{
+    atomic_store_explicit(slot, entry, memory_order_release);
+}
+
+static inline void qy_table_lock(struct qy_table *table) QY_UNCHECKED
+{
+    qy_lock_acquire(&table->lock);
+}
+
+static inline void qy_table_unlock(struct qy_table *table) QY_UNCHECKED
+{
+    qy_lock_release(&table->lock);
+}
+
+static inline bool qy_table_is_shared(struct qy_table *table)
+{
+    return qy_word_load(&table->parents) & QY_WORD_LIST;
+}
+
+/*
+ * A table that others have too, or another budget's: what is charged to this space must not get into it. Tables that their
+ * owners installed stay where they are.
+ */
+static inline bool qy_table_is_strange(const struct qy_space *space, struct qy_table *table)
+{
+    return qy_table_is_shared(table) || (table->budget != space->budget && !table->given);
+}
+
+/* Write an entry and keep the counts. The table's lock is held. */
+void qy_table_set(const struct qy_pt_format *format, struct qy_table *table, unsigned index,
+                  uint64_t entry);
+
+/* The mark behind a held entry. */
+static inline uint64_t qy_table_origin(const struct qy_table *table, unsigned index)
+{
+    return table->side ? table->side[index] : table->home;
+}
+
+/* Does remembering this mark need a side page that is not there? */
+bool qy_table_needs_side(const struct qy_table *table, uint64_t mark);
+/* Remember it; before the entry holds its frame. *side: a zeroed frame, used if one is needed, 0 then. */
+void qy_table_remember(struct qy_table *table, unsigned index, uint64_t mark, pfn_t *side);
+
+/* An empty shell: its frame and its descriptor. Errors: OUT_OF_MEMORY, REVOKED. */
+enum qy_error qy_table_make(struct qy_vm *vm, struct qy_budget *budget, struct qy_table **out) QY_MUST_USE;
+/* So many of them, linked by `next`; all or none. */
+enum qy_error qy_tables_reserve(struct qy_vm *vm, struct qy_budget *budget, unsigned count,
+                                struct qy_table **list) QY_MUST_USE;
+void qy_tables_release(struct qy_vm *vm, struct qy_table **list);
+/* Its entries become the parts of a mark of the level above; 0: empty. */
+void qy_table_fill(const struct qy_pt_format *format, struct qy_table *table, unsigned level,
+                   uint64_t mark);
+/* A table that has no parent goes into a tree. The lock of `above` is held. */
+void qy_table_link(const struct qy_pt_format *format, struct qy_table *above, unsigned index,
+                   struct qy_table *table);
+/* One that was never in a tree, or has left every CPU. */
+void qy_table_free(struct qy_vm *vm, struct qy_table *table);
+/* It has left the tree and CPUs have forgotten it; others may still read it on their way. */
+void qy_table_retire(struct qy_vm *vm, struct qy_table *table);
+
+/* Not zeroed. */
+enum qy_error qy_vm_frame_alloc(struct qy_vm *vm, struct qy_budget *budget, enum qy_frame_state state,
+                                pfn_t *out) QY_MUST_USE;
+void qy_vm_frame_free(struct qy_vm *vm, pfn_t frame, enum qy_frame_state state);
+/* A node for a mapping in a table is paid by the table's budget; null frees nothing. */
+enum qy_error qy_vm_node_alloc(struct qy_vm *vm, struct qy_budget *budget,
+                               struct qy_rmap_node **out) QY_MUST_USE;
+void qy_vm_node_free(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node *node);
+/* One that qy_rmap_remove has freed, to whoever paid for it; null: nothing. */
+void qy_vm_node_return(struct qy_vm *vm, struct qy_rmap_node *node);
+/* A zeroed descriptor. */
+enum qy_error qy_vm_table_alloc(struct qy_vm *vm, struct qy_budget *budget, struct qy_table **out) QY_MUST_USE;
+void qy_vm_table_free(struct qy_vm *vm, struct qy_table *table);
+
+/* The word of the USER block that a frame is part of; null if it is not one. */
+_Atomic uint64_t *qy_frame_rmap(const struct qy_framedb *db, pfn_t frame);
+
+/* An entry of that table lets go of a frame; the last one frees a private frame. */
+void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame, bool foreign);
+
+/*
+ * The entry at `index` of a table that has been taken out lets go of the table below: a shared one loses a parent, another is torn
+ * down with all below it.
+ */
+void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *above,
+                        unsigned index, pfn_t frame);
+
+/* ---- ways down ---- */
+
+static inline void qy_vm_enter(struct qy_vm *vm)
+{
+    struct qy_vm_cpu *cpu = &vm->cpus[qy_port_cpu()];
+    atomic_store_explicit(&cpu->inside, atomic_load_explicit(&vm->epoch, memory_order_relaxed),
+                          memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void qy_vm_leave(struct qy_vm *vm)
+{
+    atomic_store_explicit(&vm->cpus[qy_port_cpu()].inside, 0, memory_order_release);
+}
+
+/* An entry, and the one that leads to its table (null for the root). */
+struct qy_at {
+    struct qy_table *table;
+    _Atomic uint64_t *slot, *link;
+    uint64_t entry, link_entry;
+    unsigned level, index;
+};
+
+/*
+ * Go down to the table of `level` over address, or as far as there are tables, and lock that table: at->entry is 0, a mark, a page,
+ * or at->level == level. The caller is inside (qy_vm_enter). False: the space is dying.
+ */
+bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level, struct qy_at *at) QY_MUST_USE;
+
+static inline vaddr_t qy_span_base(vaddr_t address, unsigned level)
+{
+    return vaddr(qy_align_down(address.raw, qy_pt_page_bytes(level)));
+}
+
+static inline void qy_vm_flush(struct qy_space *space, vaddr_t start, uint64_t end, bool tables)
+{
+    if (space->vm->flush)
+        space->vm->flush(space->vm->context, space, start, end, tables);
+}
+
+/*
+ * The table of level 1 over address, if it is shared (or, settle: another budget's), is replaced by a copy that is this space's own;
+ * nothing else changes. The caller is outside. Errors: OUT_OF_MEMORY, TOO_MANY, REVOKED.
+ */
+enum qy_error qy_vm_unshare(struct qy_space *space, vaddr_t address, bool settle) QY_MUST_USE;
+
+/* Fill [start, end), which is empty, with a mark; 0: do nothing. As qy_space_map_region. */
+enum qy_error qy_vm_put(struct qy_space *space, uint64_t start, uint64_t end, uint64_t mark) QY_MUST_USE;
+
+/* A zeroed page of bindings. The lock of the bindings is held, or nobody else has the space. */
+enum qy_error qy_binding_page_add(struct qy_space *space, unsigned page) QY_MUST_USE;
+
+/* See to it that there is a table of `level` over address; where a mark is, it is split. The caller is outside. */
+enum qy_error qy_vm_ensure(struct qy_space *space, vaddr_t address, unsigned level) QY_MUST_USE;
+
+/* Take out the tables over address that have nothing in them. The caller is outside. */
+void qy_vm_prune(struct qy_space *space, vaddr_t address);
+
+/* The entry for an address, its level and the first address that it stands for. No lock: a look. The caller is inside. */
+uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *level, paddr_t *table);
+
+/*
+ * Replace the private frame at a locked entry of level 1 by a copy of the caller's own, with these rights (0: kept); unlocks. False: it has
+ * changed meanwhile, try again. fresh: a frame, the entry's afterwards; not if it returns false.
+ */
+bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsigned rights, pfn_t fresh) QY_MUST_USE;
+
+/* All errors of a range of user addresses; part of every call. */
+enum qy_error qy_vm_range_check(const struct qy_space *space, uint64_t start, uint64_t bytes) QY_MUST_USE;
+
+/* Where a table lies: the space and the first address of what it translates, by one of its parents. */
+struct qy_space *qy_table_place(const struct qy_vm *vm, struct qy_table *table, unsigned parent,
+                                vaddr_t *base);
+
+#endif
