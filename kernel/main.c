@@ -12,6 +12,7 @@
 #include <kernel/cpus.h>
 #include <kernel/entry.h>
 #include <kernel/guard.h>
+#include <kernel/heap.h>
 #include <kernel/image.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
@@ -161,6 +162,7 @@ _Noreturn void kernel_main(struct qy_boot_info *info)
         kernel_stop("this CPU has no %s", arch_missing_feature());
     arch_protect();
     trace_init(info->command_line);
+    heap_tools_init(info->command_line);
 
     map_make(info);
     reserve_what_is_used(info);

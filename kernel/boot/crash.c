@@ -7,6 +7,7 @@
 #include <kernel/boot.h>
 #include <kernel/cpus.h>
 #include <kernel/guard.h>
+#include <kernel/heap.h>
 #include <kernel/image.h>
 #include <kernel/print.h>
 #include <lib/string.h>
@@ -161,6 +162,21 @@ static void crash_use_after_free(void)
     run_on_last(victim_use);
 }
 
+static void crash_redzone(void)
+{
+    heap_crash_redzone(arenas);
+}
+
+static void crash_poison(void)
+{
+    heap_crash_poison(arenas);
+}
+
+static void crash_double_free(void)
+{
+    heap_crash_double_free(arenas);
+}
+
 /* X(name, function) */
 #define CRASHES(X)                                                                                 \
     X("stack", crash_stack)                                                                        \
@@ -174,7 +190,10 @@ static void crash_use_after_free(void)
     X("overflow", crash_overflow)                                                                  \
     X("underflow", crash_underflow)                                                                \
     X("slack", crash_slack)                                                                        \
-    X("use-after-free", crash_use_after_free)
+    X("use-after-free", crash_use_after_free)                                                      \
+    X("redzone", crash_redzone)                                                                    \
+    X("poison", crash_poison)                                                                      \
+    X("double-free", crash_double_free)
 
 void kernel_crash_on_request(const char *command_line, struct kernel_arenas *kernel_arenas)
 {

@@ -35,19 +35,21 @@ static const char *call_name(uint64_t call)
 static void report(const struct qy_debug_report *r)
 {
     const struct qy_allocation *a = &r->object;
-    char taken[160], freed[160];
+    char taken[160], freed[160], byte[64] = "", owner[160] = "";
     site_describe(a->site, taken, sizeof(taken));
     site_describe(a->freed, freed, sizeof(freed));
-    kernel_panic("%s: %s\n"
-                 "  object      %R of cache %s, %u bytes\n"
-                 "  byte        %lld is %02x\n"
-                 "  allocated   at %s\n"
-                 "  owner       object %llu of untyped %llu, thread %llu, call %s\n"
-                 "  freed       at %s",
+    if (strcmp(r->invariant, "DOUBLE-FREE") != 0)
+        format_to(byte, sizeof(byte), "\n  byte        %lld is %02x", (long long)r->offset,
+                  r->found);
+    if (a->owner.number)
+        format_to(owner, sizeof(owner),
+                  "\n  owner       object %llu of untyped %llu, thread %llu, call %s",
+                  (unsigned long long)a->owner.number, (unsigned long long)a->owner.payer,
+                  (unsigned long long)a->owner.thread, call_name(a->owner.call));
+    kernel_panic("%s: %s\n  object      %R of cache %s, %u bytes%s%s\n"
+                 "  allocated   at %s\n  freed       at %s",
                  r->invariant, r->what, (uint64_t)(uintptr_t)a->object, a->cache->type->name,
-                 a->cache->type->bytes, (long long)r->offset, r->found, taken,
-                 (unsigned long long)a->owner.number, (unsigned long long)a->owner.payer,
-                 (unsigned long long)a->owner.thread, call_name(a->owner.call), freed);
+                 a->cache->type->bytes, byte, owner, taken, freed);
 }
 
 void heap_tools_init(const char *command_line)

@@ -1,6 +1,7 @@
 /*
  * Memory of objects: headers from the slab caches of an untyped, pages from its arena.
  */
+#include <kernel/heap.h>
 #include <kernel/ipc.h>
 #include <kernel/print.h>
 #include <kernel/space.h>
@@ -35,6 +36,13 @@ static const struct kind kinds[QY_OBJ_COUNT] = {
     [QY_OBJ_TIMER] = {HEADER("timer", struct timer), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_NOTIFICATION] = {HEADER("notification", struct notification), false, false,
                              QY_FRAME_OBJECT},
+};
+
+/* Where headers are allocated: a site for each type. */
+static struct qy_site sites[QY_OBJ_COUNT] QY_SITES = {
+#define X(NAME, value, name, retype) [value] = QY_SITE_HERE("object_reserve", name),
+    QY_OBJECTS(X)
+#undef X
 };
 
 static struct object_totals totals[QY_OBJ_COUNT] QY_GUARDED_BY(qy_class_caps);
@@ -151,7 +159,7 @@ static enum qy_error header_alloc(struct untyped *from, enum qy_object_type type
     }
     void *memory;
     qy_irq_is_off();
-    enum qy_error error = qy_cache_alloc(&cpu_this()->objects, cache, &memory);
+    enum qy_error error = qy_cache_alloc_from(&cpu_this()->objects, cache, &sites[type], &memory);
     if (error != QY_OK) {
         shortage->pages = 1ull << cache->min_order;
         return error;
@@ -166,7 +174,10 @@ static void header_free(struct object *object)
 {
     struct qy_cache *cache = untyped_cache(object->untyped, object->type);
     qy_irq_is_off();
+    qy_origin_freeing(cache, object, QY_SITE("the header of an object"));
     enum qy_error error = qy_cache_free(&cpu_this()->objects, cache, object);
+    if (error == QY_NOT_ALLOCATED)
+        heap_refused(cache, object);
     if (error != QY_OK)
         kernel_panic("SLAB-FREE: the header of a %s cannot be freed: %s", cache->type->name,
                      qy_error_name(error));
@@ -202,7 +213,7 @@ static enum qy_error pages_alloc(struct untyped *from, struct object *object, ui
         error = qy_arena_carve(from->arena, &child->own, pages, (uint32_t)object->id);
         child->arena = &child->own;
         if (error == QY_OK)
-            qy_heap_init(&child->heap, &child->own, NULL, new_secret());
+            qy_heap_init(&child->heap, &child->own, heap_tools(), new_secret());
     } else if (kind->has_pages) {
         unsigned order = kind->any_order ? qy_order_of(pages) : 0;
         pfn_t first;
@@ -268,6 +279,7 @@ enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uin
         untyped_link((struct untyped *)object);
     from->objects++;
     account(object, 1);
+    heap_object_made(untyped_cache(from, type), object, object_bytes(object));
     *out = object;
     return QY_OK;
 }
@@ -337,7 +349,7 @@ void untyped_init(struct untyped *untyped, struct qy_arena *arena)
     untyped->object.flags = OBJECT_STATIC;
     untyped->object.id = object_new_id();
     untyped->arena = arena;
-    qy_heap_init(&untyped->heap, arena, NULL, new_secret());
+    qy_heap_init(&untyped->heap, arena, heap_tools(), new_secret());
     untyped_link(untyped);
 }
 
@@ -351,10 +363,11 @@ enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena, struct
     *out = (struct untyped *)object;
     object->id = object_new_id();
     (*out)->arena = arena;
-    qy_heap_init(&(*out)->heap, arena, NULL, new_secret());
+    qy_heap_init(&(*out)->heap, arena, heap_tools(), new_secret());
     untyped_link(*out);
     from->objects++;
     account(object, 1);
+    heap_object_made(untyped_cache(from, QY_OBJ_UNTYPED), object, object_bytes(object));
     return QY_OK;
 }
 

@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/arenas.h>
+#include <kernel/heap.h>
 #include <kernel/object.h>
 #include <kernel/stats.h>
 #include <lib/string.h>
@@ -139,6 +140,63 @@ static enum qy_error fill_distance(uint64_t index, struct qy_record_distance *ou
     return QY_OK;
 }
 
+#if QY_CONFIG_HEAP_TOOLS
+static enum qy_error fill_site(uint64_t index, struct qy_record_site *out)
+{
+    const struct qy_site *site = qy_site_at(index);
+    if (!heap_is_tracked())
+        return QY_UNSUPPORTED;
+    if (!site)
+        return QY_NOT_FOUND;
+    *out = (struct qy_record_site){.line = site->line,
+                                   .live = site->live,
+                                   .live_bytes = site->live_bytes,
+                                   .total = site->total,
+                                   .total_bytes = site->total_bytes};
+    return QY_OK;
+}
+
+static enum qy_error fill_site_text(uint64_t index, struct qy_record_site_text *out)
+{
+    const struct qy_site *site = qy_site_at(index / 3);
+    if (!heap_is_tracked())
+        return QY_UNSUPPORTED;
+    if (!site)
+        return QY_NOT_FOUND;
+    const char *const texts[] = {site->file, site->function, site->what};
+    size_t length = strlen(texts[index % 3]);
+    memset(out, 0, sizeof(*out));
+    memcpy(out, texts[index % 3], length < sizeof(*out) ? length : sizeof(*out));
+    return QY_OK;
+}
+
+/* Places and blocks that one call looks at. */
+#define ALLOCATION_STEPS 256u
+
+/* index: the physical address to go on from. Every tracked object of the kernel's heaps is the header of an object. */
+static enum qy_error fill_allocation(uint64_t index, struct qy_record_allocation *out)
+{
+    struct qy_allocation found;
+    if (!heap_is_tracked())
+        return QY_UNSUPPORTED;
+    memset(out, 0, sizeof(*out));
+    caps_acquire();
+    out->next = index;
+    if (qy_allocation_next(from.db, &out->next, ALLOCATION_STEPS, &found) && found.owner.number) {
+        out->object = found.owner.number;
+        out->type = ((const struct object *)found.object)->type;
+        out->bytes = found.owner.bytes;
+        out->header_bytes = found.cache->type->bytes;
+        out->site = found.site ? qy_site_number(found.site) : UINT64_MAX;
+        out->untyped = found.owner.payer;
+        out->thread = found.owner.thread;
+        out->call = found.owner.call;
+        out->time = found.owner.time;
+    }
+    caps_release();
+    return QY_OK;
+}
+#else
 static enum qy_error fill_site(uint64_t index, struct qy_record_site *out)
 {
     (void)index, (void)out;
@@ -156,6 +214,7 @@ static enum qy_error fill_allocation(uint64_t index, struct qy_record_allocation
     (void)index, (void)out;
     return QY_UNSUPPORTED;
 }
+#endif
 
 enum qy_error stats_record(uint64_t kind, uint64_t index, union stats_record *out, size_t *bytes)
 {

@@ -200,13 +200,24 @@ static enum qy_error obtain(struct qy_cpu_objects *cpu, struct qy_cache *cache, 
     return *out ? QY_OK : error;
 }
 
+/* Pages of the heap and objects that its hooks hold: what draining can make fewer. */
+static uint64_t kept(struct qy_heap *heap)
+{
+    uint64_t sum = qy_heap_pages(heap);
+    qy_heap_lock(heap);
+    for (const struct qy_cache *cache = heap->caches; cache; cache = cache->next)
+        sum += cache->held;
+    qy_heap_unlock(heap);
+    return sum;
+}
+
 /* What the heap keeps without need goes back; false if that was nothing. */
 static bool make_room(struct qy_cpu_objects *cpu, struct qy_heap *heap)
 {
-    uint64_t before = qy_heap_pages(heap);
+    uint64_t before = kept(heap);
     qy_irq_is_off();
     qy_heap_drain(cpu, heap);
-    return qy_heap_pages(heap) != before;
+    return kept(heap) != before;
 }
 
 static void fill(struct qy_cache *cache, void *object, size_t bytes, bool fresh)

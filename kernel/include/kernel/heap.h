@@ -1,5 +1,5 @@
 /*
- * Tools on the kernel's heaps: who made an object, and the debug kinds.
+ * Tools on the kernel's heaps: who made an object, and the debug kinds. A build without heap_tools has none.
  *
  * Decided at boot, before the first heap, and the same for all: heap=track records the site and owner of
  * every object's header (qy/site.h), a build with debug_checks adds redzones, poison and quarantine
@@ -14,6 +14,7 @@
 #include <kernel/object.h>
 #include <qy/debug.h>
 
+#if QY_CONFIG_HEAP_TOOLS
 /* Read the boot option heap=..., before any heap is made. Stops if it is none that there is. */
 void heap_tools_init(const char *command_line);
 
@@ -29,5 +30,37 @@ void heap_object_made(struct qy_cache *cache, struct object *object, uint64_t by
 
 /* A free was refused: report it if it was the second one of that header. */
 void heap_refused(struct qy_cache *cache, void *header);
+#else
+static inline void heap_tools_init(const char *command_line)
+{
+    (void)command_line;
+}
+
+static inline const struct qy_heap_hooks *heap_tools(void)
+{
+    return NULL;
+}
+
+static inline bool heap_is_tracked(void)
+{
+    return false;
+}
+
+static inline void heap_object_made(struct qy_cache *cache, struct object *object, uint64_t bytes)
+{
+    (void)cache, (void)object, (void)bytes;
+}
+
+static inline void heap_refused(struct qy_cache *cache, void *header)
+{
+    (void)cache, (void)header;
+}
+#endif
+
+/* The boot options crash=redzone, poison and double-free: they do not return in a build with debug_checks. */
+struct kernel_arenas;
+void heap_crash_redzone(struct kernel_arenas *arenas);
+void heap_crash_poison(struct kernel_arenas *arenas);
+void heap_crash_double_free(struct kernel_arenas *arenas);
 
 #endif

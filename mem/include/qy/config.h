@@ -57,9 +57,18 @@
 #define QY_CONFIG_BOOT_REPORTS 1
 #endif
 
+/* Allocation sites and owners, and the debug kinds of object caches: what the boot option heap=track needs. */
+#ifndef QY_CONFIG_HEAP_TOOLS
+#define QY_CONFIG_HEAP_TOOLS 1
+#endif
+
 /* Checks that cost as much as the work they check: a violated invariant is found where it happens. */
 #ifndef QY_CONFIG_DEBUG
 #define QY_CONFIG_DEBUG 0
+#endif
+
+#if QY_CONFIG_DEBUG && !QY_CONFIG_HEAP_TOOLS
+#error "debug_checks need heap_tools"
 #endif
 
 _Static_assert(QY_CONFIG_MAX_ORDER >= 15 && QY_CONFIG_MAX_ORDER <= 18, "max_order: 15 to 18");

@@ -40,7 +40,13 @@ struct qy_site {
 
 _Static_assert(sizeof(struct qy_site) == 64, "the section of sites is an array of them");
 
+#if QY_CONFIG_HEAP_TOOLS
 #define QY_SITES __attribute__((section("qy_sites"), used))
+#define QY_SITE_IF_ANY(site) (site)
+#else
+#define QY_SITES __attribute__((unused))
+#define QY_SITE_IF_ANY(site) ((struct qy_site *)0)
+#endif
 
 #if defined(__FILE_NAME__)
 #define QY_SITE_FILE __FILE_NAME__
@@ -55,7 +61,7 @@ _Static_assert(sizeof(struct qy_site) == 64, "the section of sites is an array o
 #define QY_SITE(what_)                                                                             \
     (__extension__({                                                                               \
         static struct qy_site site_ QY_SITES = QY_SITE_HERE(__func__, what_);                      \
-        &site_;                                                                                    \
+        QY_SITE_IF_ANY(&site_);                                                                    \
     }))
 
 /* The linker sets these at the ends of the section; both null in a program without sites. */
@@ -112,7 +118,7 @@ void qy_origin_freeing_tracked(struct qy_cache *cache, void *object, const struc
  * test of its flags. */
 static inline void qy_origin_set(struct qy_cache *cache, void *object, const struct qy_owner *owner)
 {
-    if (cache->flags & QY_CACHE_TRACKED)
+    if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
         qy_origin_set_tracked(cache, object, owner);
 }
 
@@ -120,7 +126,7 @@ static inline void qy_origin_set(struct qy_cache *cache, void *object, const str
 static inline void qy_origin_freeing(struct qy_cache *cache, void *object,
                                      const struct qy_site *site)
 {
-    if (cache->flags & QY_CACHE_TRACKED)
+    if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
         qy_origin_freeing_tracked(cache, object, site);
 }
 
