@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/call.h>
+#include <kernel/ipc.h>
 #include <kernel/space.h>
 #include <kernel/trace.h>
 
@@ -51,23 +52,10 @@ static enum qy_error invoke(struct call *call, uint64_t number) QY_REQUIRES(qy_c
     return invocation->handler(call);
 }
 
-static void results_write(struct call *call, enum qy_error error)
+/* Not inlined: what every call does comes without its stack frame. */
+static __attribute__((noinline)) void dispatch(struct cpu *cpu, struct thread *thread, uint64_t number)
 {
-    struct arch_frame *frame = &call->thread->frame;
-    arch_call_result(frame, error);
-    for (unsigned i = 0; i < 5; i++)
-        arch_call_value(frame, i + 1, call->values[i]);
-}
-
-void call_dispatch(struct cpu *cpu)
-{
-    struct thread *thread = cpu->current;
     struct call call = {.cpu = cpu, .thread = thread};
-    uint64_t number = arch_call_number(&thread->frame);
-    if (number == QY_CALL_null) { /* the floor that other calls are measured against: no lock */
-        results_write(&call, QY_OK);
-        return;
-    }
     for (unsigned i = 0; i < 6; i++)
         call.arguments[i] = arch_call_argument(&thread->frame, i);
 
@@ -81,9 +69,20 @@ void call_dispatch(struct cpu *cpu)
     enum qy_error error = invoke(&call, number);
     /* If this CPU let go of the thread, its memory may be somebody else's by now. */
     if (!call.waits && cpu->current == thread)
-        results_write(&call, error);
+        thread_result(thread, error, call.values);
     caps_release();
     trace_call(number, call.arguments[0], error, id);
     if (error != QY_OK)
         trace_error(number, error, call.values[0], call.values[1]);
+}
+
+void call_dispatch(struct cpu *cpu)
+{
+    struct thread *thread = cpu->current;
+    uint64_t number = arch_call_number(&thread->frame);
+    if (number == QY_CALL_null) /* the floor that other calls are measured against: no lock */
+        thread_result(thread, QY_OK, NULL);
+    else if ((number != QY_CALL_endpoint_call && number != QY_CALL_endpoint_reply_receive) ||
+             trace_mask || !ipc_fast(cpu, number))
+        dispatch(cpu, thread, number);
 }

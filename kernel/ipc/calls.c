@@ -85,9 +85,10 @@ enum qy_error call_endpoint_reply_receive(struct call *call)
     for (unsigned i = 1; i < 5; i++) /* the message stands one further on than in other calls */
         call->arguments[i] = call->arguments[i + 1];
     error = message_of(call, 0, &message);
-    if (error == QY_OK && reply->caller)
-        error = ipc_reply(call->thread, reply, &message);
-    return error == QY_OK ? receive(call, reply) : error;
+    if (error == QY_OK)
+        error = ipc_reply_receive(call->thread, (struct endpoint *)call->slot->object, reply,
+                                  &message, call->values, &call->waits);
+    return error;
 }
 
 enum qy_error call_reply_send(struct call *call)

@@ -72,14 +72,25 @@ bool ipc_send(struct thread *sender, struct endpoint *endpoint, uint64_t badge,
     receiver->reply = NULL;
     if (offered)
         offered->receiver = NULL;
-    thread_complete(receiver, QY_OK, values);
+    thread_result(receiver, QY_OK, values);
     if (kind == QY_THREAD_SENDING || !offered) {
+        sched_ready(receiver);
         *error = kind == QY_THREAD_SENDING ? QY_OK : QY_DEAD;
         return false;
     }
     reply_bind(offered, sender);
-    sched_block(sender, kind);
+    sched_hand_over(sender, kind, receiver);
     return true;
+}
+
+/* The receiver waits in the endpoint's queue, and offers the reply object. */
+static void queue_receiver(struct thread *receiver, struct endpoint *endpoint, struct reply *reply)
+{
+    endpoint->receivers = true;
+    queue_push(&endpoint->waiting, receiver);
+    receiver->reply = reply;
+    if (reply)
+        reply->receiver = receiver;
 }
 
 bool ipc_receive(struct thread *receiver, struct endpoint *endpoint, struct reply *reply,
@@ -89,12 +100,8 @@ bool ipc_receive(struct thread *receiver, struct endpoint *endpoint, struct repl
     if (notification_take(receiver->notification, values))
         return false;
     if (!sender || endpoint->receivers) {
-        endpoint->receivers = true;
         sched_block(receiver, QY_THREAD_RECEIVING);
-        queue_push(&endpoint->waiting, receiver);
-        receiver->reply = reply;
-        if (reply)
-            reply->receiver = receiver;
+        queue_receiver(receiver, endpoint, reply);
         return true;
     }
     message_values(values, sender->badge, sender, &sender->message, receiver);
@@ -108,9 +115,13 @@ bool ipc_receive(struct thread *receiver, struct endpoint *endpoint, struct repl
     return false;
 }
 
-enum qy_error ipc_reply(struct thread *sender, struct reply *reply, const struct message *message)
+/* Answer; *goes_on is the caller if it is to run now, which is left to do. */
+static enum qy_error answer(struct thread *sender, struct reply *reply,
+                            const struct message *message, struct thread **goes_on)
+    QY_REQUIRES(qy_class_caps)
 {
     struct thread *caller = reply->caller;
+    *goes_on = NULL;
     if (!caller)
         return QY_NOT_FOUND;
     bool fault = caller->state == QY_THREAD_FAULTED;
@@ -118,15 +129,47 @@ enum qy_error ipc_reply(struct thread *sender, struct reply *reply, const struct
         return QY_INVALID_ARGUMENT;
     reply->caller = NULL;
     caller->reply = NULL;
+    if (fault && message->label == QY_FAULT_KILL) {
+        fault_lost(caller, "its fault handler ended it");
+        return QY_OK;
+    }
     if (!fault) {
         uint64_t values[5];
         message_values(values, 0, sender, message, caller);
-        thread_complete(caller, QY_OK, values);
-    } else if (message->label == QY_FAULT_RESUME) {
-        sched_ready(caller);
-    } else {
-        fault_lost(caller, "its fault handler ended it");
+        thread_result(caller, QY_OK, values);
     }
+    *goes_on = caller;
+    return QY_OK;
+}
+
+enum qy_error ipc_reply(struct thread *sender, struct reply *reply, const struct message *message)
+{
+    struct thread *caller;
+    enum qy_error error = answer(sender, reply, message, &caller);
+    if (caller)
+        sched_ready(caller);
+    return error;
+}
+
+enum qy_error ipc_reply_receive(struct thread *server, struct endpoint *endpoint,
+                                struct reply *reply, const struct message *message,
+                                uint64_t values[5], bool *waits)
+{
+    struct thread *caller;
+    enum qy_error error = answer(server, reply, message, &caller);
+    if (error == QY_INVALID_ARGUMENT)
+        return error;
+    bool must_wait = (endpoint->receivers || !endpoint->waiting.first) &&
+                     !(server->notification && server->notification->word);
+    if (caller && must_wait) {
+        queue_receiver(server, endpoint, reply);
+        sched_hand_over(server, QY_THREAD_RECEIVING, caller);
+        *waits = true;
+        return QY_OK;
+    }
+    if (caller)
+        sched_ready(caller);
+    *waits = ipc_receive(server, endpoint, reply, values);
     return QY_OK;
 }
 

@@ -52,10 +52,8 @@ void entry_ipi(struct cpu *cpu)
     shootdown_answer(cpu);
 }
 
-struct arch_frame *entry_exit(struct cpu *cpu)
+struct arch_frame *entry_choose(struct cpu *cpu)
 {
-    if (cpu->frame && !atomic_load_explicit(&cpu->reschedule, memory_order_relaxed))
-        return cpu->frame;
     for (;;) {
         struct arch_frame *frame = sched_pick(cpu);
         if (frame)

@@ -123,6 +123,19 @@ static void send_current(struct cpu *cpu, struct thread *thread) QY_UNCHECKED
         reschedule(to);
 }
 
+/* What the CPU runs from here on; null = nothing. */
+static void set_current(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_class_sched)
+{
+    cpu->current = thread;
+    cpu->frame = thread ? &thread->frame : NULL;
+    if (thread) {
+        thread->state = QY_THREAD_RUNNING;
+        thread->expired = false;
+        QY_COUNT(cpu->stats.switches, 1);
+    }
+    load_space(cpu, thread ? thread->run_space : NULL);
+}
+
 static struct thread *take_next(struct cpu *cpu) QY_REQUIRES(qy_class_sched)
 {
     int top = run_queue_top(&cpu->queue);
@@ -130,9 +143,6 @@ static struct thread *take_next(struct cpu *cpu) QY_REQUIRES(qy_class_sched)
         return NULL;
     struct thread *thread = cpu->queue.first[top];
     run_queue_remove(&cpu->queue, thread);
-    thread->state = QY_THREAD_RUNNING;
-    thread->expired = false;
-    QY_COUNT(cpu->stats.switches, 1);
     return thread;
 }
 
@@ -144,11 +154,10 @@ struct arch_frame *sched_pick(struct cpu *cpu)
         send_current(cpu, cpu->current);
     sched_acquire(cpu);
     struct thread *thread = cpu->current;
-    if (!current_goes_on(cpu, thread))
-        thread = take_next(cpu);
-    cpu->current = thread;
-    cpu->frame = thread ? &thread->frame : NULL;
-    load_space(cpu, thread ? thread->run_space : NULL);
+    if (current_goes_on(cpu, thread))
+        load_space(cpu, thread->run_space);
+    else
+        set_current(cpu, thread = take_next(cpu));
     sched_release(cpu);
     if (cpu->idle != !thread)
         place_idle(cpu, cpu->idle = !thread);
@@ -199,6 +208,34 @@ void sched_block(struct thread *thread, enum qy_thread_state state)
     sched_release(cpu);
     if (current)
         reschedule(cpu);
+}
+
+bool sched_switch_begin(struct cpu *cpu, const struct thread *next) QY_UNCHECKED
+{
+    sched_acquire(cpu);
+    if (next->cpu == cpu && !next->suspended && thread_may_run_on(next, cpu) &&
+        run_queue_top(&cpu->queue) <= next->priority)
+        return true;
+    sched_release(cpu);
+    return false;
+}
+
+void sched_switch_end(struct cpu *cpu, enum qy_thread_state state, struct thread *next) QY_UNCHECKED
+{
+    cpu->current->state = (uint8_t)state;
+    set_current(cpu, next);
+    sched_release(cpu);
+}
+
+void sched_hand_over(struct thread *current, enum qy_thread_state state, struct thread *next)
+{
+    struct cpu *cpu = current->cpu;
+    if (cpu->current == current && sched_switch_begin(cpu, next)) {
+        sched_switch_end(cpu, state, next);
+    } else {
+        sched_block(current, state);
+        sched_ready(next);
+    }
 }
 
 void sched_suspend(struct thread *thread, bool suspended)

@@ -98,11 +98,16 @@ void thread_end(struct thread *thread)
     sched_block(thread, QY_THREAD_DEAD);
 }
 
-void thread_complete(struct thread *thread, enum qy_error error, const uint64_t values[5])
+void thread_result(struct thread *thread, enum qy_error error, const uint64_t values[5])
 {
     arch_call_result(&thread->frame, error);
     for (unsigned i = 0; i < 5; i++)
         arch_call_value(&thread->frame, i + 1, values ? values[i] : 0);
+}
+
+void thread_complete(struct thread *thread, enum qy_error error, const uint64_t values[5])
+{
+    thread_result(thread, error, values);
     sched_ready(thread);
 }
 

@@ -93,13 +93,12 @@ static void server_main(void *argument)
     const struct child *self = argument;
     struct message message;
 
-    while (endpoint_receive(self->endpoint, self->reply, &message) == QY_OK)
-        if (reply_send(self->reply, 0, 0, 0, 0) != QY_OK)
-            break;
+    while (endpoint_reply_receive(self->endpoint, self->reply, 0, 0, 0, 0, &message) == QY_OK)
+        ;
     thread_exit(0);
 }
 
-/* endpoint_call here; endpoint_receive and reply_send in the other thread. */
+/* endpoint_call here, endpoint_reply_receive in the other thread. */
 static void bench_ipc(struct root *root, qy_handle_t budget)
 {
     static struct child child;
@@ -137,8 +136,8 @@ static void bench_fault(struct root *root, qy_handle_t budget)
 
     uint64_t start = clock_ticks();
     for (unsigned i = 0; ok && i < COUNT; i++)
-        ok = reply_send(child.reply, QY_FAULT_RESUME, 0, 0, 0) == QY_OK &&
-             endpoint_receive(child.endpoint, child.reply, &message) == QY_OK;
+        ok = endpoint_reply_receive(child.endpoint, child.reply, QY_FAULT_RESUME, 0, 0, 0,
+                                    &message) == QY_OK;
     uint64_t ticks = clock_ticks() - start;
     qy_handle_t frame;
     ok = ok && root_make(root, budget, QY_OBJ_FRAME, 1, &frame) == QY_OK &&

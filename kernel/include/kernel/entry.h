@@ -29,7 +29,15 @@ void entry_timer(struct cpu *cpu);
 void entry_ipi(struct cpu *cpu);
 
 /* Choose what runs next, load its space, and return the registers to restore. Idles while there is nothing to run. */
-struct arch_frame *entry_exit(struct cpu *cpu);
+struct arch_frame *entry_choose(struct cpu *cpu);
+
+/* The end of an entry: the same, if anything has changed for this CPU. */
+static inline struct arch_frame *entry_exit(struct cpu *cpu)
+{
+    if (cpu->frame && !atomic_load_explicit(&cpu->reschedule, memory_order_relaxed))
+        return cpu->frame;
+    return entry_choose(cpu);
+}
 
 /* A trap in kernel mode that nothing expects. Reports and stops the machine. */
 _Noreturn void kernel_panic_trap(const char *name, uint64_t number, uint64_t address, const struct arch_frame *frame);

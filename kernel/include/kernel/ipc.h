@@ -69,6 +69,21 @@ bool ipc_receive(struct thread *receiver, struct endpoint *endpoint, struct repl
 enum qy_error ipc_reply(struct thread *sender, struct reply *reply,
                         const struct message *message) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
+/*
+ * Answer the caller of the reply object, if there is one, and receive with it: nobody else offers it. *waits: the
+ * server waits, else values hold the message. Errors: INVALID_ARGUMENT as above; nothing has changed then.
+ */
+enum qy_error ipc_reply_receive(struct thread *server, struct endpoint *endpoint,
+                                struct reply *reply, const struct message *message,
+                                uint64_t values[5], bool *waits) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
+
+/*
+ * Try to do a call of that number, endpoint_call or endpoint_reply_receive, of the current thread on the fast path.
+ * False: nothing has been done.
+ */
+bool ipc_fast(struct cpu *cpu, uint64_t number) QY_EXCLUDES(qy_class_caps);
+
 /* Set bits, and let go on who waits for them. */
 void notification_signal(struct notification *notification, uint64_t bits)
     QY_REQUIRES(qy_class_caps);

@@ -35,6 +35,21 @@ void sched_ready(struct thread *thread) QY_REQUIRES(qy_class_caps);
  * interrupted. */
 void sched_block(struct thread *thread, enum qy_thread_state state) QY_REQUIRES(qy_class_caps);
 
+/*
+ * Can this CPU run `next`, which waits on it, instead of its current thread at once? If so the CPU's lock is held
+ * until sched_switch_end, by which the current thread is in a state in which it does not run, and next runs.
+ */
+bool sched_switch_begin(struct cpu *cpu, const struct thread *next) QY_UNCHECKED;
+void sched_switch_end(struct cpu *cpu, enum qy_thread_state state, struct thread *next)
+    QY_UNCHECKED;
+
+/*
+ * The current thread of this CPU changes to a state in which it does not run, and `next`, which waits for nothing any
+ * more, becomes ready. If it may run here and nobody in line comes before it, it runs at once.
+ */
+void sched_hand_over(struct thread *current, enum qy_thread_state state, struct thread *next)
+    QY_REQUIRES(qy_class_caps);
+
 /* Set or clear the mark; a thread that is READY enters or leaves its queue. */
 void sched_suspend(struct thread *thread, bool suspended) QY_REQUIRES(qy_class_caps);
 

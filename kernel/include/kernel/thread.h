@@ -105,7 +105,10 @@ enum qy_error thread_start(struct thread *thread, uint64_t instruction, uint64_t
 /* End a thread: it waits for nothing and runs no more. Its object stays. */
 void thread_end(struct thread *thread) QY_REQUIRES(qy_class_caps);
 
-/* What it waited for has come: its call returns error and values (null: all zero). */
+/* What its call returns: error and values (null: all zero). */
+void thread_result(struct thread *thread, enum qy_error error, const uint64_t values[5]);
+
+/* What it waited for has come: its call returns that, and it is ready. */
 void thread_complete(struct thread *thread, enum qy_error error, const uint64_t values[5])
     QY_REQUIRES(qy_class_caps);
 

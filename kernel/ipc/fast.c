@@ -1,0 +1,107 @@
+/*
+ * The fast path of call and reply-and-receive: the other side waits on this CPU and runs at once.
+ *
+ * It does what kernel/ipc/calls.c and endpoint.c do, for the case that matters, from registers to registers: no
+ * capability goes with the message, nobody else is in line before the other side. Everything is looked at before
+ * anything changes; whatever else is the case is left to the slow path. Locking: takes qy_class_caps, then the CPU's.
+ */
+#include <arch/arch.h>
+#include <kernel/call.h>
+#include <kernel/ipc.h>
+#include <kernel/sched.h>
+#include <kernel/trace.h>
+
+#include "queue.h"
+
+/* The object that argument i names, if it is of that type and the capability has those rights; else null. */
+static struct slot *named(const struct thread *thread, unsigned i, enum qy_object_type type,
+                          unsigned rights) QY_REQUIRES(qy_class_caps)
+{
+    qy_handle_t handle = arch_call_argument(&thread->frame, i);
+    const struct cap_node *node = thread_node(thread);
+    uint32_t index = QY_HANDLE_INDEX(handle);
+    if (!node || index >= node->count)
+        return NULL;
+    struct slot *slot = &node->slots[index];
+    bool fits = slot->generation == QY_HANDLE_GENERATION(handle) && slot->type == type &&
+                (slot->rights & rights) == rights;
+    return fits ? slot : NULL;
+}
+
+/* The sender's arguments from `from` on, label and three words, become the receiver's message. */
+static void message_pass(struct thread *receiver, uint64_t badge, const struct thread *sender,
+                         unsigned from)
+{
+    arch_call_result(&receiver->frame, QY_OK);
+    arch_call_value(&receiver->frame, 1, badge);
+    for (unsigned i = 0; i < 4; i++)
+        arch_call_value(&receiver->frame, 2 + i, arch_call_argument(&sender->frame, from + i));
+}
+
+static bool label_is_plain(const struct thread *sender, unsigned i)
+{
+    return !(arch_call_argument(&sender->frame, i) & (QY_LABEL_CAPABILITY | QY_LABEL_NOTIFIED));
+}
+
+static bool fast_call(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_class_caps)
+{
+    const struct slot *slot = named(thread, 0, QY_OBJ_ENDPOINT, QY_RIGHT_WRITE);
+    struct endpoint *endpoint = slot ? (struct endpoint *)slot->object : NULL;
+    struct thread *receiver = endpoint ? endpoint->waiting.first : NULL;
+    if (!receiver || !endpoint->receivers || !receiver->reply || !label_is_plain(thread, 1) ||
+        arch_call_argument(&thread->frame, 5) || !sched_switch_begin(cpu, receiver))
+        return false;
+    struct reply *reply = receiver->reply;
+    queue_remove(receiver);
+    receiver->reply = NULL;
+    reply->receiver = NULL;
+    reply->caller = thread;
+    thread->reply = reply;
+    message_pass(receiver, slot->badge, thread, 1);
+    sched_switch_end(cpu, QY_THREAD_CALLING, receiver);
+    return true;
+}
+
+static bool fast_reply_receive(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_class_caps)
+{
+    const struct slot *from = named(thread, 0, QY_OBJ_ENDPOINT, QY_RIGHT_READ);
+    const struct slot *to = named(thread, 1, QY_OBJ_REPLY, QY_RIGHT_WRITE);
+    if (!from || !to)
+        return false;
+    struct endpoint *endpoint = (struct endpoint *)from->object;
+    struct reply *reply = (struct reply *)to->object;
+    struct thread *caller = reply->caller;
+    if (!caller || reply->receiver || !label_is_plain(thread, 2) ||
+        (endpoint->waiting.first && !endpoint->receivers) ||
+        (thread->notification && thread->notification->word))
+        return false;
+    bool fault = caller->state == QY_THREAD_FAULTED;
+    if ((fault && arch_call_argument(&thread->frame, 2) != QY_FAULT_RESUME) ||
+        !sched_switch_begin(cpu, caller))
+        return false;
+    caller->reply = NULL;
+    reply->caller = NULL;
+    reply->receiver = thread;
+    thread->reply = reply;
+    endpoint->receivers = true;
+    queue_push(&endpoint->waiting, thread);
+    if (!fault)
+        message_pass(caller, 0, thread, 2);
+    sched_switch_end(cpu, QY_THREAD_RECEIVING, caller);
+    return true;
+}
+
+bool ipc_fast(struct cpu *cpu, uint64_t number)
+{
+    struct thread *thread = cpu->current;
+    bool done = false;
+    caps_acquire();
+    if (thread->state == QY_THREAD_RUNNING) {
+        done = number == QY_CALL_endpoint_call ? fast_call(cpu, thread)
+                                               : fast_reply_receive(cpu, thread);
+        if (done)
+            QY_COUNT(thread->calls, 1);
+    }
+    caps_release();
+    return done;
+}
