@@ -348,6 +348,26 @@ static void initialise(void)
            (unsigned long long)sections, (unsigned long long)sections);
 }
 
+/* A request that no run serves looks at everything: 64 GiB, a frame taken in each 2 MiB. */
+static void sweep(void)
+{
+    double samples[SAMPLES];
+    machine_make(64 * GIB);
+    const struct qy_bounds all = {arena.base, arena.end, 0};
+    pfn_t out;
+    for (uint64_t at = arena.base.raw; at < arena.end.raw; at += QY_BLOCK_PAGES)
+        if (qy_arena_alloc_at(&arena, pfn(at), 0, QY_FRAME_USER) != QY_OK)
+            abort();
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        double start = now_ns();
+        if (qy_arena_alloc_in(&arena, QY_BLOCK_PAGES, &all, QY_FRAME_USER, &out) == QY_OK)
+            abort();
+        samples[i] = now_ns() - start;
+    }
+    print("sweep_64_gib_divided", 1, samples);
+    machine_destroy();
+}
+
 int main(int count, char **arguments)
 {
     if (count == 3 && strcmp(arguments[1], "--count") == 0)
@@ -366,5 +386,6 @@ int main(int count, char **arguments)
             time_scene(&scenes[i], threads);
     fragmentation();
     initialise();
+    sweep();
     return 0;
 }

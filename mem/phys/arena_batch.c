@@ -128,9 +128,13 @@ static void give_frames(struct qy_arena *arena, uint64_t *at, unsigned n)
             continue;
         }
         uint64_t base = qy_align_down(at[i], 64), bits = 0;
+        unsigned first = i;
         for (; i < n && at[i] - base < 64; i++)
             bits |= 1ull << (at[i] - base);
-        give_word(arena, base, bits);
+        if (i - first == 1) /* alone: two orders change at most, not a word's counts */
+            qy_range_give(arena, at[first], 0);
+        else
+            give_word(arena, base, bits);
     }
 }
 
@@ -141,6 +145,8 @@ void qy_batch_give(struct qy_arena *arena, unsigned order, uint64_t *at, unsigne
             qy_tag(QY_KIND_HEAD, order, QY_FRAME_CACHED, arena))
             qy_port_broken("CACHE-COUNT", "a cached block is not, or is cached twice, frame",
                            at[i]);
+        __builtin_prefetch(&arena->db->blocks[at[i] / QY_BLOCK_PAGES], 1);
+        __builtin_prefetch(arena->db->blocks[at[i] / QY_BLOCK_PAGES].map, 1);
         qy_poison_fill(arena->db, at[i], order);
         qy_store(&arena->db->frames[at[i]].tag, 0);
     }
