@@ -103,17 +103,15 @@ void arch_protection_names(char *buffer, size_t bytes)
  * attributes alone make device registers uncached.
  */
 enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
-                               enum qy_error (*alloc_table)(void *context, paddr_t *out),
-                               void *context)
+                               const struct qy_pt_tables *tables)
 {
     riscv_timer_set_frequency(topology->timebase_hz);
     if (!topology->test_finisher.raw)
         return QY_OK;
     paddr_t page = paddr(qy_align_down(topology->test_finisher.raw, QY_PAGE_BYTES));
-    enum qy_error error =
-        qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), page, QY_PAGE_BYTES, 1,
-                        QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL | (has_svpbmt ? QY_PT_UNCACHED : 0),
-                        alloc_table, context);
+    enum qy_error error = qy_pt_map_range(
+        pt, vaddr(KERNEL_DEVICES_BASE), page, QY_PAGE_BYTES, 1,
+        QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL | (has_svpbmt ? QY_PT_UNCACHED : 0), tables);
     if (error == QY_OK)
         finisher_address = KERNEL_DEVICES_BASE + (topology->test_finisher.raw - page.raw);
     return error;

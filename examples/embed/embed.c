@@ -105,6 +105,7 @@ int main(void)
     struct qy_cache sessions;
     struct qy_cpu_objects cpu; /* one for each CPU */
     struct qy_pt pt = {&qy_pt_x86_64, {0}};
+    struct qy_pt_tables tables = {.alloc = table_frame, .context = &budget};
     pfn_t block;
     void *session;
     paddr_t found;
@@ -128,7 +129,7 @@ int main(void)
     must(qy_cache_alloc(&cpu, &sessions, &session), "allocate a session");
     must(table_frame(&budget, &pt.root), "allocate a root table");
     must(qy_pt_map_range(&pt, vaddr(0x400000), pfn_to_paddr(block), 0x200000, 2,
-                         QY_PT_READ | QY_PT_WRITE | QY_PT_USER, table_frame, &budget),
+                         QY_PT_READ | QY_PT_WRITE | QY_PT_USER, &tables),
          "map 2 MiB");
     must(qy_pt_translate(&pt, vaddr(0x412345), &found, NULL, NULL), "translate");
     printf("virtual 0x412345 is physical %#llx\n", (unsigned long long)found.raw);

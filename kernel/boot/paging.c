@@ -30,6 +30,7 @@
 struct builder {
     struct qy_map *map;
     struct qy_pt *pt;
+    struct qy_pt_tables tables; /* of page tables: the map */
     const struct qy_topology *topology;
     bool tables_only; /* this pass installs tables; memory behind the windows comes in the next */
 };
@@ -43,7 +44,7 @@ static struct {
 _Static_assert(sizeof(struct cpu) <= KERNEL_CPU_AREA_BACKED_BYTES,
                "a CPU's structure fits its area");
 
-/* For qy_pt_map_range. */
+/* For struct qy_pt_tables. */
 static enum qy_error table_alloc(void *context, paddr_t *out)
 {
     struct builder *b = context;
@@ -60,7 +61,7 @@ static enum qy_error map(struct builder *b, uint64_t address, uint64_t physical,
     if (bytes == 0)
         return QY_OK;
     return qy_pt_map_range(b->pt, vaddr(address), paddr(physical), bytes, max_level, flags,
-                           table_alloc, b);
+                           &b->tables);
 }
 
 /* See to it that there are tables of `level` over [base, last]. */
@@ -68,7 +69,7 @@ static enum qy_error tables_over(struct builder *b, uint64_t base, uint64_t last
 {
     uint64_t step = qy_pt_page_bytes(level + 1);
     for (uint64_t at = base;; at = qy_align_down(at, step) + step) {
-        enum qy_error error = qy_pt_ensure(b->pt, vaddr(at), level, table_alloc, b);
+        enum qy_error error = qy_pt_ensure(b->pt, vaddr(at), level, &b->tables);
         if (error != QY_OK || last - qy_align_down(at, step) < step)
             return error;
     }
@@ -288,7 +289,7 @@ static enum qy_error build_roots(struct builder *b)
 
 static enum qy_error build_devices(struct builder *b)
 {
-    return arch_map_devices(b->pt, b->topology, table_alloc, b);
+    return arch_map_devices(b->pt, b->topology, &b->tables);
 }
 
 enum qy_error kernel_tables_build(struct qy_map *map, struct qy_pt *pt,
@@ -309,6 +310,7 @@ enum qy_error kernel_tables_build(struct qy_map *map, struct qy_pt *pt,
         {build_cpus, "the CPUs' areas and stacks", false},
     };
     struct builder b = {.map = map, .pt = pt, .topology = topology};
+    b.tables = (struct qy_pt_tables){.alloc = table_alloc, .context = &b};
     *what = "the root table";
     *pt = (struct qy_pt){.format = arch_pt_format()};
     enum qy_error error = table_alloc(&b, &pt->root);

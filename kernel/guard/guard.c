@@ -103,7 +103,7 @@ static const struct qy_guard_ops operations = {.map = pool_map,
 
 /* ---- boot ---- */
 
-/* For qy_pt_ensure. */
+/* For struct qy_pt_tables. */
 static enum qy_error table_alloc(void *context, paddr_t *out)
 {
     pfn_t frame;
@@ -142,11 +142,12 @@ void guard_init(const char *command_line, struct kernel_arenas *arenas, const st
     uint64_t bytes = KERNEL_GUARD_SLOTS * sizeof(struct qy_guard_slot);
     uint64_t step = qy_pt_page_bytes(2), last = KERNEL_GUARD_BASE + KERNEL_GUARD_BYTES - 1;
     pfn_t slots;
+    struct qy_pt_tables from = {.alloc = table_alloc, .context = &arenas->kernel};
     enum qy_error error =
         qy_arena_alloc_pages(&arenas->kernel, qy_align_up(bytes, QY_PAGE_BYTES) / QY_PAGE_BYTES,
                              QY_FRAME_METADATA, &slots);
     for (uint64_t at = KERNEL_GUARD_BASE; at <= last && error == QY_OK; at += step)
-        error = qy_pt_ensure(&pt, vaddr(at), 1, table_alloc, &arenas->kernel);
+        error = qy_pt_ensure(&pt, vaddr(at), 1, &from);
     if (error != QY_OK)
         kernel_stop("guard=%s needs %S of the kernel's arena for slots and tables; give the "
                     "machine more memory",

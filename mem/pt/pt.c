@@ -7,11 +7,10 @@
  */
 #include "pt_impl.h"
 
-/* Pages that lie in one table of a level that has pages. */
-static enum qy_error check_run(const struct qy_pt *pt, vaddr_t address, unsigned level,
-                               unsigned pages)
+/* Entries that lie in one table. */
+static enum qy_error check_entries(vaddr_t address, unsigned level, unsigned pages)
 {
-    if (level < 1 || level > QY_PT_LARGEST_PAGE || !pt->format->page_allowed[level])
+    if (level < 1 || level > QY_PT_LEVELS)
         return QY_INVALID_ARGUMENT;
     if (!vaddr_is_canonical(address.raw) || address.raw & (qy_pt_page_bytes(level) - 1))
         return QY_INVALID_ADDRESS;
@@ -20,8 +19,13 @@ static enum qy_error check_run(const struct qy_pt *pt, vaddr_t address, unsigned
     return QY_OK;
 }
 
-/* Flags that the format has, for the half that the address lies in. */
-static bool flags_fit(const struct qy_pt *pt, vaddr_t address, unsigned level, unsigned flags)
+/* The same for pages, which the root has none of. */
+static enum qy_error check_run(vaddr_t address, unsigned level, unsigned pages)
+{
+    return level > QY_PT_LARGEST_PAGE ? QY_INVALID_ARGUMENT : check_entries(address, level, pages);
+}
+
+bool qy_pt_flags_fit(const struct qy_pt *pt, vaddr_t address, unsigned level, unsigned flags)
 {
     return qy_pt_supports(pt->format, flags, level) &&
            !(flags & QY_PT_USER) == qy_pt_is_upper(address);
@@ -30,7 +34,7 @@ static bool flags_fit(const struct qy_pt *pt, vaddr_t address, unsigned level, u
 enum qy_error qy_pt_map_run(struct qy_pt *pt, vaddr_t address, paddr_t frame, unsigned level,
                             unsigned pages, unsigned flags, unsigned *missing)
 {
-    enum qy_error error = check_run(pt, address, level, pages);
+    enum qy_error error = check_run(address, level, pages);
     if (error != QY_OK)
         return error;
     uint64_t bytes = qy_pt_page_bytes(level);
@@ -38,7 +42,7 @@ enum qy_error qy_pt_map_run(struct qy_pt *pt, vaddr_t address, paddr_t frame, un
     if (address.raw == 0 || frame.raw & (bytes - 1) || frame.raw >= end ||
         pages * bytes > end - frame.raw)
         return QY_INVALID_ADDRESS;
-    if (!flags_fit(pt, address, level, flags))
+    if (!qy_pt_flags_fit(pt, address, level, flags))
         return QY_INVALID_FLAGS;
 
     _Atomic uint64_t *slot;
@@ -50,11 +54,7 @@ enum qy_error qy_pt_map_run(struct qy_pt *pt, vaddr_t address, paddr_t frame, un
         if (atomic_load_explicit(&slot[i], memory_order_relaxed))
             return QY_ALREADY_MAPPED;
 
-    uint64_t entry = qy_pt_encode(pt->format, frame, level, flags);
-    uint64_t step = bytes >> QY_PAGE_SHIFT << pt->format->address_shift;
-    atomic_thread_fence(memory_order_release);
-    for (unsigned i = 0; i < pages; i++, entry += step)
-        atomic_store_explicit(&slot[i], entry, memory_order_relaxed);
+    qy_pt_fill(pt->format, slot, frame, level, pages, flags);
     return QY_OK;
 }
 
@@ -63,7 +63,7 @@ static enum qy_error find_run(const struct qy_pt *pt, vaddr_t address, unsigned 
                               unsigned pages, _Atomic uint64_t **slot)
 {
     unsigned absent;
-    enum qy_error error = check_run(pt, address, level, pages);
+    enum qy_error error = check_run(address, level, pages);
     if (error != QY_OK)
         return error;
     if (qy_pt_descend(pt, address, level, slot, &absent) != QY_OK)
@@ -75,17 +75,6 @@ static enum qy_error find_run(const struct qy_pt *pt, vaddr_t address, unsigned 
     return QY_OK;
 }
 
-/*
- * Could the CPU set the accessed or the dirty bit of this entry at any moment? Then changing it
- * takes an exchange, or the bit is lost; as Quarry maps pages the answer is no, and a store does.
- */
-static bool cpu_may_write(const struct qy_pt_format *format, uint64_t entry)
-{
-    return !qy_pt_has(format, entry, QY_PT_BIT_ACCESSED) ||
-           (!qy_pt_has(format, entry, QY_PT_BIT_DIRTY) &&
-            qy_pt_has(format, entry, QY_PT_BIT_WRITE));
-}
-
 enum qy_error qy_pt_unmap_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages,
                               uint64_t *old)
 {
@@ -94,11 +83,7 @@ enum qy_error qy_pt_unmap_run(struct qy_pt *pt, vaddr_t address, unsigned level,
     if (error != QY_OK)
         return error;
     for (unsigned i = 0; i < pages; i++) {
-        uint64_t entry = atomic_load_explicit(&slot[i], memory_order_relaxed);
-        if (cpu_may_write(pt->format, entry))
-            entry = atomic_exchange_explicit(&slot[i], 0, memory_order_relaxed);
-        else
-            atomic_store_explicit(&slot[i], 0, memory_order_relaxed);
+        uint64_t entry = qy_pt_clear(pt->format, &slot[i]);
         if (old)
             old[i] = entry;
     }
@@ -106,28 +91,23 @@ enum qy_error qy_pt_unmap_run(struct qy_pt *pt, vaddr_t address, unsigned level,
 }
 
 enum qy_error qy_pt_protect_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages,
-                                unsigned flags, uint64_t *old)
+                                unsigned flags, uint64_t *old, enum qy_pt_change *change)
 {
     _Atomic uint64_t *slot;
     enum qy_error error = find_run(pt, address, level, pages, &slot);
     if (error != QY_OK)
         return error;
-    if (!flags_fit(pt, address, level, flags))
+    if (!qy_pt_flags_fit(pt, address, level, flags))
         return QY_INVALID_FLAGS;
-    uint64_t keep = pt->format->address_mask | pt->format->accessed_dirty;
     uint64_t set = qy_pt_encode(pt->format, paddr(0), level, flags);
+    struct qy_pt_delta delta = {0};
     for (unsigned i = 0; i < pages; i++) {
-        uint64_t entry = atomic_load_explicit(&slot[i], memory_order_relaxed);
-        if (!cpu_may_write(pt->format, entry))
-            atomic_store_explicit(&slot[i], (entry & keep) | set, memory_order_relaxed);
-        else
-            while (!atomic_compare_exchange_weak_explicit(&slot[i], &entry, (entry & keep) | set,
-                                                          memory_order_relaxed,
-                                                          memory_order_relaxed)) {
-            }
+        uint64_t entry = qy_pt_change_flags(pt->format, &slot[i], set, &delta);
         if (old)
             old[i] = entry;
     }
+    if (change)
+        *change = qy_pt_delta_change(pt->format, &delta);
     return QY_OK;
 }
 
@@ -146,8 +126,7 @@ enum qy_error qy_pt_install(struct qy_pt *pt, vaddr_t address, paddr_t table, un
         return error;
     if (qy_pt_load(slot))
         return QY_ALREADY_MAPPED;
-    qy_pt_store(slot, table.raw >> QY_PAGE_SHIFT << pt->format->address_shift |
-                          (user ? pt->format->table_user : pt->format->table_kernel));
+    qy_pt_store(slot, qy_pt_table_entry(pt->format, table, address));
     return QY_OK;
 }
 
@@ -171,4 +150,42 @@ enum qy_error qy_pt_remove(struct qy_pt *pt, vaddr_t address, unsigned level, pa
     qy_pt_store(slot, 0);
     *out = table;
     return QY_OK;
+}
+
+enum qy_error qy_pt_mark_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages,
+                             uint64_t mark, unsigned *missing)
+{
+    enum qy_error error = check_entries(address, level, pages);
+    if (error != QY_OK)
+        return error;
+    if (mark >> QY_PT_MARK_BITS)
+        return QY_INVALID_ARGUMENT;
+    _Atomic uint64_t *slot;
+    unsigned absent;
+    error = qy_pt_descend(pt, address, level, &slot, missing ? missing : &absent);
+    if (error != QY_OK)
+        return error;
+    for (unsigned i = 0; i < pages; i++)
+        if (atomic_load_explicit(&slot[i], memory_order_relaxed))
+            return QY_ALREADY_MAPPED;
+    for (unsigned i = 0; i < pages; i++)
+        qy_pt_store(&slot[i], qy_pt_mark_encode(pt->format, mark));
+    return QY_OK;
+}
+
+enum qy_error qy_pt_replace_mark(struct qy_pt *pt, vaddr_t address, unsigned level, uint64_t mark,
+                                 uint64_t entry)
+{
+    enum qy_error error = check_entries(address, level, 1);
+    if (error != QY_OK)
+        return error;
+    _Atomic uint64_t *slot;
+    unsigned absent;
+    uint64_t expected = qy_pt_mark_encode(pt->format, mark);
+    if (qy_pt_descend(pt, address, level, &slot, &absent) != QY_OK)
+        return QY_NOT_MAPPED;
+    return atomic_compare_exchange_strong_explicit(slot, &expected, entry, memory_order_acq_rel,
+                                                   memory_order_relaxed)
+               ? QY_OK
+               : QY_NOT_MAPPED;
 }

@@ -79,10 +79,69 @@ static inline uint64_t qy_pt_physical_end(const struct qy_pt_format *format)
     return ((format->address_mask >> format->address_shift) + 1) << QY_PAGE_SHIFT;
 }
 
+/* The entry that points at a table, in the half that the address lies in. */
+static inline uint64_t qy_pt_table_entry(const struct qy_pt_format *format, paddr_t table,
+                                         vaddr_t address)
+{
+    return table.raw >> QY_PAGE_SHIFT << format->address_shift |
+           (qy_pt_is_upper(address) ? format->table_kernel : format->table_user);
+}
+
+/*
+ * Could the CPU set the accessed or the dirty bit of this entry at any moment? Then changing it
+ * takes an exchange, or the bit is lost; as Quarry maps pages the answer is no, and a store does.
+ */
+static inline bool qy_pt_cpu_may_write(const struct qy_pt_format *format, uint64_t entry)
+{
+    return !qy_pt_has(format, entry, QY_PT_BIT_ACCESSED) ||
+           (!qy_pt_has(format, entry, QY_PT_BIT_DIRTY) &&
+            qy_pt_has(format, entry, QY_PT_BIT_WRITE));
+}
+
+/* Map neighbouring pages through empty entries of one table. */
+static inline void qy_pt_fill(const struct qy_pt_format *format, _Atomic uint64_t *slot,
+                              paddr_t frame, unsigned level, unsigned pages, unsigned flags)
+{
+    uint64_t entry = qy_pt_encode(format, frame, level, flags);
+    uint64_t step = qy_pt_page_bytes(level) >> QY_PAGE_SHIFT << format->address_shift;
+    atomic_thread_fence(memory_order_release);
+    for (unsigned i = 0; i < pages; i++, entry += step)
+        atomic_store_explicit(&slot[i], entry, memory_order_relaxed);
+}
+
+/* Empty the entry of a page; its last state. */
+static inline uint64_t qy_pt_clear(const struct qy_pt_format *format, _Atomic uint64_t *slot)
+{
+    uint64_t entry = atomic_load_explicit(slot, memory_order_relaxed);
+    if (qy_pt_cpu_may_write(format, entry))
+        return atomic_exchange_explicit(slot, 0, memory_order_relaxed);
+    atomic_store_explicit(slot, 0, memory_order_relaxed);
+    return entry;
+}
+
+/* Give the entry of a page other flags, encoded in `set`; its last state before. */
+static inline uint64_t qy_pt_change_flags(const struct qy_pt_format *format,
+                                          _Atomic uint64_t *slot, uint64_t set,
+                                          struct qy_pt_delta *delta)
+{
+    uint64_t keep = format->address_mask | format->accessed_dirty;
+    uint64_t entry = atomic_load_explicit(slot, memory_order_relaxed);
+    if (!qy_pt_cpu_may_write(format, entry))
+        atomic_store_explicit(slot, (entry & keep) | set, memory_order_relaxed);
+    else
+        while (!atomic_compare_exchange_weak_explicit(
+            slot, &entry, (entry & keep) | set, memory_order_relaxed, memory_order_relaxed)) {
+        }
+    qy_pt_delta_add(format, delta, entry, (entry & keep) | set);
+    return entry;
+}
+
+/* Flags that the format has, for the half that the address lies in. */
+bool qy_pt_flags_fit(const struct qy_pt *pt, vaddr_t address, unsigned level, unsigned flags);
+
 /*
  * The slot for address in the table of `level`. OK; MISSING_TABLE with the level of the highest
- * missing table; or ALREADY_MAPPED when a larger page, or something that is not valid and not zero,
- * is in the way.
+ * missing table; or ALREADY_MAPPED when a larger page or a mark is in the way.
  */
 static inline enum qy_error qy_pt_descend(const struct qy_pt *pt, vaddr_t address, unsigned level,
                                           _Atomic uint64_t **out, unsigned *missing)

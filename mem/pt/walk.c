@@ -1,9 +1,8 @@
 /*
- * Reading page tables: one address, or every page in order.
+ * Reading page tables: one entry, one address, one region.
  *
  * Locking: none. A walk beside a writer sees each entry as it was before or after; the caller sees
- * to it that a table is not freed under the walk. Cost: one load a level; each: one load an entry
- * of every table that reaches into the range.
+ * to it that a table is not freed under the walk. Cost: one load a level.
  */
 #include "pt_impl.h"
 
@@ -62,59 +61,6 @@ enum qy_error qy_pt_translate(const struct qy_pt *pt, vaddr_t address, paddr_t *
     if (level)
         *level = walk.level;
     return QY_OK;
-}
-
-/* One call of qy_pt_each_in. */
-struct each {
-    const struct qy_pt_format *format;
-    vaddr_t first, last;
-    bool (*visit)(void *context, vaddr_t address, uint64_t entry, unsigned level);
-    void *context;
-};
-
-/*
- * The part of one table between its entries for first and last, if these lie in what it translates:
- * base is the address of its entry 0, not sign-extended in the root. Recursion as deep as there are
- * levels.
- */
-static bool each_in_table(const struct each *each, paddr_t table, unsigned level, uint64_t base,
-                          vaddr_t first, vaddr_t last)
-{
-    for (unsigned i = qy_pt_index(first, level); i <= qy_pt_index(last, level); i++) {
-        uint64_t entry = qy_pt_load(qy_pt_slot(table, i));
-        if (!(entry & each->format->valid))
-            continue;
-        uint64_t bytes = qy_pt_page_bytes(level);
-        uint64_t start = base + i * bytes;
-        if (level == QY_PT_LEVELS && i >= QY_PT_ENTRIES / 2)
-            start |= 0xffff000000000000ull;
-        vaddr_t low = first.raw > start ? first : vaddr(start);
-        vaddr_t high = last.raw < start + (bytes - 1) ? last : vaddr(start + (bytes - 1));
-        if (entry & each->format->page[level]) {
-            if (!each->visit(each->context, vaddr(start), entry, level))
-                return false;
-        } else if (level > 1 && !each_in_table(each, qy_pt_entry_address(each->format, entry),
-                                               level - 1, start, low, high)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void qy_pt_each_in(const struct qy_pt *pt, vaddr_t first, vaddr_t last,
-                   bool (*visit)(void *context, vaddr_t address, uint64_t entry, unsigned level),
-                   void *context)
-{
-    struct each each = {.format = pt->format, .visit = visit, .context = context};
-    if (first.raw <= last.raw)
-        (void)each_in_table(&each, pt->root, QY_PT_LEVELS, 0, first, last);
-}
-
-void qy_pt_each(const struct qy_pt *pt,
-                bool (*visit)(void *context, vaddr_t address, uint64_t entry, unsigned level),
-                void *context)
-{
-    qy_pt_each_in(pt, vaddr(0), vaddr(~0ull), visit, context);
 }
 
 struct gather {

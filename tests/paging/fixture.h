@@ -144,12 +144,11 @@ static unsigned device_flags(void)
 }
 
 enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
-                               enum qy_error (*alloc_table)(void *context, paddr_t *out),
-                               void *context)
+                               const struct qy_pt_tables *tables)
 {
     (void)topology;
     return qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), paddr(DEVICE), QY_PAGE_BYTES, 1,
-                           device_flags(), alloc_table, context);
+                           device_flags(), tables);
 }
 
 static char console[1 << 20];

@@ -19,10 +19,12 @@ static enum qy_error spare_table(void *context, paddr_t *out)
     return error;
 }
 
+static const struct qy_pt_tables spare_tables = {.alloc = spare_table};
+
 static void add(uint64_t address, uint64_t physical, unsigned level, unsigned flags)
 {
     CHECK_EQ(qy_pt_map_range(&boot.f.pt, vaddr(address), paddr(physical), qy_pt_page_bytes(level),
-                             level, flags, spare_table, NULL),
+                             level, flags, &spare_tables),
              QY_OK);
 }
 
@@ -52,7 +54,7 @@ static void page_in_the_user_half(void)
 
 static void table_in_the_user_half(void)
 {
-    CHECK_EQ(qy_pt_ensure(&boot.f.pt, vaddr(0x400000), 3, spare_table, NULL), QY_OK);
+    CHECK_EQ(qy_pt_ensure(&boot.f.pt, vaddr(0x400000), 3, &spare_tables), QY_OK);
 }
 
 static void page_in_the_hole(void)
@@ -70,7 +72,7 @@ static void executable_direct_map(void)
     uint64_t at = KERNEL_DIRECT_MAP_BASE + image_frame(kernel_data_end);
     struct qy_pt_walk walk = qy_pt_walk(&boot.f.pt, vaddr(at));
     CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr(qy_align_down(at, qy_pt_page_bytes(walk.level))),
-                           walk.level, RX, NULL),
+                           walk.level, RX, NULL, NULL),
              QY_OK);
 }
 
@@ -82,13 +84,14 @@ static void executable_and_writable(void)
 
 static void executable_data(void)
 {
-    CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr((uint64_t)kernel_data_start), 1, RX, NULL), QY_OK);
+    CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr((uint64_t)kernel_data_start), 1, RX, NULL, NULL),
+             QY_OK);
 }
 
 static void writable_alias_of_text(void)
 {
     uint64_t alias = KERNEL_DIRECT_MAP_BASE + image_frame(kernel_text_end) - 4096;
-    CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr(alias), 1, DATA, NULL), QY_OK);
+    CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr(alias), 1, DATA, NULL, NULL), QY_OK);
 }
 
 static void writable_alias_of_rodata_elsewhere(void)
@@ -98,7 +101,7 @@ static void writable_alias_of_rodata_elsewhere(void)
 
 static void writable_text(void)
 {
-    CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr(KERNEL_IMAGE_BASE), 2, DATA, NULL), QY_OK);
+    CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr(KERNEL_IMAGE_BASE), 2, DATA, NULL, NULL), QY_OK);
 }
 
 static void direct_map_elsewhere(void)

@@ -72,8 +72,8 @@ static void every_combination_of_flags(void)
                      kernel = KERNEL & ~(GIB * 512 - 1);
             user += level * GIB;
             kernel += level * GIB;
-            CHECK_EQ(qy_pt_ensure(&f.pt, vaddr(user), level, fixture_alloc, &f), QY_OK);
-            CHECK_EQ(qy_pt_ensure(&f.pt, vaddr(kernel), level, fixture_alloc, &f), QY_OK);
+            CHECK_EQ(qy_pt_ensure(&f.pt, vaddr(user), level, &f.tables_from), QY_OK);
+            CHECK_EQ(qy_pt_ensure(&f.pt, vaddr(kernel), level, &f.tables_from), QY_OK);
             for (unsigned flags = 0; flags < 4096; flags++) {
                 bool good = !(flags & ~QY_PT_MAPPABLE) && flags & R
                 &&!(flags & QY_PT_WRITE && flags & QY_PT_EXEC) && !(flags & WT && flags & UC) &&
@@ -209,9 +209,10 @@ static void refuses_bad_arguments(void)
         CHECK_EQ(qy_pt_unmap(pt, vaddr(0), 1, &old), QY_NOT_MAPPED);
         CHECK_EQ(qy_pt_unmap(pt, vaddr(0), 2, &old), QY_NOT_MAPPED);
         CHECK_EQ(qy_pt_unmap(pt, vaddr(GIB), 1, &old), QY_NOT_MAPPED);
-        CHECK_EQ(qy_pt_protect(pt, vaddr(GIB), 1, R | U, &old), QY_NOT_MAPPED);
-        CHECK_EQ(qy_pt_protect(pt, vaddr(0x1000), 1, RW | QY_PT_EXEC | U, &old), QY_INVALID_FLAGS);
-        CHECK_EQ(qy_pt_protect(pt, vaddr(0x1000), 1, RW, &old), QY_INVALID_FLAGS);
+        CHECK_EQ(qy_pt_protect(pt, vaddr(GIB), 1, R | U, &old, NULL), QY_NOT_MAPPED);
+        CHECK_EQ(qy_pt_protect(pt, vaddr(0x1000), 1, RW | QY_PT_EXEC | U, &old, NULL),
+                 QY_INVALID_FLAGS);
+        CHECK_EQ(qy_pt_protect(pt, vaddr(0x1000), 1, RW, &old, NULL), QY_INVALID_FLAGS);
         CHECK_EQ(qy_pt_translate(pt, vaddr(0x800000000000), NULL, NULL, NULL), QY_INVALID_ADDRESS);
 
         paddr_t table = fixture_frame(&f);
@@ -248,7 +249,7 @@ static void runs_are_all_or_nothing(void)
             QY_OK);
         /* page 511 is not there */
         CHECK_EQ(qy_pt_unmap_run(&f.pt, vaddr(base), 1, 512, old), QY_NOT_MAPPED);
-        CHECK_EQ(qy_pt_protect_run(&f.pt, vaddr(base), 1, 512, R | U, old), QY_NOT_MAPPED);
+        CHECK_EQ(qy_pt_protect_run(&f.pt, vaddr(base), 1, 512, R | U, old, NULL), QY_NOT_MAPPED);
         for (uint64_t i = 0; i < 512; i++)
             CHECK(fixture_sees(&f, base + i * 4096,
                                i < 300    ? 0x100000 + i * 4096
@@ -258,7 +259,7 @@ static void runs_are_all_or_nothing(void)
                                i == 511   ? 0
                                : i == 300 ? RX | U
                                           : RW | U));
-        CHECK_EQ(qy_pt_protect_run(&f.pt, vaddr(base + 4096), 1, 510, R | U, old), QY_OK);
+        CHECK_EQ(qy_pt_protect_run(&f.pt, vaddr(base + 4096), 1, 510, R | U, old, NULL), QY_OK);
         CHECK_EQ(qy_pt_decode(f.pt.format, old[0]), RW | U | AD);
         CHECK_EQ(qy_pt_decode(f.pt.format, old[299]), RX | U | QY_PT_ACCESSED);
         CHECK(fixture_sees(&f, base, 0x100000, 1, RW | U));
@@ -294,7 +295,7 @@ static void accessed_and_dirty(void)
                 unsigned expected =
                     flags | (bits & 1 ? QY_PT_ACCESSED : 0) | (bits & 2 ? QY_PT_DIRTY : 0);
                 uint64_t old = 0;
-                CHECK_EQ(qy_pt_protect(&f.pt, vaddr(USER), 1, R | U, &old), QY_OK);
+                CHECK_EQ(qy_pt_protect(&f.pt, vaddr(USER), 1, R | U, &old, NULL), QY_OK);
                 CHECK_EQ(qy_pt_decode(f.pt.format, old), expected);
                 CHECK_EQ(qy_pt_unmap(&f.pt, vaddr(USER), 1, &old), QY_OK);
                 CHECK_EQ(qy_pt_decode(f.pt.format, old),
@@ -382,9 +383,8 @@ static void visits_and_merges_in_order(void)
         const unsigned count = sizeof(pages) / sizeof(pages[0]);
         uint64_t frame = 0;
         for (unsigned i = 0; i < count; i++) {
-            CHECK_EQ(
-                qy_pt_ensure(&f.pt, vaddr(pages[i].address), pages[i].level, fixture_alloc, &f),
-                QY_OK);
+            CHECK_EQ(qy_pt_ensure(&f.pt, vaddr(pages[i].address), pages[i].level, &f.tables_from),
+                     QY_OK);
             CHECK_EQ(qy_pt_map_run(&f.pt, vaddr(pages[i].address), paddr(frame), pages[i].level,
                                    pages[i].pages, pages[i].flags, NULL),
                      QY_OK);
@@ -463,7 +463,7 @@ static void ranges_take_the_largest_pages(void)
             struct fixture f;
             fixture_make(&f, &pt_formats[k]);
             CHECK_EQ(qy_pt_map_range(&f.pt, vaddr(cases[i].address), paddr(cases[i].frame),
-                                     cases[i].bytes, cases[i].max_level, RW | G, fixture_alloc, &f),
+                                     cases[i].bytes, cases[i].max_level, RW | G, &f.tables_from),
                      QY_OK);
             if (cases[i].address + cases[i].bytes)
                 check_range(&f, cases[i].address, cases[i].frame, cases[i].bytes,
@@ -487,12 +487,12 @@ static void ranges_fail_without_a_trace(void)
             fixture_make(&f, &pt_formats[k]);
             f.tables_left = n;
             CHECK_EQ(qy_pt_map_range(&f.pt, vaddr(base), paddr(0x1ff000), bytes, 3, RW | G,
-                                     fixture_alloc, &f),
+                                     &f.tables_from),
                      QY_OUT_OF_MEMORY);
             CHECK_EQ(qy_pt_region(&f.pt, vaddr(0), &region), QY_NOT_FOUND);
             f.tables_left = ~0u;
             CHECK_EQ(qy_pt_map_range(&f.pt, vaddr(base), paddr(0x1ff000), bytes, 3, RW | G,
-                                     fixture_alloc, &f),
+                                     &f.tables_from),
                      QY_OK);
             needed = f.tables;
             CHECK(!qy_pt_check(&f.pt));
@@ -503,12 +503,12 @@ static void ranges_fail_without_a_trace(void)
         struct fixture f;
         fixture_make(&f, &pt_formats[k]);
         uint64_t in_the_way = base + bytes - 0x1000;
-        CHECK_EQ(qy_pt_map_range(&f.pt, vaddr(in_the_way), paddr(0), 0x1000, 3, R | G,
-                                 fixture_alloc, &f),
-                 QY_OK);
-        CHECK_EQ(qy_pt_map_range(&f.pt, vaddr(base), paddr(0x1ff000), bytes, 3, RW | G,
-                                 fixture_alloc, &f),
-                 QY_ALREADY_MAPPED);
+        CHECK_EQ(
+            qy_pt_map_range(&f.pt, vaddr(in_the_way), paddr(0), 0x1000, 3, R | G, &f.tables_from),
+            QY_OK);
+        CHECK_EQ(
+            qy_pt_map_range(&f.pt, vaddr(base), paddr(0x1ff000), bytes, 3, RW | G, &f.tables_from),
+            QY_ALREADY_MAPPED);
         struct qy_pt_region region;
         CHECK_EQ(qy_pt_region(&f.pt, vaddr(0), &region), QY_OK);
         CHECK_EQ(region.start.raw, in_the_way);
@@ -535,7 +535,7 @@ static void ranges_fail_without_a_trace(void)
         };
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
             CHECK_EQ(qy_pt_map_range(&f.pt, vaddr(bad[i].address), paddr(bad[i].frame),
-                                     bad[i].bytes, bad[i].level, bad[i].flags, fixture_alloc, &f),
+                                     bad[i].bytes, bad[i].level, bad[i].flags, &f.tables_from),
                      bad[i].error);
         fixture_destroy(&f);
     }
@@ -549,17 +549,17 @@ static void the_validator_can_fail(void)
         fixture_make(&f, &pt_formats[k]);
         bool x86 = k == 0;
         CHECK_EQ(
-            qy_pt_map_range(&f.pt, vaddr(USER), paddr(0x5000), 0x1000, 1, R | U, fixture_alloc, &f),
+            qy_pt_map_range(&f.pt, vaddr(USER), paddr(0x5000), 0x1000, 1, R | U, &f.tables_from),
             QY_OK);
-        CHECK_EQ(qy_pt_map_range(&f.pt, vaddr(KERNEL), paddr(0x5000), 0x1000, 1, R | G,
-                                 fixture_alloc, &f),
-                 QY_OK);
+        CHECK_EQ(
+            qy_pt_map_range(&f.pt, vaddr(KERNEL), paddr(0x5000), 0x1000, 1, R | G, &f.tables_from),
+            QY_OK);
         CHECK_EQ(qy_pt_map_range(&f.pt, vaddr(0xffffffff80000000), paddr(0), MIB2, 2, R | G,
-                                 fixture_alloc, &f),
+                                 &f.tables_from),
                  QY_OK);
-        CHECK_EQ(qy_pt_map_range(&f.pt, vaddr(0x1000), paddr(0x5000), 0x1000, 1, R | U,
-                                 fixture_alloc, &f),
-                 QY_OK);
+        CHECK_EQ(
+            qy_pt_map_range(&f.pt, vaddr(0x1000), paddr(0x5000), 0x1000, 1, R | U, &f.tables_from),
+            QY_OK);
         CHECK(!qy_pt_check(&f.pt));
         struct qy_pt_walk user = qy_pt_walk(&f.pt, vaddr(USER)),
                           kernel = qy_pt_walk(&f.pt, vaddr(KERNEL));

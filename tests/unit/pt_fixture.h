@@ -26,6 +26,7 @@ static const struct pt_format_case pt_formats[] = {
 #define PT_FORMATS (sizeof(pt_formats) / sizeof(pt_formats[0]))
 
 #define FIXTURE_RAM 0x100000ull
+#define FIXTURE_FREE 4096u
 #define FIXTURE_RAM_END 0x2000000ull
 
 struct fixture {
@@ -35,6 +36,9 @@ struct fixture {
     uint64_t next;        /* RAM not handed out yet */
     unsigned tables;      /* handed out for tables */
     unsigned tables_left; /* fixture_alloc gives that many more */
+    uint64_t free[FIXTURE_FREE]; /* tables that were given back */
+    unsigned free_count;
+    struct qy_pt_tables tables_from;
 };
 
 static inline paddr_t fixture_frame(struct fixture *f)
@@ -47,6 +51,33 @@ static inline paddr_t fixture_frame(struct fixture *f)
     return frame;
 }
 
+/* For struct qy_pt_tables: a frame that was given back, or a new one. */
+static inline enum qy_error fixture_alloc(void *context, paddr_t *out)
+{
+    struct fixture *f = context;
+    if (f->tables_left == 0)
+        return QY_OUT_OF_MEMORY;
+    f->tables_left--;
+    f->tables++;
+    if (f->free_count)
+        *out = paddr(f->free[--f->free_count]);
+    else
+        *out = fixture_frame(f);
+    memset(qy_port_ram(*out), 0, QY_PAGE_BYTES);
+    return QY_OK;
+}
+
+static inline void fixture_free(void *context, paddr_t table)
+{
+    struct fixture *f = context;
+    const uint64_t *words = qy_port_ram(table);
+    for (unsigned i = 0; i < QY_PT_ENTRIES; i++)
+        if (words[i] || f->free_count == FIXTURE_FREE)
+            abort();
+    f->tables--;
+    f->free[f->free_count++] = table.raw;
+}
+
 static inline void fixture_make(struct fixture *f, const struct pt_format_case *kind)
 {
     memset(f, 0, sizeof(*f));
@@ -57,23 +88,12 @@ static inline void fixture_make(struct fixture *f, const struct pt_format_case *
     f->next = FIXTURE_RAM;
     f->pt = (struct qy_pt){kind->format, fixture_frame(f)};
     f->tables_left = ~0u;
+    f->tables_from = (struct qy_pt_tables){fixture_alloc, fixture_free, f};
 }
 
 static inline void fixture_destroy(struct fixture *f)
 {
     hosted_machine_destroy(&f->machine);
-}
-
-/* For qy_pt_map_range. */
-static inline enum qy_error fixture_alloc(void *context, paddr_t *out)
-{
-    struct fixture *f = context;
-    if (f->tables_left == 0)
-        return QY_OUT_OF_MEMORY;
-    f->tables_left--;
-    f->tables++;
-    *out = fixture_frame(f);
-    return QY_OK;
 }
 
 /* The CPU of the manuals sees exactly this mapping at address; flags 0 = nothing. */

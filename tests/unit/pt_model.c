@@ -409,7 +409,7 @@ static bool step(void)
                model_unmap(address, level, pages);
     case 1:
     case 2:
-        return qy_pt_protect_run(pt, vaddr(address), level, pages, flags, NULL) ==
+        return qy_pt_protect_run(pt, vaddr(address), level, pages, flags, NULL, NULL) ==
                model_protect(address, level, pages, flags);
     case 3:
         got = qy_pt_remove(pt, vaddr(address), level, &out);

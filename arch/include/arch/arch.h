@@ -44,7 +44,7 @@ void arch_protection_names(char *buffer, size_t bytes);
 /* Map the device registers that this architecture needs into the DEVICES window of the kernel's tables. */
 struct qy_topology;
 enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
-                               enum qy_error (*alloc_table)(void *context, paddr_t *out), void *context) QY_MUST_USE;
+                               const struct qy_pt_tables *tables) QY_MUST_USE;
 
 /* Load the kernel's final tables for the first time on the boot CPU; the boot tables' identity map is gone after it. */
 void arch_mmu_load(paddr_t root);

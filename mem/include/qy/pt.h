@@ -163,6 +163,12 @@ static inline bool qy_pt_is_page(const struct qy_pt_format *format, uint64_t ent
     return entry & format->valid && entry & format->page[level];
 }
 
+/* Does an entry of a table of that level point at a table? */
+static inline bool qy_pt_is_table(const struct qy_pt_format *format, uint64_t entry, unsigned level)
+{
+    return entry & format->valid && level > 1 && !(entry & format->page[level]);
+}
+
 /* The frame that a valid entry maps or the table that it points at. */
 static inline paddr_t qy_pt_entry_address(const struct qy_pt_format *format, uint64_t entry)
 {
@@ -235,7 +241,7 @@ struct qy_pt_walk qy_pt_walk(const struct qy_pt *pt, vaddr_t address);
 
 /*
  * Map `pages` neighbouring pages of `level` (1, 2 or 3) to neighbouring frames, all through one table: one descent,
- * one store a page. *missing (may be null) is the level of the table that has to be installed first.
+ * one store a page; the change is QY_PT_FRESH. *missing (may be null) is the level of the table that has to be installed first.
  * Errors: INVALID_ARGUMENT (level, no pages, or they do not lie in one table), INVALID_ADDRESS (not canonical, address
  * or frame not aligned to the page or too large, page 0), INVALID_FLAGS (not supported, or USER where the address is
  * in the kernel's half, or the reverse), ALREADY_MAPPED (a page, or a table below, is there), MISSING_TABLE.
@@ -244,15 +250,19 @@ enum qy_error qy_pt_map_run(struct qy_pt *pt, vaddr_t address, paddr_t frame, un
                             unsigned flags, unsigned *missing) QY_MUST_USE;
 
 /*
- * Unmap such pages; old (may be null) has room for the entries that were there, in their last state.
+ * Unmap such pages; old (may be null) has room for the entries that were there, in their last state; the change is
+ * QY_PT_REPLACE.
  * Errors: INVALID_ARGUMENT, INVALID_ADDRESS as above, NOT_MAPPED (a page is not there, or has another size).
  */
 enum qy_error qy_pt_unmap_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages, uint64_t *old)
     QY_MUST_USE;
 
-/* Change the flags of such pages; old as above. ACCESSED and DIRTY that are on stay on. Errors: as above, INVALID_FLAGS. */
+/*
+ * Change the flags of such pages; old as above, *change (may be null): what the CPUs have to know. ACCESSED and DIRTY that are on stay
+ * on. Errors: as above, INVALID_FLAGS.
+ */
 enum qy_error qy_pt_protect_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages, unsigned flags,
-                                uint64_t *old) QY_MUST_USE;
+                                uint64_t *old, enum qy_pt_change *change) QY_MUST_USE;
 
 /* The same for one page. */
 static inline QY_MUST_USE enum qy_error qy_pt_map(struct qy_pt *pt, vaddr_t address, paddr_t frame, unsigned level,
@@ -267,9 +277,9 @@ static inline QY_MUST_USE enum qy_error qy_pt_unmap(struct qy_pt *pt, vaddr_t ad
 }
 
 static inline QY_MUST_USE enum qy_error qy_pt_protect(struct qy_pt *pt, vaddr_t address, unsigned level,
-                                                      unsigned flags, uint64_t *old)
+                                                      unsigned flags, uint64_t *old, enum qy_pt_change *change)
 {
-    return qy_pt_protect_run(pt, address, level, 1, flags, old);
+    return qy_pt_protect_run(pt, address, level, 1, flags, old, change);
 }
 
 /*
@@ -313,19 +323,115 @@ void qy_pt_each_in(const struct qy_pt *pt, vaddr_t first, vaddr_t last,
 void qy_pt_each(const struct qy_pt *pt,
                 bool (*visit)(void *context, vaddr_t address, uint64_t entry, unsigned level), void *context);
 
+/* ---- marks, by their slots ---- */
+
 /*
- * Map [address, address + bytes) to frame on, with the largest pages that fit, up to max_level, installing tables
- * that alloc_table supplies (zeroed frames, below the format's limit). For the kernel's own space at boot.
- * Errors: as qy_pt_map_run (INVALID_ADDRESS also if the range is empty, wraps or leaves its half), and alloc_table's. No
- * translation has changed then; tables that were installed meanwhile stay, empty.
+ * Put the same mark into `pages` neighbouring empty entries of a table of `level` (1 to 4: marks may stand for 512 GiB).
+ * Errors: INVALID_ARGUMENT, INVALID_ADDRESS as qy_pt_map_run, ALREADY_MAPPED (a page, a table or a mark is there), MISSING_TABLE.
+ */
+enum qy_error qy_pt_mark_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages, uint64_t mark,
+                             unsigned *missing) QY_MUST_USE;
+
+/*
+ * Put `entry` where `mark` is: 0, another mark's (qy_pt_mark_encode), or a page's (qy_pt_encode). It is one compare-and-exchange,
+ * so that of two who try, one succeeds. Errors: INVALID_ARGUMENT, INVALID_ADDRESS as above, NOT_MAPPED (that mark is not there).
+ */
+enum qy_error qy_pt_replace_mark(struct qy_pt *pt, vaddr_t address, unsigned level, uint64_t mark, uint64_t entry)
+    QY_MUST_USE;
+
+/* ---- ranges: validate, reserve, commit ---- */
+
+/* Where the tables come from that a call needs: zeroed frames, below the format's limit. */
+struct qy_pt_tables {
+    enum qy_error (*alloc)(void *context, paddr_t *out);
+    void (*free)(void *context, paddr_t table); /* zeroed, unused; null: a failure is the end of everything */
+    void *context;
+};
+
+/*
+ * See to it that there is a table of `level` (1 to 3) over address, with those above it. Errors: INVALID_ARGUMENT, INVALID_ADDRESS
+ * (not canonical), ALREADY_MAPPED (a page or a mark is in the way), and those of tables->alloc; nothing has changed then.
+ */
+enum qy_error qy_pt_ensure(struct qy_pt *pt, vaddr_t address, unsigned level, const struct qy_pt_tables *tables)
+    QY_MUST_USE;
+
+/*
+ * Put a table of `level` (1 or 2) in the place of the page of the level above that holds address: 512 pages with the same
+ * frames, flags, ACCESSED and DIRTY. table: a frame of any content. To a CPU it is QY_PT_REPLACE, since it may not hold two sizes of a page
+ * forever; invalidating one address of the page is enough. Errors: INVALID_ARGUMENT (level), INVALID_ADDRESS (not canonical; table not
+ * aligned or too large), NOT_MAPPED (no such page).
+ */
+enum qy_error qy_pt_split(struct qy_pt *pt, vaddr_t address, unsigned level, paddr_t table) QY_MUST_USE;
+
+/*
+ * Map [address, address + bytes) to frame on, with the largest pages that fit, up to max_level, and that no table is in the way of.
+ * Everything is checked, then the tables are taken, then written. tables may be null: it needs none. The change is QY_PT_FRESH.
+ * Errors: as qy_pt_map_run (INVALID_ADDRESS also if the range is empty, wraps or leaves its half), OUT_OF_MEMORY (tables are
+ * needed and there is no source), and those of tables->alloc; nothing has changed then.
  */
 enum qy_error qy_pt_map_range(struct qy_pt *pt, vaddr_t address, paddr_t frame, uint64_t bytes, unsigned max_level,
-                              unsigned flags, enum qy_error (*alloc_table)(void *context, paddr_t *out),
-                              void *context) QY_MUST_USE;
+                              unsigned flags, const struct qy_pt_tables *tables) QY_MUST_USE;
 
-/* See to it that there is a table of `level` over address, as above. Errors: as qy_pt_install, and alloc_table's. */
-enum qy_error qy_pt_ensure(struct qy_pt *pt, vaddr_t address, unsigned level,
-                           enum qy_error (*alloc_table)(void *context, paddr_t *out), void *context) QY_MUST_USE;
+/*
+ * Unmap [address, address + bytes), of pages of any size; a large page that reaches out of it is split. gone (may be null) is called
+ * for each page that goes, with its last entry. Tables stay, also when they are empty. The change is QY_PT_REPLACE.
+ * Errors: INVALID_ADDRESS as above, NOT_MAPPED (some page is not there), OUT_OF_MEMORY and those of tables->alloc; nothing has changed then.
+ */
+enum qy_error qy_pt_unmap_range(struct qy_pt *pt, vaddr_t address, uint64_t bytes, const struct qy_pt_tables *tables,
+                                void (*gone)(void *context, vaddr_t address, uint64_t entry, unsigned level),
+                                void *context) QY_MUST_USE;
+
+/* Change the flags of the same; *change may be null. Errors: as above, INVALID_FLAGS. */
+enum qy_error qy_pt_protect_range(struct qy_pt *pt, vaddr_t address, uint64_t bytes, unsigned flags,
+                                  const struct qy_pt_tables *tables, enum qy_pt_change *change) QY_MUST_USE;
+
+/* ---- the cursor ---- */
+
+/*
+ * It stops at each entry of a range that does not point at a table: page, mark or nothing, of any size. The next one is one load, and a
+ * way up and down at the end of a table. What it stops at may be changed by qy_pt_cursor_put, and by calls for addresses behind it;
+ * tables that it is in must stay.
+ *
+ *     qy_pt_cursor_begin(&c, pt, first, last);
+ *     do { ... c.address, c.level, c.entry ... } while (qy_pt_cursor_next(&c));
+ */
+struct qy_pt_cursor {
+    vaddr_t address;         /* of the first byte that the entry stands for: `first` may lie inside */
+    uint64_t entry;          /* as read */
+    unsigned level;          /* of the table that it is in */
+    _Atomic uint64_t *slot;
+    vaddr_t first, last;
+    const struct qy_pt_format *format;
+    paddr_t tables[QY_PT_LEVELS + 1]; /* the way down, by level */
+};
+
+/* Begin with the entry for `first`; both canonical, first <= last. */
+void qy_pt_cursor_begin(struct qy_pt_cursor *c, const struct qy_pt *pt, vaddr_t first, vaddr_t last);
+
+/* The way on that is not the next entry of the same table. */
+bool qy_pt_cursor_turn(struct qy_pt_cursor *c);
+
+/* The next entry; false when this one reaches `last`. */
+static inline bool qy_pt_cursor_next(struct qy_pt_cursor *c)
+{
+    uint64_t next = c->address.raw + QY_PAGE_BYTES;
+    if (c->level > 1 || c->last.raw - c->address.raw < QY_PAGE_BYTES || !qy_pt_index(vaddr(next), 1))
+        return qy_pt_cursor_turn(c);
+    c->address.raw = next;
+    c->slot++;
+    c->entry = atomic_load_explicit(c->slot, memory_order_acquire);
+    return true;
+}
+
+/* Put another entry there; returns the last state of the old one. */
+static inline uint64_t qy_pt_cursor_put(struct qy_pt_cursor *c, uint64_t entry)
+{
+    c->entry = entry;
+    return atomic_exchange_explicit(c->slot, entry, memory_order_acq_rel);
+}
+
+/* A table has been put where it stops: go down to the part of the range in it. */
+void qy_pt_cursor_enter(struct qy_pt_cursor *c);
 
 /* Null, or the id of the first invariant that does not hold: PT-TREE, PT-RESERVED, PT-EMPTY, WXOR, ISOLATED. O(entries). */
 const char *qy_pt_check(const struct qy_pt *pt);
