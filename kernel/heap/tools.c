@@ -13,6 +13,8 @@
 
 static struct qy_debug tools;
 static struct qy_quarantine quarantine;
+static const struct qy_heap_hooks *guarded;
+static void (*tools_drain)(struct qy_cpu_objects *cpu, struct qy_heap *heap);
 
 static void site_describe(const struct qy_site *site, char *text, size_t bytes)
 {
@@ -69,6 +71,27 @@ void heap_tools_init(const char *command_line)
 const struct qy_heap_hooks *heap_tools(void)
 {
     return tools.hooks.flags ? &tools.hooks : NULL;
+}
+
+static void drain_both(struct qy_cpu_objects *cpu, struct qy_heap *heap)
+{
+    tools_drain(cpu, heap);
+    guarded->drain(cpu, heap);
+}
+
+const struct qy_heap_hooks *heap_tools_with(const struct qy_heap_hooks *guard)
+{
+    if (!guard || !heap_tools())
+        return guard ? guard : heap_tools();
+    if (!guarded) { /* the first heap: nobody uses the hooks yet */
+        guarded = guard;
+        tools_drain = tools.hooks.drain;
+        tools.hooks.drain = drain_both;
+        tools.hooks.guard_alloc = guard->guard_alloc;
+        tools.hooks.guard_free = guard->guard_free;
+        tools.hooks.guard_size = guard->guard_size;
+    }
+    return &tools.hooks;
 }
 
 bool heap_is_tracked(void)

@@ -79,6 +79,8 @@ void qy_origin_taken(struct qy_cache *cache, void *object, const struct qy_site 
 void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner)
 {
     struct qy_origin *origin = origin_of(cache, object);
+    if (paddr_to_pfn(qy_port_paddr(object)).raw >= cache->heap->arena->db->limit.raw)
+        return; /* a guarded object: it has no trailer */
     resized(site_of(WORD(site)), WORD(bytes), owner->bytes);
     owner_write(origin, owner);
 }

@@ -32,6 +32,7 @@ configurations tests/front/configurations.sh'
 
 # The same for scripts that run machines by the front door.
 late_tests='run tests/front/run.sh
+profile tests/front/profile.sh
 bench tests/front/bench.sh'
 
 # tsan only with --all, or when a pattern asks for it.
@@ -135,7 +136,9 @@ boots_prepare() {
     grep -q "^$purpose_arch " "$1" || continue
     purposes="$purposes emulator-$purpose_arch build-$purpose_arch-clang"
     kernels="$kernels $purpose_arch:clang:default"
-    ! grep -q "^$purpose_arch .*profile:minimal" "$1" || kernels="$kernels $purpose_arch:clang:minimal"
+    for purpose_profile in minimal debug; do
+      ! grep -q "^$purpose_arch .*profile:$purpose_profile" "$1" || kernels="$kernels $purpose_arch:clang:$purpose_profile"
+    done
     grep -q "^$purpose_arch .*compiler:gcc" "$1" || continue
     purposes="$purposes build-$purpose_arch-gcc"
     kernels="$kernels $purpose_arch:gcc:default"

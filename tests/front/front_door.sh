@@ -29,6 +29,7 @@ refuse "no command 'walk'" walk
 refuse "no option --fast" run --fast
 refuse "no option --arch" test --arch x86_64
 refuse "no argument 'now'" run now
+refuse "profile has no option --interactive" profile --interactive
 refuse "no argument 'two'" test one two
 refuse "--arch needs a value" run --arch
 refuse "x86_64 riscv64; not 'arm64'" run --arch arm64
@@ -53,7 +54,7 @@ refuse "plain words" run --append 'a"b'
 refuse "--timeout takes a number" run --timeout soon
 
 "$root/quarry" help >"$work/help" || fail "./quarry help: exit code $?"
-for word in run test bench iso check clean --arch --smp --mem --numa --bios --uefi --debug --interactive --append; do
+for word in run profile test bench iso check clean --arch --smp --mem --numa --bios --uefi --debug --interactive --append; do
   grep -q -e "$word" "$work/help" || fail "./quarry help does not name $word"
 done
 

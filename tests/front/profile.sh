@@ -26,6 +26,8 @@ for arch in x86_64 riscv64; do
   folded "$root/build/profile-total.folded"
   grep -Eq '^untyped [0-9]+;boot;[a-z_]+\.c:[0-9]+ page table [0-9]+$' "$root/build/profile.folded" ||
     fail "$arch: no page table of the root task in build/profile.folded"
+  grep -Eq '^untyped [0-9]+;thread [0-9]+;untyped_retype;[a-z_]+\.c:[0-9]+ frame 24[0-9]+$' "$root/build/profile.folded" ||
+    fail "$arch: the planted leak is not in build/profile.folded"
   grep -Eq '^object_reserve;[a-z_]+\.c:[0-9]+ frame [0-9]+$' "$root/build/profile-total.folded" ||
     fail "$arch: no frames in build/profile-total.folded"
 done

@@ -28,7 +28,7 @@ void show_profile(struct root *root);
 void show_profile_folded(struct root *root);
 void plant_leak(struct root *root);
 
-/* The word `leak`: plant one, find it, take it back, and find nothing. */
-void leak_run(struct root *root);
+/* The word `leak`: plant one, find it, and unless it is to be kept take it back, and find nothing. */
+void leak_run(struct root *root, bool keep);
 
 #endif

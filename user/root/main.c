@@ -73,7 +73,7 @@ int main(const struct qy_root_info *info)
     } else if (asked_for(info, "attack")) {
         attack_run(&root);
     } else if (asked_for(info, "leak")) {
-        leak_run(&root);
+        leak_run(&root, asked_for(info, "profile"));
     } else {
         demonstrate(&root);
         if (asked_for(info, "interactive"))

@@ -21,7 +21,10 @@ void heap_tools_init(const char *command_line);
 /* The hooks of every heap of the kernel; null: none. */
 const struct qy_heap_hooks *heap_tools(void);
 
-/* Is the origin of objects recorded? */
+/* The same with those of guarded allocations (may be null) beside them; always the same ones. */
+const struct qy_heap_hooks *heap_tools_with(const struct qy_heap_hooks *guard);
+
+/* Is the origin of objects recorded? Guarded objects have none. */
 bool heap_is_tracked(void);
 
 /* The object's header is complete and its pages are taken: say who made it. */
@@ -41,6 +44,11 @@ static inline const struct qy_heap_hooks *heap_tools(void)
     return NULL;
 }
 
+static inline const struct qy_heap_hooks *heap_tools_with(const struct qy_heap_hooks *guard)
+{
+    return guard;
+}
+
 static inline bool heap_is_tracked(void)
 {
     return false;
@@ -57,10 +65,27 @@ static inline void heap_refused(struct qy_cache *cache, void *header)
 }
 #endif
 
-/* The boot options crash=redzone, poison and double-free: they do not return in a build with debug_checks. */
+/* The boot options crash=redzone, poison and double-free: they do not return in a build with debug_checks and heap_tools. */
 struct kernel_arenas;
+#if QY_CONFIG_HEAP_TOOLS
 void heap_crash_redzone(struct kernel_arenas *arenas);
 void heap_crash_poison(struct kernel_arenas *arenas);
 void heap_crash_double_free(struct kernel_arenas *arenas);
+#else
+static inline void heap_crash_redzone(struct kernel_arenas *arenas)
+{
+    (void)arenas;
+}
+
+static inline void heap_crash_poison(struct kernel_arenas *arenas)
+{
+    (void)arenas;
+}
+
+static inline void heap_crash_double_free(struct kernel_arenas *arenas)
+{
+    (void)arenas;
+}
+#endif
 
 #endif

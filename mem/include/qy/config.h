@@ -67,10 +67,6 @@
 #define QY_CONFIG_DEBUG 0
 #endif
 
-#if QY_CONFIG_DEBUG && !QY_CONFIG_HEAP_TOOLS
-#error "debug_checks need heap_tools"
-#endif
-
 _Static_assert(QY_CONFIG_MAX_ORDER >= 15 && QY_CONFIG_MAX_ORDER <= 18, "max_order: 15 to 18");
 _Static_assert(QY_CONFIG_MAX_CPUS >= 1 && QY_CONFIG_MAX_CPUS <= 512, "max_cpus: 1 to 512");
 _Static_assert(QY_CONFIG_MAX_NODES >= 1 && QY_CONFIG_MAX_NODES <= 64, "max_nodes: 1 to 64");

@@ -115,7 +115,7 @@ void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy
 void qy_origin_freeing_tracked(struct qy_cache *cache, void *object, const struct qy_site *site);
 
 /* Say who owns an object that the caller has just been given. A cache that is not tracked pays for the
- * test of its flags. */
+ * test of its flags. Nothing is kept of a guarded object (qy/guard.h), which has no trailer. */
 static inline void qy_origin_set(struct qy_cache *cache, void *object, const struct qy_owner *owner)
 {
     if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
