@@ -1,0 +1,12 @@
+/*
+ * The host's allocators as subjects of the benchmark.
+ */
+#ifndef BENCH_HEAP_PEERS_H
+#define BENCH_HEAP_PEERS_H
+
+#include "subject.h"
+
+/* Append glibc and each of the libraries that can be opened; a line on standard error for one that cannot. */
+void peers_open(struct subjects *subjects, const char *const (*libraries)[2]);
+
+#endif
