@@ -12,6 +12,15 @@ sections_of() {
     END { print code, constants, data }'
 }
 
+# objects_build FOLDER OPTION...: the kernel without optimisation across files, which leaves no sizes in object files.
+objects_build() {
+  objects_dir=$1
+  shift
+  configure "$objects_dir" cc --cross-file "$root/cross/$arch-$compiler.ini" -Db_lto=false "$@"
+  must_step "building ${objects_dir##*/}" "build-${objects_dir##*/}.log" \
+    ninja -C "$objects_dir" -j "$jobs" kernel/quarry.elf
+}
+
 # Bytes of the object files by part of the tree.
 parts_of() {
   find "$1/kernel/quarry.elf.p" -name '*.o' -exec size {} + | awk '
@@ -41,10 +50,8 @@ options_worth() { # CODE DATA of the default
   . "$root/tools/options.sh"
   printf '\n%-30s %9s %9s\n' "other value of one option" code data
   for option in $(other_values); do
-    folder=$build/options/$arch-$option
-    configure "$folder" cc --cross-file "$root/cross/$arch-$compiler.ini" "-D$option"
-    must_step "building ${folder##*/}" "build-${folder##*/}.log" ninja -C "$folder" -j "$jobs" kernel/quarry.elf
-    objects_of "$folder" | awk -v option="$option" -v code="$1" -v data="$2" '
+    objects_build "$build/size/$arch-$option" "-D$option"
+    objects_of "$objects_dir" | awk -v option="$option" -v code="$1" -v data="$2" '
       { printf "  %-28s %+9d %+9d\n", option, $1 - code, $2 - data }'
   done
 }
@@ -55,17 +62,16 @@ for size_profile in default minimal; do
   build_kernel "$arch" "$compiler" "$size_profile"
   # shellcheck disable=SC2046,SC2183 # three numbers
   printf '%-20s %9d %9d %9d\n' "  $size_profile" $(sections_of "$kernel_dir/kernel/quarry.elf")
-  printf '\n%-20s %9s %9s\n' "  by part" "code" "data" >"$build/size-$size_profile"
-  parts_of "$kernel_dir" | sed 's/^/  /' >>"$build/size-$size_profile"
 done
-cat "$build/size-default"
+objects_build "$build/size/$arch-default"
+printf '\n%-20s %9s %9s\n' "each file by itself" "code" "data"
+parts_of "$objects_dir" | sed 's/^/  /'
 echo
 need hosted
 configure "$build/hosted" clang-14
 must_step "building the tables' sizes" build-footprint.log ninja -C "$build/hosted" -j "$jobs" footprint
 "$build/hosted/footprint"
 if [ "$size_options" = yes ]; then
-  build_kernel "$arch" "$compiler" default
   # shellcheck disable=SC2046 # two numbers
-  options_worth $(objects_of "$kernel_dir")
+  options_worth $(objects_of "$build/size/$arch-default")
 fi
