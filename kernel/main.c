@@ -257,6 +257,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
         kernel_panic("the live page tables are not the layout's: %s", broken);
     kernel_crash_on_request(boot_info->command_line, arenas);
     kernel_selftest_on_request(boot_info->command_line, &topology, arenas);
+    kernel_stress_on_request(boot_info->command_line, arenas);
 
     stats_init(&map, &framedb, &topology, arenas, boot_clock);
     root_task_create(boot_info, archive, &kernel_tables, arenas);

@@ -1,12 +1,13 @@
 /*
  * The validator of an untyped: what its objects hold against what its arena says.
  */
+#include <kernel/guard.h>
 #include <kernel/object.h>
 
 const char *untyped_check(struct untyped *untyped)
 {
     const char *broken = qy_arena_check(untyped->arena);
-    uint64_t live = 0;
+    uint64_t live = guard_live(&untyped->heap);
     if (broken)
         return broken;
     for (unsigned type = 1; type < OBJECT_SMALL_TYPES; type++) {

@@ -1,6 +1,7 @@
 /*
  * Memory of objects: headers from the slab caches of an untyped, pages from its arena.
  */
+#include <kernel/guard.h>
 #include <kernel/heap.h>
 #include <kernel/ipc.h>
 #include <kernel/print.h>
@@ -213,7 +214,7 @@ static enum qy_error pages_alloc(struct untyped *from, struct object *object, ui
         error = qy_arena_carve(from->arena, &child->own, pages, (uint32_t)object->id);
         child->arena = &child->own;
         if (error == QY_OK)
-            qy_heap_init(&child->heap, &child->own, heap_tools(), new_secret());
+            guard_heap_init(&child->heap, &child->own, new_secret());
     } else if (kind->has_pages) {
         unsigned order = kind->any_order ? qy_order_of(pages) : 0;
         pfn_t first;
@@ -349,7 +350,7 @@ void untyped_init(struct untyped *untyped, struct qy_arena *arena)
     untyped->object.flags = OBJECT_STATIC;
     untyped->object.id = object_new_id();
     untyped->arena = arena;
-    qy_heap_init(&untyped->heap, arena, heap_tools(), new_secret());
+    guard_heap_init(&untyped->heap, arena, new_secret());
     untyped_link(untyped);
 }
 
@@ -363,7 +364,7 @@ enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena, struct
     *out = (struct untyped *)object;
     object->id = object_new_id();
     (*out)->arena = arena;
-    qy_heap_init(&(*out)->heap, arena, heap_tools(), new_secret());
+    guard_heap_init(&(*out)->heap, arena, new_secret());
     untyped_link(*out);
     from->objects++;
     account(object, 1);
@@ -381,12 +382,14 @@ void untyped_drain(struct untyped *untyped)
 
 bool untyped_is_cached(struct untyped *untyped)
 {
-    return qy_heap_is_cached(&untyped->heap) || qy_arena_is_cached(untyped->arena);
+    return qy_heap_is_cached(&untyped->heap) || guard_holds_frames(untyped->arena) ||
+           qy_arena_is_cached(untyped->arena);
 }
 
 void untyped_reclaim(struct untyped *untyped)
 {
     qy_heap_reclaim(&untyped->heap);
+    guard_gather(untyped->arena);
     qy_frame_reclaim(untyped->arena);
 }
 

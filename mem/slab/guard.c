@@ -108,6 +108,11 @@ static void advance(struct qy_guard *guard, bool at_once) QY_EXCLUDES(qy_class_g
         retire(guard, done);
 }
 
+void qy_guard_drain(struct qy_guard *guard)
+{
+    advance(guard, true);
+}
+
 void qy_guard_gather(struct qy_guard *guard, const struct qy_arena *arena)
 {
     while (qy_guard_freed_pages(guard, arena)) {

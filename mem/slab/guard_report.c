@@ -127,6 +127,17 @@ static uint64_t pages_of(const struct qy_guard *guard, const struct qy_arena *ar
     return pages;
 }
 
+uint64_t qy_guard_live(const struct qy_guard *guard, const void *heap)
+{
+    uint64_t live = 0;
+    for (uint32_t i = 0; i < guard->config.slot_count; i++) {
+        const struct qy_guard_slot *slot = &guard->config.slots[i];
+        live += qy_guard_slot_state(slot) == QY_GUARD_LIVE &&
+                atomic_load_explicit(&slot->heap, memory_order_relaxed) == heap;
+    }
+    return live;
+}
+
 uint64_t qy_guard_pages(const struct qy_guard *guard, const struct qy_arena *arena)
 {
     return pages_of(guard, arena, true);

@@ -53,6 +53,12 @@ void kernel_crash_on_request(const char *command_line, struct kernel_arenas *are
  */
 void kernel_selftest_on_request(const char *command_line, const struct qy_topology *topology,
                                 struct kernel_arenas *arenas);
+
+/*
+ * The boot option stress: all CPUs hammer the same object caches a million times, guarded objects among them if guard=N
+ * is there too, and leave nothing. Panics if they do; returns at once if the option is not there.
+ */
+void kernel_stress_on_request(const char *command_line, struct kernel_arenas *arenas);
 #else
 static inline const char *kernel_layout_check(const struct qy_pt *pt, const struct qy_topology *topology)
 {
@@ -76,6 +82,11 @@ static inline void kernel_selftest_on_request(const char *command_line, const st
                                               struct kernel_arenas *arenas)
 {
     (void)command_line, (void)topology, (void)arenas;
+}
+
+static inline void kernel_stress_on_request(const char *command_line, struct kernel_arenas *arenas)
+{
+    (void)command_line, (void)arenas;
 }
 #endif
 

@@ -16,6 +16,7 @@
 #include <kernel/arenas.h>
 #include <qy/guard.h>
 #include <qy/pt.h>
+#include <qy/slab.h>
 
 #if QY_CONFIG_GUARD
 /* If the option is there, make the pool. Boot, before the seal; the tables are the live ones. */
@@ -24,6 +25,12 @@ void guard_init(const char *command_line, struct kernel_arenas *arenas, const st
 /* The pool; null: there is none. guard_interval: the N of the option. */
 struct qy_guard *guard_pool(void);
 uint32_t guard_interval(void);
+
+/* A heap whose objects are guarded as the option says; as qy_heap_init. */
+void guard_heap_init(struct qy_heap *heap, struct qy_arena *arena, uint64_t secret);
+
+/* Its live objects that are guarded: its caches do not count them. O(slots). */
+uint64_t guard_live(const struct qy_heap *heap);
 
 /* Whether the pool has frames of freed objects of that arena; give them back (without locks, waits). */
 bool guard_holds_frames(const struct qy_arena *arena);
@@ -41,6 +48,8 @@ void guard_print_fault(uint64_t address);
 /* Null, or the id of the first invariant that does not hold, GUARD-MAP included. Nobody uses the pool. */
 const char *guard_check(void);
 #else
+#include <kernel/heap.h>
+
 static inline void guard_init(const char *command_line, struct kernel_arenas *arenas,
                               const struct qy_pt *tables)
 {
@@ -54,6 +63,17 @@ static inline struct qy_guard *guard_pool(void)
 
 static inline uint32_t guard_interval(void)
 {
+    return 0;
+}
+
+static inline void guard_heap_init(struct qy_heap *heap, struct qy_arena *arena, uint64_t secret)
+{
+    qy_heap_init(heap, arena, heap_tools(), secret);
+}
+
+static inline uint64_t guard_live(const struct qy_heap *heap)
+{
+    (void)heap;
     return 0;
 }
 

@@ -123,7 +123,7 @@ void untyped_drain(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
  */
 bool untyped_gather(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
 
-/* Whether some CPU has a magazine or a frame cache of the untyped. */
+/* Whether some CPU has a magazine or a frame cache of the untyped, or the guarded allocations have frames of it. */
 bool untyped_is_cached(struct untyped *untyped);
 
 /* What all CPUs have of it goes back. Waits for them; the caller sees to it that the untyped stays. */

@@ -208,6 +208,12 @@ enum qy_error qy_guard_size(const struct qy_guard *guard, const void *heap, cons
 void qy_guard_gather(struct qy_guard *guard, const struct qy_arena *arena)
     QY_EXCLUDES(qy_class_guard);
 
+/* The same without waiting: begins a flush, retires what a flush is done for. */
+void qy_guard_drain(struct qy_guard *guard) QY_EXCLUDES(qy_class_guard, qy_class_arena);
+
+/* Live objects of the heap. O(slots), no lock. */
+uint64_t qy_guard_live(const struct qy_guard *guard, const void *heap);
+
 /* Pages that the arena (null: any) pays for now; of freed objects alone. O(slots), no lock. */
 uint64_t qy_guard_pages(const struct qy_guard *guard, const struct qy_arena *arena);
 uint64_t qy_guard_freed_pages(const struct qy_guard *guard, const struct qy_arena *arena);

@@ -1,0 +1,49 @@
+/*
+ * Guarded objects in the kernel's heaps: the hooks of qy/hooks.h, on the one pool. See kernel/guard.h.
+ */
+#include <kernel/guard.h>
+#include <kernel/heap.h>
+#include <qy/slab.h>
+
+static bool hook_alloc(struct qy_cache *cache, size_t bytes, const struct qy_site *site, void **out)
+{
+    const struct qy_guard_what what = {.arena = cache->heap->arena,
+                                       .heap = cache->heap,
+                                       .cache = cache,
+                                       .name = cache->type->name,
+                                       .site = site,
+                                       .align = cache->type->align};
+    return qy_guard_alloc(guard_pool(), &what, bytes, out) == QY_OK;
+}
+
+static enum qy_error hook_free(struct qy_heap *heap, struct qy_cache *cache, void *object)
+{
+    return qy_guard_free(guard_pool(), heap, cache, object);
+}
+
+static enum qy_error hook_size(struct qy_heap *heap, void *object, size_t *bytes)
+{
+    return qy_guard_size(guard_pool(), heap, object, bytes);
+}
+
+static void hook_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap)
+{
+    (void)cpu, (void)heap;
+    qy_guard_drain(guard_pool());
+}
+
+static const struct qy_heap_hooks hooks = {.guard_alloc = hook_alloc,
+                                           .guard_free = hook_free,
+                                           .guard_size = hook_size,
+                                           .drain = hook_drain};
+
+void guard_heap_init(struct qy_heap *heap, struct qy_arena *arena, uint64_t secret)
+{
+    qy_heap_init(heap, arena, heap_tools_with(guard_pool() ? &hooks : NULL), secret);
+    qy_heap_guard_every(heap, guard_interval());
+}
+
+uint64_t guard_live(const struct qy_heap *heap)
+{
+    return guard_pool() ? qy_guard_live(guard_pool(), heap) : 0;
+}
