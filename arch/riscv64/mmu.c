@@ -1,8 +1,7 @@
 /*
- * Paging and what protects the kernel (Privileged Architecture 1.12, 4.1.1, 4.1.11, 4.2.1, 4.5).
+ * Paging, tags and what protects the kernel (Privileged Architecture 1.12, 4.1.1, 4.1.11, 4.2.1, 4.5).
  *
- * Address-space identifiers are not used: all spaces run as ASID 0, and loading one forgets what is
- * not global.
+ * Tags are the address-space identifiers of satp; sfence.vma acts on the hart that executes it.
  */
 #include "riscv.h"
 
@@ -13,15 +12,15 @@
 /* Above this many pages, forgetting all is cheaper than single invalidations. */
 #define FLUSH_PAGES_MAX 33
 
-static paddr_t kernel_root;
 static unsigned asid_bits;
 static bool has_svpbmt;
 static uint64_t
     finisher_address; /* in the DEVICES window once the final tables are loaded; 0 = none */
 
-static uint64_t satp_of(paddr_t root)
+static uint64_t satp_of(paddr_t root, unsigned tag)
 {
-    return (uint64_t)RISCV_SATP_SV48 << RISCV_SATP_MODE_SHIFT | root.raw >> QY_PAGE_SHIFT;
+    return (uint64_t)RISCV_SATP_SV48 << RISCV_SATP_MODE_SHIFT |
+           (uint64_t)tag << RISCV_SATP_ASID_SHIFT | root.raw >> QY_PAGE_SHIFT;
 }
 
 /* The bits of satp's ASID that hold a one (4.1.11). */
@@ -92,10 +91,11 @@ void arch_protect(void)
 void arch_protection_names(char *buffer, size_t bytes)
 {
     uint64_t status = riscv_read_csr(sstatus);
-    format_to(buffer, bytes, "Sv48, SUM %s, MXR %s, FPU %s%s; %s%u ASID bits unused",
+    format_to(buffer, bytes, "Sv48, SUM %s, MXR %s, FPU %s%s, %u ASID bits%s",
               status & RISCV_SSTATUS_SUM ? "ON" : "off", status & RISCV_SSTATUS_MXR ? "ON" : "off",
               status & RISCV_SSTATUS_FS ? "ON" : "off", has_svpbmt ? ", Svpbmt" : "",
-              has_svpbmt ? "" : "no Svpbmt, ", asid_bits);
+              asid_bits,
+              has_svpbmt ? "" : "; no Svpbmt");
 }
 
 /*
@@ -119,35 +119,52 @@ enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topol
 
 void arch_mmu_load(paddr_t root)
 {
-    kernel_root = root;
-    riscv_write_csr(satp, satp_of(root));
+    riscv_write_csr(satp, satp_of(root, 0));
     arch_flush_everything();
     riscv_finisher_set((volatile uint32_t *)finisher_address);
 }
 
-/*
- * Instructions that a hart has fetched stay as they were until its own fence.i, whoever writes to
- * their memory (Unprivileged Architecture, chapter 3). What a page that becomes executable held
- * before, for an earlier owner even, must not run.
- */
-static void forget_instructions(void)
+unsigned arch_tlb_tags(void)
 {
-    __asm__ volatile("fence.i" : : : "memory");
+    return (1u << asid_bits) - 1;
 }
 
-void arch_space_load(struct cpu *cpu, struct qy_pt *pt)
+/* The order is 4.2.1's for identifiers that are used again: first satp, then the fence. */
+void arch_tlb_load(paddr_t root, unsigned tag, bool keep)
 {
-    (void)cpu;
-    riscv_write_csr(satp, satp_of(pt ? pt->root : kernel_root));
-    arch_flush_range(vaddr(0), 0);
+    riscv_write_csr(satp, satp_of(root, tag));
+    if (!keep)
+        arch_tlb_flush_tag(tag);
+}
+
+/* Leaf entries only: enough for pages. */
+void arch_tlb_flush_pages(unsigned tag, vaddr_t start, unsigned pages, unsigned level)
+{
+    for (unsigned i = 0; i < pages; i++)
+        __asm__ volatile("sfence.vma %0, %1"
+                         :
+                         : "r"(start.raw + i * qy_pt_page_bytes(level)), "r"((uint64_t)tag)
+                         : "memory");
+}
+
+/* The identifier stands in a register other than x0, also when it is 0: so global translations stay. */
+void arch_tlb_flush_tag(unsigned tag)
+{
+    __asm__ volatile("mv t0, %0\n\tsfence.vma x0, t0" : : "r"((uint64_t)tag) : "t0", "memory");
+}
+
+/* A fence for one address would leave tables on the way, which may be remembered as absent too. */
+void arch_flush_path(vaddr_t address)
+{
+    (void)address;
+    arch_tlb_flush_tag((unsigned)(riscv_read_csr(satp) >> RISCV_SATP_ASID_SHIFT) &
+                       ((1u << RISCV_SATP_ASID_BITS) - 1));
 }
 
 void arch_flush_range(vaddr_t address, uint64_t pages)
 {
-    forget_instructions();
-    if (pages == 0 || pages > FLUSH_PAGES_MAX) {
-        /* An ASID in a register other than x0 spares global translations. */
-        __asm__ volatile("li t0, 0\n\tsfence.vma x0, t0" : : : "t0", "memory");
+    if (pages > FLUSH_PAGES_MAX) {
+        arch_flush_everything();
         return;
     }
     for (uint64_t i = 0; i < pages; i++)
@@ -158,3 +175,15 @@ void arch_flush_everything(void)
 {
     __asm__ volatile("sfence.vma x0, x0" : : : "memory");
 }
+
+/*
+ * Instructions that a hart has fetched stay as they were until its own fence.i, whoever writes to
+ * their memory (Unprivileged Architecture, chapter 3). What a page that becomes executable held
+ * before, for an earlier owner even, must not run.
+ */
+static void fence_code(void)
+{
+    __asm__ volatile("fence.i" : : : "memory");
+}
+
+void (*const arch_fence_code)(void) = fence_code;

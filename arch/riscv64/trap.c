@@ -101,7 +101,7 @@ static bool copy(void *to, const void *from, size_t bytes)
 {
     if (riscv_copy(to, from, bytes))
         return true;
-    arch_flush_range(vaddr(0), 0);
+    arch_flush_path(vaddr(0));
     return riscv_copy(to, from, bytes);
 }
 

@@ -8,6 +8,7 @@
 
 #include <arch/arch.h>
 #include <lib/format.h>
+#include <lib/string.h>
 
 struct x86_features x86_features;
 
@@ -80,6 +81,8 @@ void arch_protect(void)
         cr4 |= X86_CR4_SMAP;
     if (x86_features.umip)
         cr4 |= X86_CR4_UMIP;
+    if (x86_has_tags())
+        cr4 |= X86_CR4_PCIDE; /* the tag in CR3 is 0 */
     x86_write_cr4(cr4);
     x86_write_cr0((x86_read_cr0() & ~(uint64_t)X86_CR0_AM) | X86_CR0_WP | X86_CR0_EM | X86_CR0_TS);
 }
@@ -92,13 +95,14 @@ void arch_protection_names(char *buffer, size_t bytes)
     } list[] = {{"NX", x86_features.nx},     {"WP", true},
                 {"SMEP", x86_features.smep}, {"SMAP", x86_features.smap},
                 {"UMIP", x86_features.umip}, {"PGE", x86_features.pge},
-                {"PCID", x86_features.pcid}, {"1 GiB pages", x86_features.page_1g}};
+                {"PCID", x86_has_tags()},    {"1 GiB pages", x86_features.page_1g}};
     char have[96] = "", lack[96] = "";
     size_t have_at = 0, lack_at = 0;
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
         if (list[i].have)
-            have_at += format_to(have + have_at, sizeof(have) - have_at, "%s%s",
-                                 have_at ? ", " : "", list[i].name);
+            have_at +=
+                format_to(have + have_at, sizeof(have) - have_at, "%s%s%s", have_at ? ", " : "",
+                          list[i].name, strcmp(list[i].name, "PCID") == 0 ? " on" : "");
         else
             lack_at += format_to(lack + lack_at, sizeof(lack) - lack_at, "%s%s",
                                  lack_at ? ", " : "", list[i].name);

@@ -24,6 +24,7 @@
 #define X86_CR4_MCE (1 << 6)
 #define X86_CR4_PGE (1 << 7)
 #define X86_CR4_UMIP (1 << 11)
+#define X86_CR4_PCIDE (1 << 17)
 #define X86_CR4_SMEP (1 << 20)
 #define X86_CR4_SMAP (1 << 21)
 
@@ -62,6 +63,7 @@
 #define FRAME_BYTES 176
 
 #ifndef __ASSEMBLER__
+#include <stdbool.h>
 #include <stdint.h>
 
 static inline void x86_out8(uint16_t port, uint8_t value)
@@ -132,6 +134,13 @@ struct x86_features {
     unsigned physical_bits;
 };
 extern struct x86_features x86_features;
+
+/* Process-context identifiers are in use: an emulator may accept CR4.PCIDE although CPUID denies it. */
+static inline bool x86_has_tags(void)
+{
+    return x86_features.pcid && x86_features.pge;
+}
+
 void x86_features_read(void);
 
 /* The APIC id of this CPU, before its APIC is set up. */

@@ -12,13 +12,11 @@
 
 static struct teardown *revokes QY_GUARDED_BY(qy_class_caps); /* under way on some CPU */
 
-void teardown_flush(struct teardown *teardown, struct space *space, struct object *memory,
-                    vaddr_t address, uint64_t pages, bool unmapped)
+void teardown_flush(struct teardown *teardown, struct flush flush)
 {
-    space->object.pins++;
-    memory->pins++;
-    teardown->flushes[teardown->flush_count++] = (struct flush){
-        .space = space, .memory = memory, .address = address, .pages = pages, .unmapped = unmapped};
+    flush.space->object.pins++;
+    flush.memory->pins++;
+    teardown->flushes[teardown->flush_count++] = flush;
 }
 
 void teardown_doom(struct teardown *teardown, struct object *object)
@@ -164,33 +162,32 @@ static bool is_finished(const struct teardown *teardown)
            !(teardown->root && teardown->root->child);
 }
 
-/* Tell other CPUs what to forget: once for each space, the whole of it unless one range says all.
- */
+static void gather_flush(struct qy_tlb_gather *gather, const struct flush *flush)
+{
+    if (flush->all)
+        qy_tlb_gather_all(gather);
+    if (flush->code)
+        qy_tlb_gather_code(gather);
+    if (flush->entries)
+        qy_tlb_gather_pages(gather, flush->address, flush->entries, flush->level);
+}
+
+/* Tell other CPUs what to forget, once for each space. */
 static void tell_others(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps)
 {
     for (unsigned i = 0; i < teardown->flush_count; i++) {
-        const struct flush *flush = &teardown->flushes[i];
-        uint64_t start = flush->address.raw, end = start + flush->pages * QY_PAGE_BYTES,
-                 pages = flush->pages;
-        bool told = false, whole = pages == 0;
+        struct space *space = teardown->flushes[i].space;
+        struct qy_tlb_gather gather;
+        bool told = false;
         for (unsigned j = 0; j < i; j++)
-            told |= teardown->flushes[j].space == flush->space;
+            told |= teardown->flushes[j].space == space;
         if (told)
             continue;
-        for (unsigned j = i + 1; j < teardown->flush_count; j++) {
-            const struct flush *other = &teardown->flushes[j];
-            if (other->space != flush->space)
-                continue;
-            uint64_t other_end = other->address.raw + other->pages * QY_PAGE_BYTES;
-            whole |= other->pages == 0;
-            pages += other->pages;
-            start = other->address.raw < start ? other->address.raw : start;
-            end = other_end > end ? other_end : end;
-        }
-        if (whole || end - start != pages * QY_PAGE_BYTES)
-            shootdown(flush->space, vaddr(0), 0);
-        else
-            shootdown(flush->space, vaddr(start), pages);
+        qy_tlb_gather_init(&gather, &space->tlb);
+        for (unsigned j = i; j < teardown->flush_count; j++)
+            if (teardown->flushes[j].space == space)
+                gather_flush(&gather, &teardown->flushes[j]);
+        shootdown(space, &gather);
     }
 }
 

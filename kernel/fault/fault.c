@@ -104,7 +104,7 @@ void fault_raise(struct cpu *cpu, uint64_t address, enum qy_fault_access access)
     uint64_t instruction = arch_frame_instruction(&thread->frame);
     QY_COUNT(thread->faults, 1);
     if (is_stale(cpu, thread, address, access, &mark)) {
-        arch_flush_range(vaddr(qy_align_down(address, QY_PAGE_BYTES)), 1);
+        arch_flush_path(vaddr(qy_align_down(address, QY_PAGE_BYTES)));
     } else {
         thread->stale_fault[0] = thread->stale_fault[1] = 0;
         thread->message = (struct message){.label = QY_FAULT_LABEL(access, mark),

@@ -1,72 +1,59 @@
 /*
- * TLB shootdown: no CPU uses an older translation of a space once shootdown() returns (EXACT,
- * REVOKED).
+ * TLB shootdown: the kernel's side of qy/tlb.h. No CPU uses an older translation of a space once
+ * shootdown() returns (EXACT, REVOKED).
  *
- *     asker                                     asked
- *     clears entries                            loads a space: active = space; fence; load root
- *     fence
- *     reads each CPU's active
- *     ticket = ++asked->shootdown_wanted
- *     interrupts it                             handles: wanted = shootdown_wanted; flush;
- *     waits until asked->shootdown_done >=      done = wanted
- *     ticket, answering others meanwhile
- *
- * The two fences make sure that a CPU either is seen as active or reads the new entries; one that
- * is leaving the space counts until it has loaded other tables (cpu_has_space). A CPU that waits,
- * here or for any lock (qy_port_relax), answers, so two CPUs that ask each other both go on. A
- * request is "everything that is not global": all CPUs' requests fold into one counter, and nothing
- * is queued that could overflow. Kernel mappings do not change after boot. Cost: one interrupt for
- * each CPU that has the space loaded.
+ * A CPU that waits, here or for any lock (qy_port_relax), answers, so two CPUs that ask each other
+ * both go on; and it answers what is asked of all, a flush of the kernel's half or a halt.
  */
 #include <arch/arch.h>
 #include <kernel/kernel_flush.h>
 #include <kernel/panic.h>
 #include <kernel/shootdown.h>
+#include <kernel/space.h>
 #include <kernel/trace.h>
 
-/* Answer whatever has been asked of this CPU so far. */
+static struct qy_tlb_cpu *cpu_tlb(unsigned index)
+{
+    return &cpu_at(index)->tlb;
+}
+
+static void interrupt(struct qy_tlb_cpu *tlb)
+{
+    arch_ipi(cpu_at(tlb->index));
+}
+
+/* Fences between CPUs are needed before shootdown_init. */
+static struct qy_tlb_ops ops = {
+    .load = arch_tlb_load,
+    .flush_pages = arch_tlb_flush_pages,
+    .flush_tag = arch_tlb_flush_tag,
+    .interrupt = interrupt,
+    .cpu = cpu_tlb,
+};
+struct qy_tlb kernel_tlb = {.ops = &ops};
+
+void shootdown_init(paddr_t kernel_root)
+{
+    ops.fence_code = arch_fence_code;
+    qy_tlb_init(&kernel_tlb, &ops, kernel_root, arch_tlb_tags());
+}
+
 void shootdown_answer(struct cpu *cpu)
 {
-    uint64_t wanted = atomic_load(&cpu->shootdown_wanted);
     if (panic_in_progress())
         panic_halt();
     kernel_flush_answer(cpu);
-    if (atomic_load(&cpu->shootdown_done) == wanted)
-        return;
-    arch_flush_range(vaddr(0), 0);
-    QY_COUNT(cpu->stats.shootdowns, 1);
-    atomic_store(&cpu->shootdown_done, wanted);
+    if (qy_tlb_answer(&kernel_tlb, &cpu->tlb))
+        QY_COUNT(cpu->stats.shootdowns, 1);
 }
 
-void shootdown(struct space *space, vaddr_t address, uint64_t pages)
+void shootdown(struct space *space, struct qy_tlb_gather *gather)
 {
-    struct cpu *self = cpu_this();
-    uint64_t tickets[(KERNEL_CPUS_MAX + 63) / 64] = {0}; /* bit per CPU that was asked */
-    unsigned asked = 0;
-
-    atomic_thread_fence(memory_order_seq_cst);
-    if (cpu_has_space(self, space))
-        arch_flush_range(address, pages);
-    for (unsigned i = 0; i < cpu_count; i++) {
-        struct cpu *cpu = cpu_at(i);
-        if (cpu == self || !cpu_has_space(cpu, space))
-            continue;
-        atomic_fetch_add(&cpu->shootdown_wanted, 1);
-        tickets[i / 64] |= 1ull << i % 64;
-        arch_ipi(cpu);
-        asked++;
-    }
+    uint64_t address = gather->count ? gather->ranges[0].start : 0;
+    unsigned pages = gather->pages;
+    unsigned asked = qy_tlb_shootdown(&kernel_tlb, &cpu_this()->tlb, gather);
     if (asked)
-        trace_shootdown((uint64_t)space, address.raw, pages, asked);
-    for (unsigned i = 0; asked && i < cpu_count; i++) {
-        struct cpu *cpu = cpu_at(i);
-        if (!(tickets[i / 64] & 1ull << i % 64))
-            continue;
-        /* Whatever it has answered at or after our request includes ours. */
-        uint64_t ticket = atomic_load(&cpu->shootdown_wanted);
-        while (atomic_load(&cpu->shootdown_done) < ticket)
-            qy_port_relax();
-    }
+        trace_shootdown(space->object.id, address, pages, asked);
 }
 
 /* An answer to anything that was asked of it since is a barrier: its operations are atomic. */
@@ -74,10 +61,6 @@ void qy_port_fence_cpu(unsigned index)
 {
     struct cpu *cpu = cpu_at(index);
     atomic_thread_fence(memory_order_seq_cst);
-    if (cpu == cpu_this())
-        return;
-    uint64_t ticket = atomic_fetch_add(&cpu->shootdown_wanted, 1) + 1;
-    arch_ipi(cpu);
-    while (atomic_load(&cpu->shootdown_done) < ticket)
-        qy_port_relax();
+    if (cpu != cpu_this())
+        qy_tlb_fence_cpu(&kernel_tlb, &cpu->tlb);
 }

@@ -1,20 +1,70 @@
 /*
  * The calls that map.
  */
+#include <arch/arch.h>
 #include <kernel/call.h>
 #include <kernel/space.h>
 
-enum qy_error call_frame_map(struct call *call)
+/*
+ * What the call names, after the lock was released: anything may be gone, the calling thread too.
+ */
+static enum qy_error lookup_again(struct call *call, struct slot **space) QY_REQUIRES(qy_class_caps)
 {
-    struct slot *space;
-    unsigned level = 0;
-    enum qy_error error =
-        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &space);
+    if (call->cpu->current != call->thread)
+        return QY_REVOKED;
+    enum qy_error error = call_lookup(call, call->arguments[0], QY_OBJ_FRAME, 0, &call->slot);
     if (error != QY_OK)
         return error;
-    error = frame_map(call->slot, (struct space *)space->object, call->arguments[2],
-                      call->arguments[3], &level);
+    return call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, space);
+}
+
+/* CPUs that run the space forget what they fetched before, so that none of it runs from the new page. */
+static enum qy_error fence_code(struct call *call, struct slot **space) QY_REQUIRES(qy_class_caps)
+{
+    struct teardown teardown = {0};
+    teardown_flush(&teardown, (struct flush){.space = (struct space *)(*space)->object,
+                                             .memory = call->slot->object,
+                                             .code = true});
+    teardown_run(&teardown);
+    return lookup_again(call, space);
+}
+
+/*
+ * A fresh mapping needs no shootdown: a CPU that remembers that nothing was there faults, and tries
+ * again. But if one is under way in this space (it is pinned), a CPU may still have what was mapped
+ * at that address before.
+ */
+static void map_finish(struct call *call, struct space *space) QY_REQUIRES(qy_class_caps)
+{
+    struct teardown teardown = {0};
+    const struct slot *slot = call->slot;
+    if (!space->object.pins)
+        return;
+    teardown_flush(&teardown,
+                   (struct flush){.space = space,
+                                  .memory = slot->object,
+                                  .address = frame_address(slot),
+                                  .entries = 1ull << (((const struct frame *)slot->object)->order -
+                                                      9 * (slot->level - 1u)),
+                                  .level = slot->level});
+    teardown_run(&teardown);
+}
+
+enum qy_error call_frame_map(struct call *call)
+{
+    struct slot *slot;
+    unsigned level = 0;
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &slot);
+    if (error == QY_OK && arch_fence_code && (call->arguments[3] & QY_MAP_EXEC))
+        error = fence_code(call, &slot);
+    if (error != QY_OK)
+        return error;
+    struct space *space = (struct space *)slot->object;
+    error = frame_map(call->slot, space, call->arguments[2], call->arguments[3], &level);
     call->values[0] = level;
+    if (error == QY_OK)
+        map_finish(call, space);
     return error;
 }
 
@@ -46,12 +96,19 @@ enum qy_error call_frame_unmap(struct call *call)
 
 enum qy_error call_frame_protect(struct call *call)
 {
+    struct slot *space;
+    bool again = true;
     enum qy_error error = mapping_check(call);
-    if (error != QY_OK)
-        return error;
-    struct teardown teardown = {0};
-    error = frame_protect(call->slot, call->arguments[3], &teardown);
-    teardown_run(&teardown);
+    for (bool fenced = false; error == QY_OK && again; fenced = true) {
+        struct teardown teardown = {0};
+        error = frame_protect(call->slot, call->arguments[3], fenced, &teardown, &again);
+        if (error != QY_OK || !again)
+            break;
+        teardown_run(&teardown);
+        error = lookup_again(call, &space);
+        if (error == QY_OK)
+            error = mapping_check(call);
+    }
     return error;
 }
 

@@ -187,9 +187,15 @@ void frame_unmap(struct slot *slot, struct teardown *teardown)
     }
     vaddr_t address = frame_address(slot);
     trace_page_unmapped(space->object.id, address.raw, entry_get(table, slot->index), slot->level);
+    struct flush flush = {.space = space,
+                          .memory = slot->object,
+                          .address = address,
+                          .entries = entries_of(frame->order, slot->level),
+                          .level = slot->level,
+                          .unmapped = true};
     entries_clear(slot);
     mapping_unlink(slot);
-    teardown_flush(teardown, space, slot->object, address, 1ull << frame->order, true);
+    teardown_flush(teardown, flush);
 }
 
 void mapping_forget(struct slot *slot)
@@ -199,31 +205,57 @@ void mapping_forget(struct slot *slot)
     qy_frame_unmap(db_of(slot), frame_of(slot)->first);
 }
 
-enum qy_error frame_protect(struct slot *slot, uint64_t flags, struct teardown *teardown)
+static enum qy_error class_change(const struct slot *slot, uint64_t flags)
 {
-    struct table *table = slot->table;
-    struct space *space = table_space(table);
-    const struct frame *frame = frame_of(slot);
-    struct qy_framedb *db = db_of(slot);
+    return qy_frame_remap(db_of(slot), frame_of(slot)->first, flags & QY_MAP_WRITE,
+                          flags & QY_MAP_EXEC);
+}
+
+/*
+ * The frame keeps its old class until every CPU has forgotten the old rights: as long as one may write, nobody
+ * may map it executable.
+ */
+static void protect_narrow(const struct slot *slot, unsigned left, bool replaced, bool code,
+                           struct teardown *teardown) QY_REQUIRES(qy_class_caps)
+{
+    struct space *space = table_space(slot->table);
+    struct flush flush = {.space = space, .memory = slot->object, .code = code};
+    if (replaced) {
+        entries_set(slot, space->pt.format, pt_flags(left));
+        flush.address = frame_address(slot);
+        flush.entries = entries_of(frame_of(slot)->order, slot->level);
+        flush.level = slot->level;
+    }
+    teardown_flush(teardown, flush);
+}
+
+enum qy_error frame_protect(struct slot *slot, uint64_t flags, bool fenced,
+                            struct teardown *teardown, bool *again)
+{
+    const struct table *table = slot->table;
+    const struct space *space = table_space(table);
+    const struct qy_pt_format *format = space->pt.format;
     enum qy_error error = flags_check(flags, slot->rights);
+    *again = false;
     if (error != QY_OK)
         return error;
-    const struct qy_pt_format *format = space->pt.format;
     if (!qy_pt_supports(format, pt_flags(flags), slot->level))
         return QY_UNSUPPORTED;
-    uint64_t entry = entry_get(table, slot->index);
-    unsigned old = qy_pt_decode(format, entry);
-    qy_frame_unmap(db, frame->first);
-    error = qy_frame_map(db, frame->first, flags & QY_MAP_WRITE, flags & QY_MAP_EXEC);
-    if (error != QY_OK) {
-        enum qy_error again = qy_frame_map(db, frame->first, old & QY_PT_WRITE, old & QY_PT_EXEC);
-        if (again != QY_OK)
-            qy_port_broken("WXOR", "a mapping that was allowed is refused", frame->first.raw);
+    unsigned old = qy_pt_decode(format, entry_get(table, slot->index)) &
+                   (QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC);
+    unsigned left = old & (unsigned)flags;
+    bool code = arch_fence_code && (flags & ~(uint64_t)old & QY_MAP_EXEC) && !fenced;
+    error = class_change(slot, flags);
+    if (error != QY_OK)
+        return error;
+    if (left != old || code) {
+        error = class_change(slot, old); /* as it was allowed before */
+        protect_narrow(slot, left, left != old, code, teardown);
+        *again = true;
         return error;
     }
     entries_set(slot, format, pt_flags(flags));
-    vaddr_t address = frame_address(slot);
-    trace_page_protected(space->object.id, address.raw, entry_get(table, slot->index), slot->level);
-    teardown_flush(teardown, space, slot->object, address, 1ull << frame->order, false);
+    trace_page_protected(space->object.id, frame_address(slot).raw, entry_get(table, slot->index),
+                         slot->level);
     return QY_OK;
 }

@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/sched.h>
+#include <kernel/shootdown.h>
 #include <kernel/trace.h>
 
 #include "space_impl.h"
@@ -12,6 +13,7 @@ static paddr_t kernel_root;
 void space_setup(const struct qy_pt *kernel_tables)
 {
     kernel_root = kernel_tables->root;
+    shootdown_init(kernel_root);
 }
 
 void space_finish(struct space *space)
@@ -22,6 +24,7 @@ void space_finish(struct space *space)
     space->pt.root = pfn_to_paddr(space->root.frame);
     space->root.level = QY_PT_LEVELS;
     space->root.space = space;
+    qy_tlb_space_init(&kernel_tlb, &space->tlb, space->pt.root);
 }
 
 struct space *table_space(const struct table *table)
@@ -120,7 +123,8 @@ enum qy_error table_unmap(struct page_table *object, struct teardown *teardown)
     struct space *space = table_space(table);
     table_detach(table);
     if (space)
-        teardown_flush(teardown, space, &object->object, vaddr(0), 0, false);
+        teardown_flush(teardown,
+                       (struct flush){.space = space, .memory = &object->object, .all = true});
     return QY_OK;
 }
 
@@ -166,7 +170,8 @@ enum dismantle table_dismantle(struct page_table *object, struct teardown *teard
         table_detach(table);
         if (space) {
             table->space = space;
-            teardown_flush(teardown, space, &object->object, vaddr(0), 0, false);
+            teardown_flush(teardown,
+                           (struct flush){.space = space, .memory = &object->object, .all = true});
         }
     }
     if (object->object.pins)

@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/sched.h>
+#include <kernel/shootdown.h>
 #include <kernel/space.h>
 
 #include "run_queue.h"
@@ -52,20 +53,9 @@ static bool preempts(const struct cpu *cpu, const struct thread *thread) QY_REQU
     return !cpu->current || cpu->current->priority < thread->priority;
 }
 
-/*
- * The store to `active` comes before the load of the tables: whoever changes an entry sees the CPU,
- * or the CPU sees the change. Until they are loaded the CPU, which may stop anywhere (a virtual one,
- * for long), runs on the old ones: `leaving` is set before `active`, and read after it.
- */
 static void load_space(struct cpu *cpu, struct space *space)
 {
-    struct space *old = atomic_load(&cpu->active);
-    if (old == space)
-        return;
-    atomic_store_explicit(&cpu->leaving, old, memory_order_relaxed);
-    atomic_store(&cpu->active, space);
-    arch_space_load(cpu, space ? &space->pt : NULL);
-    atomic_store_explicit(&cpu->leaving, NULL, memory_order_release);
+    qy_tlb_load(&kernel_tlb, &cpu->tlb, space ? &space->tlb : NULL);
 }
 
 /* May the current thread go on? If not, it has been put in line, unless it waits for something. */
@@ -319,12 +309,9 @@ bool sched_is_current(struct thread *thread)
 bool sched_space_in_use(struct space *space)
 {
     bool used = false;
-    for (unsigned i = 0; i < cpu_count; i++) {
-        struct cpu *cpu = cpu_at(i);
-        if (cpu_has_space(cpu, space)) {
-            used = true;
-            reschedule(cpu);
-        }
+    for (unsigned i = 0; (i = qy_tlb_next_active(&space->tlb, i)) < cpu_count; i++) {
+        used = true;
+        reschedule(cpu_at(i));
     }
     return used;
 }
@@ -332,7 +319,7 @@ bool sched_space_in_use(struct space *space)
 void sched_let_go(struct cpu *cpu)
 {
     sched_acquire(cpu);
-    struct space *active = atomic_load(&cpu->active);
+    const struct space *active = cpu_space(cpu);
     if (cpu->current && (cpu->current->object.flags & OBJECT_DYING)) {
         cpu->current = NULL;
         cpu->frame = NULL;

@@ -270,7 +270,7 @@ static void a_space_stays_until_every_cpu_has_left_it(void)
     world_step(0);
     CHECK(world_busy(0)); /* CPU 1 has not taken its interrupt yet */
     finish();
-    CHECK(atomic_load(&cpu_at(1)->active) == NULL);
+    CHECK(cpu_space(cpu_at(1)) == NULL);
     scene_end();
 }
 

@@ -309,7 +309,7 @@ static void round_robin_and_suspend(void)
     CHECK(world_pick(1) == order[0]);
     scene_end();
     CHECK(world_pick(1) == NULL);
-    CHECK(atomic_load(&cpu_at(1)->active) == NULL);
+    CHECK(cpu_space(cpu_at(1)) == NULL);
 }
 
 static void a_suspended_thread_keeps_what_arrives(void)
@@ -335,7 +335,7 @@ static void a_thread_stops_when_what_it_runs_in_goes(void)
     CHECK_EQ(CALL(QY_CALL_thread_configure, thread, lent, ROOT_NODE, 0, 0, 0).error, QY_OK);
     CHECK_EQ(CALL(QY_CALL_thread_start, thread, 0x400000, 0, 0, 1, 0).error, QY_OK);
     world_pick(1);
-    CHECK(atomic_load(&cpu_at(1)->active) == object_of(space));
+    CHECK(cpu_space(cpu_at(1)) == object_of(space));
     CHECK_EQ(revoke_all(space), QY_OK);
     CHECK(world_pick(1) == NULL);
     CHECK_EQ(state_of(thread), QY_THREAD_SUSPENDED);
@@ -351,7 +351,7 @@ static void a_thread_stops_when_what_it_runs_in_goes(void)
     CHECK_EQ(erase(space), QY_OK);
     CHECK(world_pick(1) == object_of(thread));
     CHECK_EQ(erase(thread), QY_OK);
-    CHECK(atomic_load(&cpu_at(1)->active) == NULL);
+    CHECK(cpu_space(cpu_at(1)) == NULL);
     scene_end();
 }
 

@@ -3,9 +3,12 @@
  */
 #include "world.h"
 
+#include "sim_tlb.h"
+
 #include <arch/arch.h>
 #include <hosted/hosted.h>
 #include <kernel/fault.h>
+#include <kernel/panic.h>
 #include <kernel/print.h>
 #include <kernel/shootdown.h>
 #include <kernel/stats.h>
@@ -16,18 +19,7 @@
 #include <string.h>
 #include <ucontext.h>
 
-#define TLB_MAX 4096u
 #define CONSOLE_BYTES 65536u
-
-struct tlb_entry {
-    uint64_t address;
-    uint64_t entry;
-};
-
-struct tlb {
-    unsigned count;
-    struct tlb_entry entries[TLB_MAX];
-};
 
 struct cpu *fake_cpu_current;
 unsigned cpu_count = WORLD_CPUS;
@@ -39,7 +31,6 @@ jmp_buf *world_end;
 unsigned world_exit_code;
 
 static struct cpu cpus[WORLD_CPUS];
-static struct tlb tlbs[WORLD_CPUS];
 static struct hosted_machine machine;
 static struct qy_arena root_arena;
 struct qy_pt world_kernel_tables;
@@ -76,37 +67,74 @@ void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t st
     frame->arguments[0] = argument;
 }
 
-/* A CPU may stop at any instruction: until the new tables are loaded it walks the old ones. */
-void arch_space_load(struct cpu *cpu, struct qy_pt *pt)
+unsigned arch_tlb_tags(void)
 {
-    static struct qy_pt *loaded[WORLD_CPUS];
-    struct qy_pt *old = loaded[cpu->index];
-    if (old && !cpu_has_space(cpu, (struct space *)((char *)old - offsetof(struct space, pt))))
-        world_broken = "REVOKED: a CPU still runs on tables that it no longer says it has";
-    loaded[cpu->index] = pt;
-    tlbs[cpu->index].count = 0;
+    return SIM_TAGS;
 }
 
+/* A CPU may stop at any instruction: until the new tables are loaded it walks the old ones. */
+void arch_tlb_load(paddr_t root, unsigned tag, bool keep)
+{
+    const struct cpu *cpu = fake_cpu_current;
+    const struct space *old = cpu_space(cpu);
+    if (old && !qy_tlb_is_active(&old->tlb, cpu->index))
+        world_broken = "REVOKED: a CPU still runs on tables that it no longer says it has";
+    sim_fill(cpu->index);
+    sim_load(cpu->index, root, tag, keep);
+    sim_fill(cpu->index);
+}
+
+static void yield(void);
+
+static void fill_all(void)
+{
+    for (unsigned i = 0; i < WORLD_CPUS; i++)
+        sim_fill(i);
+}
+
+/* The CPU that asks may be overtaken before each of its requests. */
 void arch_ipi(struct cpu *cpu)
 {
     cpu->arch.interrupts++;
+    fill_all();
 }
 
-static void tlb_forget(struct tlb *tlb, uint64_t address, uint64_t pages)
+/* A CPU outside of the kernel only answers, and may be broken in that. */
+static bool is_deaf(void)
 {
-    unsigned kept = 0;
-    for (unsigned i = 0; i < tlb->count; i++) {
-        bool named = pages == 0 || tlb->entries[i].address - address < pages * QY_PAGE_BYTES;
-        if (!named)
-            tlb->entries[kept++] = tlb->entries[i];
-    }
-    tlb->count = kept;
+    return sim_plant == PLANT_IDLE_CPU_DEAF && !inside;
 }
 
-void arch_flush_range(vaddr_t address, uint64_t pages)
+void arch_tlb_flush_pages(unsigned tag, vaddr_t start, unsigned pages, unsigned level)
 {
-    tlb_forget(&tlbs[fake_cpu_current->index], address.raw, pages);
+    if (!is_deaf())
+        sim_flush_pages(fake_cpu_current->index, tag, start.raw, pages, level);
 }
+
+void arch_tlb_flush_tag(unsigned tag)
+{
+    if (!is_deaf())
+        sim_flush_tag(fake_cpu_current->index, tag);
+}
+
+void arch_flush_path(vaddr_t address)
+{
+    (void)address;
+    if (sim_plant != PLANT_PATH_KEPT)
+        sim_flush_tag(fake_cpu_current->index, fake_cpu_current->tlb.tag);
+}
+
+void arch_flush_everything(void)
+{
+    sim_flush_everything(fake_cpu_current->index);
+}
+
+static void fence_code(void)
+{
+    sim_fence_code(fake_cpu_current->index);
+}
+
+void (*const arch_fence_code)(void) = fence_code;
 
 const struct qy_pt_format *arch_pt_format(void)
 {
@@ -146,7 +174,7 @@ int arch_console_get(void)
 
 static bool user_copy(uint64_t user, void *kernel, size_t bytes, bool to_user)
 {
-    struct space *space = atomic_load(&fake_cpu_current->active);
+    struct space *space = cpu_space(fake_cpu_current);
     unsigned char *at = kernel;
     for (size_t i = 0; i < bytes; i++) {
         paddr_t page;
@@ -186,24 +214,21 @@ static void yield(void)
     swapcontext(&run->context, &driver);
 }
 
-void shootdown(struct space *space, vaddr_t address, uint64_t pages)
-{
-    for (unsigned i = 0; i < WORLD_CPUS; i++) {
-        yield();
-        if (cpu_has_space(&cpus[i], space))
-            tlb_forget(&tlbs[i], address.raw, pages);
-    }
-}
-
-void shootdown_answer(struct cpu *cpu)
-{
-    (void)cpu;
-}
-
 void __wrap_qy_port_relax(void);
 void __wrap_qy_port_relax(void)
 {
     yield();
+    shootdown_answer(fake_cpu_current);
+}
+
+bool panic_in_progress(void)
+{
+    return false;
+}
+
+_Noreturn void panic_halt(void)
+{
+    abort();
 }
 
 void __wrap_qy_port_fence_cpu(unsigned cpu);
@@ -213,20 +238,24 @@ void __wrap_qy_port_fence_cpu(unsigned cpu)
     yield();
 }
 
-/* Memory for a new owner: nobody may still translate to it. */
+/* Memory for a new owner: nobody may still reach it, as pages or as a table. */
 static void check_unreachable(const struct object *object)
 {
-    if (object->type != QY_OBJ_FRAME)
+    pfn_t first = pfn(0);
+    uint64_t pages = 1;
+    if (object->type == QY_OBJ_FRAME) {
+        first = ((const struct frame *)object)->first;
+        pages = 1ull << ((const struct frame *)object)->order;
+    } else if (object->type == QY_OBJ_PAGE_TABLE) {
+        first = ((const struct page_table *)object)->table.frame;
+    } else {
         return;
-    const struct frame *frame = (const struct frame *)object;
-    uint64_t base = pfn_to_paddr(frame->first).raw, end = base + (QY_PAGE_BYTES << frame->order);
-    for (unsigned i = 0; i < WORLD_CPUS; i++) {
-        for (unsigned j = 0; j < tlbs[i].count; j++) {
-            uint64_t page = qy_pt_entry_address(&qy_pt_x86_64, tlbs[i].entries[j].entry).raw;
-            if (page >= base && page < end)
-                world_broken = "REVOKED: memory has a new owner, and a CPU still translates to it";
-        }
     }
+    fill_all();
+    for (unsigned i = 0; i < WORLD_CPUS; i++)
+        if (sim_reaches(i, first, pages))
+            world_broken = "REVOKED: memory has a new owner, and a CPU still reaches it";
+    sim_written(first, pages);
 }
 
 void __real_object_zero(struct object *object);
@@ -392,12 +421,13 @@ void world_make(unsigned mib)
     world_kernel_tables = (struct qy_pt){&qy_pt_x86_64, paddr(ROOT_TABLE)};
     memset(qy_port_ram(paddr(ROOT_TABLE)), 0, QY_PAGE_BYTES);
     memset(cpus, 0, sizeof(cpus));
-    memset(tlbs, 0, sizeof(tlbs));
     for (unsigned i = 0; i < WORLD_CPUS; i++) {
         cpus[i].index = i;
+        cpus[i].tlb.index = i;
         qy_cpu_frames_init(&cpus[i].frames, i);
         qy_cpu_objects_init(&cpus[i].objects, i, &cpus[i].frames);
     }
+    sim_reset((uint64_t)mib << 8);
     fake_cpu_current = &cpus[0];
     console_used = 0;
     world_console[0] = 0;
@@ -509,7 +539,11 @@ void world_step(unsigned cpu)
 void world_interrupts(unsigned cpu)
 {
     if (!runs[cpu].busy && cpus[cpu].arch.interrupts) {
+        struct cpu *before = fake_cpu_current;
         cpus[cpu].arch.interrupts = 0;
+        fake_cpu_current = &cpus[cpu];
+        shootdown_answer(&cpus[cpu]);
+        fake_cpu_current = before;
         world_pick(cpu);
     }
 }
@@ -553,52 +587,24 @@ void world_fault(unsigned cpu, uint64_t address, enum qy_fault_access access, ui
 
 /* ---- checking ---- */
 
-static bool tlb_visit(void *context, vaddr_t address, uint64_t entry, unsigned level)
-{
-    struct tlb *tlb = context;
-    if (address.raw >= USER_END)
-        return false;
-    for (uint64_t i = 0; i < qy_pt_page_bytes(level) && tlb->count < TLB_MAX; i += QY_PAGE_BYTES)
-        tlb->entries[tlb->count++] = (struct tlb_entry){address.raw + i, entry + i};
-    return true;
-}
-
-/*
- * Remember every translation. While a call is under way CPUs keep what they have: it may be what must
- * be forgotten, and the check comes when all calls have ended.
- */
 void world_fill_tlbs(void)
 {
-    for (unsigned i = 0; i < WORLD_CPUS; i++) {
-        if (runs[i].busy)
-            return;
-    }
-    for (unsigned i = 0; i < WORLD_CPUS; i++) {
-        struct space *space = atomic_load(&cpus[i].active);
-        tlbs[i].count = 0;
-        if (space)
-            qy_pt_each(&space->pt, tlb_visit, &tlbs[i]);
-    }
+    fill_all();
 }
 
 static const char *tlbs_check(void)
 {
     for (unsigned i = 0; i < WORLD_CPUS; i++) {
-        const struct space *space = atomic_load(&cpus[i].active);
+        const struct space *space = cpu_space(&cpus[i]);
+        struct qy_tlb_space *const spaces[] = {
+            space ? (struct qy_tlb_space *)&cpu_space(&cpus[i])->tlb : NULL, NULL};
         if (space && (space->object.type != QY_OBJ_ADDRESS_SPACE || !space->object.capabilities))
             return "REVOKED: a CPU has a space loaded that is gone";
-        for (unsigned j = 0; j < tlbs[i].count; j++) {
-            const struct tlb_entry *entry = &tlbs[i].entries[j];
-            paddr_t page;
-            unsigned flags;
-            if (!space ||
-                qy_pt_translate(&space->pt, vaddr(entry->address), &page, &flags, NULL) != QY_OK)
-                return "REVOKED: a CPU translates what is not mapped";
-            if (page.raw != qy_pt_entry_address(space->pt.format, entry->entry).raw)
-                return "EXACT: a CPU translates to another frame";
-            if (qy_pt_decode(space->pt.format, entry->entry) & ~flags & QY_PT_WRITE)
-                return "EXACT: a CPU may write what is protected";
-        }
+        const char *broken = qy_tlb_check(&kernel_tlb, &cpus[i].tlb, spaces);
+        if (!broken)
+            broken = sim_check(i);
+        if (broken)
+            return broken;
     }
     return NULL;
 }

@@ -89,13 +89,30 @@ void arch_idle(void);
 /* Interrupt another CPU; it calls entry_ipi. */
 void arch_ipi(struct cpu *cpu);
 
-/* Load the tables of a space (null: the kernel's own). Flushes what has to be. */
-void arch_space_load(struct cpu *cpu, struct qy_pt *pt);
+/*
+ * Translations of this CPU. Tags tell spaces apart (PCID, ASID); each CPU's are its own. What is global, the kernel's
+ * half, goes with every space, and only the last two functions forget it. The first four are struct qy_tlb_ops (qy/tlb.h).
+ */
 
-/* Forget translations of this CPU: of `pages` 4 KiB pages from address, or with pages = 0 all that are not global;
- * arch_flush_everything includes global ones. */
+/* Tags that the CPU has beside 0; 0: none, and loading tables forgets what is not global. */
+unsigned arch_tlb_tags(void);
+
+/* Load tables under a tag; keep: what the CPU has under it is good, else it is forgotten before it is used. */
+void arch_tlb_load(paddr_t root, unsigned tag, bool keep);
+
+/* Forget pages of one level of the space that is loaded under the tag; all of it, with tables on the way. */
+void arch_tlb_flush_pages(unsigned tag, vaddr_t start, unsigned pages, unsigned level);
+void arch_tlb_flush_tag(unsigned tag);
+
+/* Forget that an address of the loaded space was not mapped, or mapped with fewer rights: page and tables on the way. */
+void arch_flush_path(vaddr_t address);
+
+/* Forget 4 KiB pages, whoever's; everything, of all tags. */
 void arch_flush_range(vaddr_t address, uint64_t pages);
 void arch_flush_everything(void);
+
+/* Forget instructions that this CPU has fetched before they were written. Null: it does so by itself. */
+extern void (*const arch_fence_code)(void);
 
 /* The page-table format of this CPU. */
 const struct qy_pt_format *arch_pt_format(void);

@@ -10,6 +10,7 @@
 #include <qy/slab.h>
 #include <qy/frame_cache.h>
 #include <qy/lock.h>
+#include <qy/tlb.h>
 #include <quarry/abi.h>
 #include <quarry/records.h>
 
@@ -28,8 +29,6 @@ struct cpu {
     uint64_t stack_top;         /* of this CPU's kernel stack */
     uint64_t scratch;           /* for the entry code */
     struct thread *current;     /* the thread that runs or ran last; null when idle */
-    struct space *_Atomic active; /* the address space whose tables are loaded; null = the kernel's own */
-    struct space *_Atomic leaving; /* while `active` changes: the space whose tables are loaded still; else null */
     uint32_t index;
     uint32_t hardware_id;       /* APIC id or hart id */
     uint16_t node;
@@ -38,8 +37,6 @@ struct cpu {
     uint64_t entries;           /* kernel entries so far */
     uint64_t cause;             /* number of the entry being handled: (index << 48) + entries */
     struct qy_record_cpu stats;
-    _Atomic uint64_t shootdown_wanted; /* requests made of this CPU, see kernel/smp/shootdown.c */
-    _Atomic uint64_t shootdown_done;   /* how many of them it has answered */
     _Atomic uint64_t kernel_flushed; /* the last flush of the kernel's half that it has done, kernel/smp/kernel_flush.c */
     void (*_Atomic work)(void); /* what it was asked to run before threads are there (kernel/cpus.h); null: nothing */
     struct run_queue queue;     /* guarded by qy_class_sched */
@@ -48,6 +45,7 @@ struct cpu {
     struct qy_cpu_frames frames; /* its frame caches */
     struct qy_cpu_objects objects; /* its magazines of small objects */
     struct arch_cpu arch;
+    struct qy_tlb_cpu tlb; /* the space that is loaded, tags, requests to forget translations */
 };
 
 /* The CPU that runs this (arch). */
@@ -55,12 +53,6 @@ static inline struct cpu *cpu_this(void);
 #include <arch_cpu.h>
 
 extern unsigned cpu_count; /* CPUs that run; fixed after boot */
-
-/* May the CPU walk the tables of that space? The order of the loads matters: see load_space in kernel/thread/sched.c. */
-static inline bool cpu_has_space(const struct cpu *cpu, const struct space *space)
-{
-    return atomic_load(&cpu->active) == space || atomic_load(&cpu->leaving) == space;
-}
 
 static inline struct cpu *cpu_at(unsigned index)
 {

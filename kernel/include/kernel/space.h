@@ -27,8 +27,10 @@
 #ifndef KERNEL_SPACE_H
 #define KERNEL_SPACE_H
 
+#include <kernel/cpu.h>
 #include <kernel/teardown.h>
 #include <qy/pt.h>
+#include <qy/tlb.h>
 
 #define USER_END 0x0000800000000000ull /* one past the user half */
 
@@ -56,8 +58,16 @@ struct page_table {
 struct space {
     struct object object;
     struct qy_pt pt;
+    struct qy_tlb_space tlb;
     struct table root;
 };
+
+/* The space whose tables a CPU has loaded; null: the kernel's own. */
+static inline struct space *cpu_space(const struct cpu *cpu)
+{
+    struct qy_tlb_space *tlb = atomic_load(&cpu->tlb.space);
+    return tlb ? (struct space *)((char *)tlb - offsetof(struct space, tlb)) : NULL;
+}
 
 /* The kernel's half of every space comes from these tables; they never change in the root
  * afterwards. */
@@ -89,9 +99,15 @@ void frame_unmap(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_cl
 /* The capability of a mapping has moved to another slot, whose fields are the old one's. */
 void mapping_moved(struct slot *from, struct slot *to) QY_REQUIRES(qy_class_caps);
 
-/* Change the flags of a mapping. Errors: INVALID_FLAGS, NO_RIGHTS. */
-enum qy_error frame_protect(struct slot *slot, uint64_t flags,
-                            struct teardown *teardown) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+/*
+ * Change the flags of a mapping. What takes rights away is done in two steps: the first leaves only what the
+ * old flags and the new ones allow, and has the teardown tell the CPUs. When it has run, and *again says so, call
+ * again: only then does the frame stop counting as writable or executable. fenced: CPUs have been told
+ * that there is new code, which pages that become executable need (arch_fence_code).
+ * Errors: INVALID_FLAGS, NO_RIGHTS.
+ */
+enum qy_error frame_protect(struct slot *slot, uint64_t flags, bool fenced, struct teardown *teardown,
+                            bool *again) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
 /* Where a capability maps its frame, and in which space; the slot maps it. */
 vaddr_t frame_address(const struct slot *slot);

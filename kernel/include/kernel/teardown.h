@@ -30,13 +30,16 @@
 
 struct space;
 
-/* A translation that was removed or changed: other CPUs may use it until they have been told. */
+/* Translations that were removed or changed: other CPUs may use them until they have been told. */
 struct flush {
     struct space *space;   /* pinned */
     struct object *memory; /* pinned; a frame or a table */
     vaddr_t address;
-    uint64_t pages; /* 0 = the whole space */
-    bool unmapped;  /* the frame's mapping count goes down afterwards */
+    uint64_t entries; /* of that level from address on */
+    unsigned level;
+    bool all;      /* an entry that pointed at a table: the whole space */
+    bool code;     /* pages are about to become executable */
+    bool unmapped; /* the frame's mapping count goes down afterwards */
 };
 
 struct teardown {
@@ -58,9 +61,8 @@ static inline bool teardown_has_room(const struct teardown *teardown)
     return teardown->flush_count < TEARDOWN_FLUSHES;
 }
 
-/* Note that a translation has to be forgotten everywhere. The teardown has room. */
-void teardown_flush(struct teardown *teardown, struct space *space, struct object *memory,
-                    vaddr_t address, uint64_t pages, bool unmapped) QY_REQUIRES(qy_class_caps);
+/* Note what has to be forgotten everywhere; it pins. The teardown has room. */
+void teardown_flush(struct teardown *teardown, struct flush flush) QY_REQUIRES(qy_class_caps);
 
 /* The object has no capability any more. */
 void teardown_doom(struct teardown *teardown, struct object *object) QY_REQUIRES(qy_class_caps);

@@ -175,16 +175,16 @@ static inline void qy_tlb_gather_change(struct qy_tlb_gather *gather, enum qy_pt
 
 /*
  * No CPU uses what was gathered once this returns; the gathering is empty again. The entries have
- * been changed before. Interrupts are off, no lock is held; the caller sees to it that the space
- * stays. Returns the number of CPUs that were asked.
+ * been changed before. self: this CPU, with interrupts off, and no lock held; the caller sees to it
+ * that the space stays. Returns the number of CPUs that were asked.
  */
-unsigned qy_tlb_shootdown(struct qy_tlb *tlb, struct qy_tlb_gather *gather);
+unsigned qy_tlb_shootdown(struct qy_tlb *tlb, struct qy_tlb_cpu *self, struct qy_tlb_gather *gather);
 
 /* Do what was asked of this CPU. True: there was something. Inside none of these functions but qy_tlb_shootdown. */
 bool qy_tlb_answer(struct qy_tlb *tlb, struct qy_tlb_cpu *cpu);
 
-/* Returns once that CPU has answered anything asked of it, which is a full barrier (qy_port_fence_cpu). */
-void qy_tlb_fence_cpu(struct qy_tlb *tlb, unsigned cpu);
+/* Returns once that CPU, another one, has answered a request made now, which is a full barrier (qy_port_fence_cpu). */
+void qy_tlb_fence_cpu(struct qy_tlb *tlb, struct qy_tlb_cpu *cpu);
 
 /* Null, or the id of the first invariant that does not hold for a CPU that is in none of these functions; the spaces' list ends with null. */
 const char *qy_tlb_check(const struct qy_tlb *tlb, const struct qy_tlb_cpu *cpu, struct qy_tlb_space *const *spaces);
