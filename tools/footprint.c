@@ -1,20 +1,69 @@
 /*
- * Bytes that a running kernel takes beside its image, from the headers that decide them: per CPU, per frame, per object.
+ * Bytes that a running kernel takes beside its image, from the headers that decide them: per CPU, per frame, per object;
+ * and what is lost in an untyped's slabs that hold the header of one object of each type, by filling them.
  */
 #include "../mem/phys/framedb_impl.h"
 
+#include <hosted/hosted.h>
 #include <kernel/boot.h>
+#include <kernel/ipc.h>
 #include <kernel/layout.h>
+#include <kernel/space.h>
+#include <kernel/thread.h>
+#include <kernel/timer.h>
 #include <qy/slab.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static void row(const char *what, uint64_t bytes)
 {
     printf("%-44s %9llu\n", what, (unsigned long long)bytes);
 }
 
+/* Sizes are those of x86-64. */
+static const struct qy_cache_type headers[] = {
+#define H(type)                                                                                    \
+    {                                                                                              \
+#type, sizeof(struct type), 16, NULL, 0                                                    \
+    }
+    H(untyped), H(frame),    H(page_table), H(space), H(cap_node),
+    H(thread),  H(endpoint), H(reply),      H(timer), H(notification),
+#undef H
+};
+#define HEADERS (sizeof(headers) / sizeof(headers[0]))
+
+/* Bytes of the slabs in an arena of so many pages with one header of each type, beyond the headers' own. */
+static uint64_t lost(uint64_t pages, uint64_t *own) QY_UNCHECKED
+{
+    static struct qy_cache caches[HEADERS];
+    static struct qy_cpu_objects cpu;
+    struct hosted_machine machine;
+    struct qy_arena arena;
+    struct qy_heap heap;
+    void *object;
+    if (!hosted_machine_make(&machine, 1ull << 27, false))
+        exit(1);
+    hosted_ram_add(&machine, pfn(1), pfn(1 + pages));
+    qy_arena_init(&arena, &machine.db, 0, QY_ZONE_NORMAL, 1);
+    if (qy_arena_add(&arena, pfn(1), pfn(1 + pages)) != QY_OK)
+        exit(1);
+    qy_cpu_objects_init(&cpu, 0, NULL);
+    qy_heap_init(&heap, &arena, NULL, 1);
+    *own = 0;
+    for (unsigned i = 0; i < HEADERS; i++) {
+        if (qy_cache_init(&caches[i], &heap, &headers[i]) != QY_OK ||
+            qy_cache_alloc(&cpu, &caches[i], &object) != QY_OK)
+            exit(1);
+        *own += headers[i].bytes;
+    }
+    uint64_t bytes = qy_heap_pages(&heap) * QY_PAGE_BYTES;
+    hosted_machine_destroy(&machine);
+    return bytes - *own;
+}
+
 int main(void)
 {
+    static const unsigned untypeds[] = {4, 16, 256};
     uint64_t frame = sizeof(struct qy_frame), block = sizeof(struct qy_block);
     uint64_t section = sizeof(struct qy_section);
     printf("%-44s %9s\n", "tables", "bytes");
@@ -25,6 +74,15 @@ int main(void)
     row("  for each section of 128 MiB", section);
     row("  for each GiB of RAM, all of them", (frame << 18) + block * 512 + section * 8);
     row("  for each arena", sizeof(struct qy_arena));
+    row("  for each heap", sizeof(struct qy_heap));
     row("  for each slab cache", sizeof(struct qy_cache));
+    printf("\n%-44s %9s %9s %9s\n", "one header of each type in an untyped of", "headers", "lost",
+           "percent");
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t own, beside = lost(untypeds[i], &own);
+        printf("  %3u pages %35llu %9llu %8.1f\n", untypeds[i], (unsigned long long)own,
+               (unsigned long long)beside,
+               (double)beside * 100 / ((double)untypeds[i] * QY_PAGE_BYTES));
+    }
     return 0;
 }

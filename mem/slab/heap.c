@@ -77,7 +77,7 @@ static enum qy_error cache_set_up(struct qy_cache *cache, struct qy_heap *heap,
     cache->order = (uint8_t)order_for(cache->stride, cache->min_order);
     uint32_t granules = (cache->stride + QY_GRANULE_BYTES - 1) / QY_GRANULE_BYTES;
     cache->granules =
-        (uint8_t)(granules <= QY_GRANULES_MAX && type->align <= QY_GRANULE_BYTES ? granules : 0);
+        (uint8_t)(granules <= QY_GRANULES_MAX && type->align <= QY_PAGE_BYTES / 2 ? granules : 0);
     return QY_OK;
 }
 
@@ -257,10 +257,10 @@ enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *c
 
 /* ---- freeing ---- */
 
-static enum qy_error place_find(struct qy_heap *heap, const void *pointer, struct qy_place *out)
+/* word: of the block that it points into. */
+static enum qy_error place_find(uint64_t word, const void *pointer, struct qy_place *out)
     QY_REQUIRES(qy_class_slab)
 {
-    uint64_t word = qy_heap_word(heap, pointer);
     *out = (struct qy_place){0};
     if (word == 0 || qy_word_kind(word) == QY_PLACE_LARGE)
         return QY_NOT_OWNED;
@@ -283,10 +283,11 @@ static void set_held(const struct qy_place *place)
 static enum qy_error claim(struct qy_heap *heap, const struct qy_cache *cache, const void *object,
                            enum qy_object_state state, struct qy_place *out) QY_UNCHECKED
 {
-    bool mixed = qy_word_kind(qy_heap_word(heap, object)) == QY_PLACE_MIXED;
+    uint64_t word = qy_heap_word(heap, object);
+    bool mixed = qy_word_kind(word) == QY_PLACE_MIXED;
     if (mixed)
         qy_heap_lock(heap);
-    enum qy_error error = place_find(heap, object, out);
+    enum qy_error error = place_find(mixed ? qy_heap_word(heap, object) : word, object, out);
     if (cache && out->cache && out->cache != cache)
         error = QY_NOT_OWNED;
     else if (error == QY_OK && (out->object != object || out->state != state))
@@ -328,9 +329,42 @@ static void count_held(struct qy_cache *cache, int by)
     qy_heap_unlock(cache->heap);
 }
 
+/*
+ * The common case at once: a live object of a slab, without hooks, into this CPU's magazine, which has room
+ * for it. False: nothing has changed. Its state byte is the caller's alone, so one look at it is enough.
+ */
+static inline bool free_to_magazine(struct qy_cpu_objects *cpu, const struct qy_heap *heap,
+                                    const struct qy_cache *cache, void *object)
+{
+    uint64_t word = qy_heap_word(heap, object);
+    const struct qy_slab *slab = qy_word_address(word);
+    if (qy_word_kind(word) != QY_PLACE_SLAB || !slab || (cache && slab->cache != cache))
+        return false;
+    const struct qy_cache *of = slab->cache;
+    uint64_t offset = (uint64_t)((uintptr_t)object - (uintptr_t)slab->places);
+    if (offset >= (uint64_t)slab->capacity * of->stride)
+        return false;
+    unsigned index = qy_slab_index(of, offset);
+    _Atomic uint8_t *state = qy_slab_state(slab, index);
+    if (index * of->stride != offset || qy_state_load(state) != QY_OBJECT_LIVE)
+        return false;
+    struct qy_magazine *magazine = qy_magazine_enter(cpu, of);
+    struct qy_item *top = qy_magazine_top(magazine);
+    bool fits = magazine->serves == of && top <= &magazine->items[magazine->limit];
+    if (fits) {
+        qy_state_store(state, QY_OBJECT_CACHED);
+        *top = (struct qy_item){object, state};
+        qy_magazine_set_top(magazine, top + 1);
+    }
+    qy_percpu_leave(&cpu->own);
+    return fits;
+}
+
 enum qy_error qy_heap_free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
                                struct qy_cache *cache, void *object)
 {
+    if (free_to_magazine(cpu, heap, cache, object))
+        return QY_OK;
     const struct qy_heap_hooks *hooks = heap->hooks;
     struct qy_place place;
     if (hooks && hooks->guard_free &&
@@ -371,7 +405,7 @@ enum qy_error qy_heap_find(struct qy_heap *heap, const void *pointer, struct qy_
 {
     struct qy_place place;
     qy_heap_lock(heap);
-    enum qy_error error = place_find(heap, pointer, &place);
+    enum qy_error error = place_find(qy_heap_word(heap, pointer), pointer, &place);
     qy_heap_unlock(heap);
     if (error == QY_OK && place.state != QY_OBJECT_LIVE)
         error = QY_NOT_ALLOCATED;

@@ -88,7 +88,6 @@ static void flush(struct qy_cpu_objects *cpu, struct qy_magazine *magazine, unsi
     }
     memmove(&magazine->items[1], &magazine->items[1 + n], left * sizeof(magazine->items[0]));
     qy_magazine_set_top(magazine, &magazine->items[1 + left]);
-    forget(magazine, &magazine->items[1 + left]);
     qy_percpu_count(&magazine->returned, n);
 }
 

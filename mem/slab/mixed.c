@@ -85,6 +85,14 @@ bool qy_mixed_release(struct qy_heap *heap)
     return mixed != NULL;
 }
 
+/* Where an object of the cache may begin: every align-th byte, of which the header has the first. */
+static uint64_t starts_in(const struct qy_mixed *mixed, const struct qy_cache *cache)
+{
+    uint32_t step = cache->type->align / QY_GRANULE_BYTES; /* a power of two, at most 32 */
+    uint64_t aligned = step > 1 ? ~0ull / ((1ull << step) - 1) : ~0ull;
+    return qy_granule_runs(mixed->free, cache->granules) & aligned;
+}
+
 static void *take_from(struct qy_mixed *mixed, struct qy_cache *cache, uint64_t starts)
     QY_REQUIRES(qy_class_slab)
 {
@@ -102,7 +110,7 @@ enum qy_error qy_mixed_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, 
 {
     struct qy_heap *heap = cache->heap;
     for (struct qy_mixed *mixed = heap->mixed; mixed && mixed->free; mixed = mixed->next) {
-        uint64_t starts = qy_granule_runs(mixed->free, cache->granules);
+        uint64_t starts = starts_in(mixed, cache);
         if (starts) {
             *out = take_from(mixed, cache, starts);
             return QY_OK;
@@ -110,7 +118,7 @@ enum qy_error qy_mixed_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, 
     }
     enum qy_error error = mixed_add(cpu, heap);
     if (error == QY_OK)
-        *out = take_from(heap->mixed, cache, qy_granule_runs(heap->mixed->free, cache->granules));
+        *out = take_from(heap->mixed, cache, starts_in(heap->mixed, cache));
     return error;
 }
 

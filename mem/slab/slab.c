@@ -58,6 +58,8 @@ static void list_remove(struct qy_slab **list, struct qy_slab *slab)
 /* The slab had `before` free objects; put it on the list that it belongs to now. */
 static void slab_place(struct qy_slab *slab, unsigned before)
 {
+    if (before != 0 && slab->free != 0 && before != slab->capacity && slab->free != slab->capacity)
+        return; /* partial, as it was */
     struct qy_slab **from = list_of(slab->cache, before, slab->capacity);
     struct qy_slab **to = list_of(slab->cache, slab->free, slab->capacity);
     if (from == to)
@@ -83,26 +85,39 @@ static void object_push(struct qy_slab *slab, unsigned index)
     qy_state_store(qy_slab_state(slab, index), QY_OBJECT_FREE);
 }
 
-/* Take the first free object, after a look at what it says of the next. */
-static struct qy_item object_pop(struct qy_slab *slab, enum qy_object_state state)
+/*
+ * Take up to `want` free objects, the first ones of the list, each after a look at what it says of the next.
+ * Returns how many.
+ */
+static unsigned objects_pop(struct qy_slab *slab, unsigned want, enum qy_object_state state,
+                            struct qy_item *items)
 {
-    unsigned index = slab->first_free;
-    if (index >= slab->capacity || qy_state_load(qy_slab_state(slab, index)) != QY_OBJECT_FREE)
+    const struct qy_cache *cache = slab->cache;
+    const struct qy_heap *heap = cache->heap;
+    _Atomic uint8_t *states = qy_slab_state(slab, 0);
+    unsigned count = slab->free < want ? slab->free : want, capacity = slab->capacity;
+    uint64_t index = slab->first_free;
+    if (index >= capacity || qy_state_load(&states[index]) != QY_OBJECT_FREE)
         qy_port_broken("SLAB-FREE", "a slab's header is overwritten, at",
                        (uint64_t)(uintptr_t)slab);
-    unsigned char *place = qy_slab_place(slab, index), *link = place + slab->cache->link;
-    uint64_t word;
-    memcpy(&word, link, sizeof(word));
-    uint64_t next = qy_slab_encode(slab->cache->heap, link, word);
-    if (slab->free == 1 ? next != QY_SLAB_NIL
-                        : next >= slab->capacity || next == index ||
-                              qy_state_load(qy_slab_state(slab, (unsigned)next)) != QY_OBJECT_FREE)
-        broken_object(place + slab->cache->front);
-    slab->first_free = (uint16_t)next;
-    slab->free--;
-    struct qy_item item = {place + slab->cache->front, qy_slab_state(slab, index)};
-    qy_state_store(item.state, state);
-    return item;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned char *place = slab->places + index * cache->stride, *link = place + cache->link;
+        uint64_t word;
+        memcpy(&word, link, sizeof(word));
+        uint64_t next = qy_slab_encode(heap, link, word);
+        qy_state_store(&states[index], state);
+        if (i + 1 == slab->free
+                ? next != QY_SLAB_NIL
+                : next >= capacity || qy_state_load(&states[next]) != QY_OBJECT_FREE) {
+            qy_state_store(&states[index], QY_OBJECT_FREE);
+            broken_object(place + cache->front);
+        }
+        items[i] = (struct qy_item){place + cache->front, &states[index]};
+        index = next;
+    }
+    slab->first_free = (uint16_t)index;
+    slab->free = (uint16_t)(slab->free - count);
+    return count;
 }
 
 /* ---- slabs ---- */
@@ -202,8 +217,7 @@ enum qy_error qy_slab_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, u
             continue;
         }
         unsigned before = slab->free;
-        while (*got < want && slab->free)
-            items[(*got)++] = object_pop(slab, state);
+        *got += objects_pop(slab, want - *got, state, &items[*got]);
         slab_place(slab, before);
     }
     cache->out += *got;

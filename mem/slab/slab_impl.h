@@ -35,7 +35,7 @@ struct qy_slab {
 #define QY_GRANULES 64u
 #define QY_GRANULES_HEADER 2u
 #define QY_GRANULES_FREE (~0ull << QY_GRANULES_HEADER) /* of a mixed slab without objects */
-#define QY_GRANULES_MAX 31u                            /* of one object: two fit */
+#define QY_GRANULES_MAX 40u /* of one object */
 #define QY_MIXED_HELD 0x80u                            /* in owner[]: a hook keeps the object */
 
 struct qy_mixed {

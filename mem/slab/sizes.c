@@ -1,0 +1,266 @@
+/*
+ * Size classes, and pieces of whole pages. See qy/heap.h.
+ *
+ * The word in the frame entry of a large piece's first frame says how many pages it has. Its pages are
+ * blocks as the arena hands them out, in a row: a piece that grew in place has smaller ones behind, and a
+ * piece that shrinks gives back those that lie behind its new end. Failures: nothing has changed.
+ */
+#include "../phys/arena_impl.h"
+#include "slab_impl.h"
+
+#include <lib/string.h>
+#include <qy/frame_cache.h>
+#include <qy/heap.h>
+
+#define CLASS(bytes, align)                                                                        \
+    {                                                                                              \
+        "size-" #bytes, bytes, align, NULL, 0                                                      \
+    }
+
+/* Aligned to the largest power of two that divides the size. */
+static const struct qy_cache_type types[QY_SIZE_CLASSES] = {
+    CLASS(16, 16),     CLASS(32, 32),    CLASS(48, 16),    CLASS(64, 64),     CLASS(80, 16),
+    CLASS(96, 32),     CLASS(112, 16),   CLASS(128, 128),  CLASS(160, 32),    CLASS(192, 64),
+    CLASS(224, 32),    CLASS(256, 256),  CLASS(320, 64),   CLASS(384, 128),   CLASS(448, 64),
+    CLASS(512, 512),   CLASS(640, 128),  CLASS(768, 256),  CLASS(896, 128),   CLASS(1024, 1024),
+    CLASS(1280, 256),  CLASS(1536, 512), CLASS(1792, 256), CLASS(2048, 2048), CLASS(2560, 512),
+    CLASS(3072, 1024),
+};
+
+enum qy_error qy_sizes_init(struct qy_sizes *sizes, struct qy_heap *heap, uint32_t flags)
+{
+    sizes->heap = heap;
+    for (unsigned i = 0; i < QY_SIZE_CLASSES; i++) {
+        struct qy_cache *class = &sizes->classes[i];
+        enum qy_error error = qy_cache_init(class, heap, &types[i]);
+        if (error != QY_OK)
+            return error;
+        if (flags & QY_CACHE_UNZEROED) {
+            class->flags |= QY_CACHE_UNZEROED;
+            class->zero_bytes = 0;
+        }
+    }
+    return QY_OK;
+}
+
+/* ---- pages ---- */
+
+static void count_large(struct qy_heap *heap, uint64_t more, uint64_t less)
+{
+    qy_heap_lock(heap);
+    heap->large_pages += more - less;
+    qy_heap_unlock(heap);
+}
+
+static void set_pages(const struct qy_heap *heap, pfn_t first, uint64_t pages)
+{
+    qy_frame_set_word(heap->arena->db, first, pages << 2 | QY_PLACE_LARGE);
+}
+
+/* First frame and pages of the large piece that begins there. Errors: as qy_sizes_free. */
+static enum qy_error large_find(const struct qy_heap *heap, const void *piece, pfn_t *first,
+                                uint64_t *pages)
+{
+    const struct qy_framedb *db = heap->arena->db;
+    struct qy_found found = qy_framedb_find(db, paddr_to_pfn(qy_port_paddr(piece)).raw);
+    if (found.level == QY_AT_NOTHING || found.owner != heap->arena || found.state != QY_FRAME_SLAB)
+        return QY_NOT_OWNED;
+    *first = pfn(found.start);
+    uint64_t word = qy_frame_word(db, *first);
+    if (qy_word_kind(word) != QY_PLACE_LARGE || piece != qy_port_ram(pfn_to_paddr(*first)))
+        return QY_NOT_ALLOCATED; /* inside a piece, or a slab */
+    *pages = word >> 2;
+    return QY_OK;
+}
+
+/* Blocks in a row, from `at` to `end` exactly. */
+static void blocks_free(struct qy_cpu_objects *cpu, struct qy_heap *heap, uint64_t at, uint64_t end)
+{
+    while (at < end) {
+        unsigned order = qy_framedb_find(heap->arena->db, at).order;
+        qy_slab_pages_free(cpu, heap->arena, pfn(at), order);
+        at += 1ull << order;
+    }
+}
+
+static enum qy_error large_alloc(struct qy_cpu_objects *cpu, struct qy_heap *heap, size_t bytes,
+                                 size_t align, pfn_t *first, uint64_t *pages)
+{
+    struct qy_arena *arena = heap->arena;
+    *pages = bytes / QY_PAGE_BYTES + (bytes % QY_PAGE_BYTES != 0);
+    if (*pages > arena->total_pages || align / QY_PAGE_BYTES > arena->end.raw)
+        return QY_OUT_OF_MEMORY;
+    if (align > QY_PAGE_BYTES) {
+        struct qy_bounds bounds = {arena->base, arena->end, qy_order_of(align / QY_PAGE_BYTES)};
+        return qy_arena_alloc_in(arena, *pages, &bounds, QY_FRAME_SLAB, first);
+    }
+    if ((*pages & (*pages - 1)) == 0 && *pages <= QY_BLOCK_PAGES)
+        return qy_slab_pages_alloc(cpu, arena, qy_order_of(*pages), first);
+    return qy_arena_alloc_pages(arena, *pages, QY_FRAME_SLAB, first);
+}
+
+/* Take what lies behind a large piece; false, with nothing changed, if it is not free. */
+static bool large_extend(struct qy_heap *heap, uint64_t at, uint64_t end)
+{
+    uint64_t start = at;
+    while (at < end) {
+        unsigned order = qy_range_order(at, end);
+        order = order < QY_MAX_ORDER ? order : QY_MAX_ORDER;
+        if (qy_arena_alloc_at(heap->arena, pfn(at), order, QY_FRAME_SLAB) != QY_OK)
+            break;
+        at += 1ull << order;
+    }
+    if (at < end)
+        blocks_free(NULL, heap, start, at);
+    return at >= end;
+}
+
+/* ---- pieces ---- */
+
+/* The smallest class of at least so many bytes whose pieces are aligned so; null if none is. */
+static struct qy_cache *class_for(struct qy_sizes *sizes, size_t bytes, size_t align)
+{
+    bytes = bytes < align ? align : bytes;
+    if (bytes > QY_SIZE_CLASS_MAX)
+        return NULL;
+    for (unsigned i = qy_size_class(bytes); i < QY_SIZE_CLASSES; i++)
+        if (types[i].align >= align)
+            return &sizes->classes[i];
+    return NULL;
+}
+
+enum qy_error qy_sizes_alloc_slow(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, size_t bytes,
+                                  size_t align, const struct qy_site *site, void **out)
+{
+    struct qy_heap *heap = sizes->heap;
+    pfn_t first;
+    uint64_t pages;
+    if (bytes == 0 || align == 0 || (align & (align - 1)))
+        return QY_INVALID_ARGUMENT;
+    struct qy_cache *class = class_for(sizes, bytes, align);
+    if (class) {
+        void *piece = qy_cache_pop(cpu, class); /* again: align may have led elsewhere */
+        if (!piece)
+            return qy_cache_alloc_slow(cpu, class, class->type->bytes, site, out);
+        qy_object_zero(piece, class->zero_bytes);
+        *out = piece;
+        return QY_OK;
+    }
+    enum qy_error error = large_alloc(cpu, heap, bytes, align, &first, &pages);
+    if (error == QY_OUT_OF_MEMORY) {
+        qy_heap_drain(cpu, heap);
+        if (cpu->frames) /* free frames there may be just those that a run or an alignment needs */
+            qy_frame_drain(cpu->frames, heap->arena);
+        error = large_alloc(cpu, heap, bytes, align, &first, &pages);
+    }
+    if (error != QY_OK)
+        return error;
+    set_pages(heap, first, pages);
+    count_large(heap, pages, 0);
+    void *piece = qy_port_ram(pfn_to_paddr(first));
+    if (!(sizes->classes[0].flags & QY_CACHE_UNZEROED))
+        memset(piece, 0, pages * QY_PAGE_BYTES);
+    *out = piece;
+    return QY_OK;
+}
+
+enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece)
+{
+    struct qy_heap *heap = sizes->heap;
+    pfn_t first;
+    uint64_t pages;
+    enum qy_error error = qy_heap_free_any(cpu, heap, NULL, piece);
+    if (error != QY_NOT_OWNED)
+        return error;
+    error = large_find(heap, piece, &first, &pages);
+    if (error != QY_OK)
+        return error;
+    qy_frame_set_word(heap->arena->db, first, 0); /* who frees it again finds no piece */
+    count_large(heap, 0, pages);
+    blocks_free(cpu, heap, first.raw, first.raw + pages);
+    return QY_OK;
+}
+
+/* Of any piece. pages: 0 for what is in a class, or guarded. */
+static enum qy_error room(struct qy_sizes *sizes, void *piece, size_t *bytes, pfn_t *first,
+                          uint64_t *pages)
+{
+    struct qy_heap *heap = sizes->heap;
+    const struct qy_heap_hooks *hooks = heap->hooks;
+    struct qy_cache *class;
+    void *object;
+    *pages = 0;
+    if (hooks && hooks->guard_size &&
+        paddr_to_pfn(qy_port_paddr(piece)).raw >= heap->arena->db->limit.raw)
+        return hooks->guard_size(heap, piece, bytes);
+    enum qy_error error = qy_heap_find(heap, piece, &class, &object);
+    if (error == QY_OK) {
+        *bytes = class->type->bytes;
+        return object == piece ? QY_OK : QY_NOT_ALLOCATED;
+    }
+    if (error != QY_NOT_OWNED)
+        return error;
+    error = large_find(heap, piece, first, pages);
+    *bytes = *pages * QY_PAGE_BYTES;
+    return error;
+}
+
+enum qy_error qy_sizes_room(struct qy_sizes *sizes, void *piece, size_t *bytes)
+{
+    pfn_t first;
+    uint64_t pages;
+    return room(sizes, piece, bytes, &first, &pages);
+}
+
+/* A large piece gets another number of pages where it is; false if it cannot. */
+static bool large_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, pfn_t first,
+                         uint64_t pages, uint64_t wanted)
+{
+    struct qy_heap *heap = sizes->heap;
+    if (wanted > pages) {
+        if (wanted > heap->arena->total_pages ||
+            !large_extend(heap, first.raw + pages, first.raw + wanted))
+            return false;
+        if (!(sizes->classes[0].flags & QY_CACHE_UNZEROED))
+            memset(qy_port_ram(pfn_to_paddr(pfn(first.raw + pages))), 0,
+                   (wanted - pages) * QY_PAGE_BYTES);
+    } else {
+        uint64_t kept = 0; /* blocks that hold what stays */
+        while (kept < wanted)
+            kept += 1ull << qy_framedb_find(heap->arena->db, first.raw + kept).order;
+        if (kept > wanted + wanted / 2)
+            return false;
+        blocks_free(cpu, heap, first.raw + kept, first.raw + pages);
+        wanted = kept;
+    }
+    set_pages(heap, first, wanted);
+    count_large(heap, wanted, pages);
+    return true;
+}
+
+enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void **piece,
+                              size_t bytes)
+{
+    size_t have;
+    pfn_t first;
+    uint64_t pages;
+    void *moved;
+    if (bytes == 0)
+        return QY_INVALID_ARGUMENT;
+    enum qy_error error = room(sizes, *piece, &have, &first, &pages);
+    if (error != QY_OK)
+        return error;
+    if (pages == 0 && bytes <= have && bytes > have / 2)
+        return QY_OK;
+    if (pages && bytes > QY_SIZE_CLASS_MAX &&
+        large_resize(cpu, sizes, first, pages,
+                     bytes / QY_PAGE_BYTES + (bytes % QY_PAGE_BYTES != 0)))
+        return QY_OK;
+    error = qy_sizes_alloc(cpu, sizes, bytes, 1, &moved);
+    if (error != QY_OK)
+        return bytes <= have ? QY_OK : error; /* what is too large will do */
+    memcpy(moved, *piece, bytes < have ? bytes : have);
+    error = qy_sizes_free(cpu, sizes, *piece);
+    *piece = moved;
+    return error;
+}
