@@ -83,8 +83,10 @@ static enum verdict fill_below(struct look *look, pfn_t frame)
         above = table;
     }
     unsigned index = qy_pt_index(look->page, 1);
+    qy_table_lock(above); /* a revoke finds it by the frame */
     qy_table_remember(above, index, mark, NULL);
     put_fresh(look, above, index, frame, qy_mark_rights(mark));
+    qy_table_unlock(above);
     qy_table_link(space->format, at->table, at->index, first);
     return DONE;
 }

@@ -194,7 +194,8 @@ enum qy_error qy_space_remove_table(struct qy_space *space, uint64_t address, un
         error = table->live || qy_table_is_shared(table) ? QY_BUSY : QY_OK;
         if (error == QY_OK) {
             qy_table_set(space->format, at.table, at.index, 0);
-            if (!qy_rmap_remove(&table->parents, qy_mapping(at.table->frame, at.index), &freed))
+            if (!qy_rmap_remove(&table->parents, qy_mapping(at.table->frame, at.index), &freed,
+                                NULL))
                 qy_port_broken("VM-TREE", "a table does not know its parent, frame",
                                table->frame.raw);
         }
@@ -263,7 +264,7 @@ static bool revoke_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t ma
         return false;
     if (present)
         flush_everywhere(vm, table, index, false);
-    if (qy_rmap_remove(word, mapping, &freed))
+    if (qy_rmap_remove(word, mapping, &freed, NULL))
         qy_vm_node_return(vm, freed);
     return true;
 }

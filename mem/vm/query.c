@@ -47,6 +47,10 @@ enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy
         bool foreign = false;
         struct qy_mark mark = {0};
         bool moving = false;
+        if (!begun)
+            at_address = qy_vm_next(space, at_address, QY_USER_END);
+        if (at_address == QY_USER_END)
+            break;
         qy_vm_enter(space->vm);
         if (qy_vm_lock_at(space, vaddr(at_address), 1, &at)) {
             moving = qy_is_moving(space->format, at.entry);

@@ -135,7 +135,7 @@ static uint64_t protected_entry(struct op *op, struct qy_table *table, uint64_t 
 
 static bool may_have(uint64_t origin, unsigned rights)
 {
-    return !(rights & ~qy_mark_unpack(origin).max);
+    return !(rights & ~(unsigned)(origin >> QY_MARK_MAX_SHIFT & 7));
 }
 
 static void protect_entry(struct op *op, struct qy_table *table, unsigned index, uint64_t entry)
@@ -161,10 +161,12 @@ static void protect_entry(struct op *op, struct qy_table *table, unsigned index,
                          qy_mark_entry(format, qy_mark_with_rights(origin, op->rights)));
         return;
     }
+    if (!op->apply && !foreign)
+        return;
     uint64_t new = protected_entry(op, table, entry, &moving);
     if (!op->apply || op->error != QY_OK)
         return;
-    qy_table_set(format, table, index, new);
+    qy_slot_put(qy_table_slots(table) + index, new); /* it holds what it held */
     op->moved |= moving;
     op->flush |=
         moving || (qy_is_present(format, entry) && qy_entry_rights(format, entry) & ~op->rights);

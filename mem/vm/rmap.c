@@ -120,7 +120,8 @@ static uint64_t list_remove(uint64_t word, uint64_t count, uint64_t mapping,
     return put & TAIL ? in_place(put >> 1, class) : list_word(node_at(put), count - 1, class);
 }
 
-bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_node **freed)
+bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_node **freed,
+                    bool *last)
 {
     uint64_t old = word_lock(word), new = old;
     bool found = true;
@@ -135,6 +136,8 @@ bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_nod
     } else {
         found = false;
     }
+    if (last)
+        *last = found && new == 0;
     word_unlock(word, new);
     return found;
 }

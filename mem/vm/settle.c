@@ -30,6 +30,7 @@ enum qy_error qy_space_settle_step(struct qy_space *space, uint64_t *address)
     struct qy_at at;
     pfn_t frame, fresh;
     bool again = false, table = false;
+    *address = qy_vm_next(space, *address, QY_USER_END);
     if (*address >= QY_USER_END)
         return QY_OK;
     vaddr_t page = vaddr(qy_align_down(*address, QY_PAGE_BYTES));

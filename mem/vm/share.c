@@ -55,7 +55,8 @@ static enum qy_error reserve(struct copying *c)
 }
 
 /* One more entry holds what this one holds. */
-static enum qy_error hold(struct copying *c, unsigned index, uint64_t entry)
+static enum qy_error hold(struct copying *c, const struct qy_table *new, unsigned index,
+                          uint64_t entry)
 {
     const struct qy_pt_format *format = c->space->format;
     pfn_t frame;
@@ -69,41 +70,42 @@ static enum qy_error hold(struct copying *c, unsigned index, uint64_t entry)
     if (node)
         next = (struct qy_rmap_node *)(uintptr_t)node->next;
     enum qy_error error = qy_rmap_add(qy_frame_rmap(c->space->vm->db, frame),
-                                      qy_mapping(c->new->frame, index), write, exec, &node);
+                                      qy_mapping(new->frame, index), write, exec, &node);
     if (error == QY_OK && !node)
         c->nodes = next;
     return error;
 }
 
 /* Copy the entries. They do not change: a shared table's only become `revoked`. */
-static enum qy_error copy_entries(struct copying *c)
+static enum qy_error copy_entries(struct copying *c, struct qy_table *new)
 {
     enum qy_error error = QY_OK;
-    qy_table_fill(c->space->format, c->new, 1, 0);
+    qy_table_fill(c->space->format, new, 1, 0);
     for (unsigned i = 0; i < QY_PT_ENTRIES && error == QY_OK; i++) {
         uint64_t entry = qy_slot_get(qy_table_slots(c->old) + i);
-        error = hold(c, i, entry);
+        error = hold(c, new, i, entry);
         if (error == QY_OK)
-            qy_table_set(c->space->format, c->new, i, entry);
+            qy_table_set(c->space->format, new, i, entry);
     }
-    c->new->home = c->old->home;
+    new->home = c->old->home;
     if (c->old->side) {
-        c->new->side = qy_port_ram(pfn_to_paddr(c->side));
-        memcpy(c->new->side, c->old->side, QY_PAGE_BYTES);
+        new->side = qy_port_ram(pfn_to_paddr(c->side));
+        memcpy(new->side, c->old->side, QY_PAGE_BYTES);
         c->side.raw = 0;
     }
     return error;
 }
 
 /* Back as it was; what the copy holds already is let go. */
-static void undo(struct copying *c, const struct qy_at *at)
+static void undo(struct copying *c, struct qy_table *new, const struct qy_at *at)
 {
     const struct qy_pt_format *format = c->space->format;
     for (unsigned i = 0; i < QY_PT_ENTRIES; i++) {
         pfn_t frame;
         bool foreign;
-        if (qy_entry_holds(format, qy_slot_get(qy_table_slots(c->new) + i), 1, &frame, &foreign))
-            qy_vm_let_go(c->space->vm, c->new, i, frame, foreign);
+        if (qy_entry_holds(format, qy_slot_get(qy_table_slots(new) + i), 1, &frame, &foreign))
+            qy_vm_let_go(c->space->vm, new, i, frame, foreign);
+        qy_table_set(format, new, i, 0);
     }
     qy_table_set(format, at->table, at->index, qy_table_entry(format, c->old->frame));
 }
@@ -112,14 +114,18 @@ static void undo(struct copying *c, const struct qy_at *at)
 static enum qy_error exchange(struct copying *c, const struct qy_at *at)
 {
     struct qy_table *new = c->new;
+    c->new = NULL;
     qy_table_lock(c->old);
-    enum qy_error error = copy_entries(c);
+    qy_table_lock(new); /* a revoke finds it by the frames that it holds */
+    enum qy_error error = copy_entries(c, new);
+    if (error != QY_OK)
+        undo(c, new, at);
+    qy_table_unlock(new);
     qy_table_unlock(c->old);
     if (error != QY_OK) {
-        undo(c, at);
+        qy_table_retire(c->space->vm, new);
         return error;
     }
-    c->new = NULL;
     qy_vm_let_go_table(c->space->vm, c->space->format, at->table, at->index, c->old->frame);
     qy_table_link(c->space->format, at->table, at->index, new);
     return QY_OK;
@@ -186,7 +192,10 @@ enum qy_error qy_vm_unshare(struct qy_space *space, vaddr_t address, bool settle
 
 /* ---- clone ---- */
 
-/* No private page of a table stays writable. False: something in it is moving. *flush: some were. */
+/*
+ * No private page of a table stays writable. False: something in it is moving; what has been done till then is harmless. *flush: some
+ * were.
+ */
 static bool write_protect(const struct qy_pt_format *format, struct qy_table *table, bool *flush)
 {
     _Atomic uint64_t *slots = qy_table_slots(table);
@@ -195,17 +204,22 @@ static bool write_protect(const struct qy_pt_format *format, struct qy_table *ta
     flip |= format->flags[QY_PT_BIT_WRITE].mask;
     if (qy_table_is_shared(table))
         return true;
-    for (unsigned i = 0; i < QY_PT_ENTRIES; i++)
-        if (qy_is_moving(format, atomic_load_explicit(&slots[i], memory_order_relaxed)))
-            return false;
-    for (unsigned i = 0; i < QY_PT_ENTRIES; i++) {
+    bool moving = false, was_writable = false, foreign;
+    pfn_t frame;
+    unsigned left = table->held;
+    for (unsigned i = 0; left; i++) {
         uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
-        if ((entry & mask) != write)
-            continue;
-        atomic_store_explicit(&slots[i], entry ^ flip, memory_order_relaxed);
-        *flush = true;
+        if ((entry & mask) == write) {
+            atomic_store_explicit(&slots[i], entry ^ flip, memory_order_relaxed);
+            was_writable = true;
+            left--;
+        } else if (qy_entry_holds(format, entry, 1, &frame, &foreign)) {
+            moving |= qy_is_moving(format, entry);
+            left--;
+        }
     }
-    return true;
+    *flush |= was_writable;
+    return !moving;
 }
 
 struct cloning {
@@ -242,7 +256,7 @@ static void unshare_new(struct cloning *c, struct qy_table *table, struct qy_tab
 {
     struct qy_rmap_node *freed;
     qy_table_lock(table);
-    bool found = qy_rmap_remove(&table->parents, qy_mapping(above->frame, index), &freed);
+    bool found = qy_rmap_remove(&table->parents, qy_mapping(above->frame, index), &freed, NULL);
     bool last = qy_word_load(&table->parents) == 0;
     qy_table_unlock(table);
     qy_vm_node_return(c->to->vm, freed);
@@ -364,20 +378,6 @@ static enum qy_error trim(const struct cloning *c)
     return error;
 }
 
-static bool is_empty(const struct qy_space *space, uint64_t start, uint64_t end)
-{
-    bool empty = true;
-    qy_vm_enter(space->vm);
-    while (empty && start < end) {
-        unsigned level;
-        paddr_t table;
-        empty = qy_vm_peek(space, start, &level, &table) == 0;
-        start = qy_align_down(start, qy_pt_page_bytes(level)) + qy_pt_page_bytes(level);
-    }
-    qy_vm_leave(space->vm);
-    return empty;
-}
-
 /* All that came goes again: whole tables and marks, so that nothing has to be split. */
 static void clone_undo(const struct cloning *c, uint64_t at)
 {
@@ -400,9 +400,9 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
         return error;
     if (to == from || to->format != from->format || to->vm != from->vm)
         return QY_INVALID_ARGUMENT;
-    error = is_empty(to, start, end) ? clone_bindings(to, from) : QY_ALREADY_MAPPED;
+    error = qy_vm_next(to, start, end) == end ? clone_bindings(to, from) : QY_ALREADY_MAPPED;
     uint64_t at = start, next = start;
-    while (error == QY_OK && at < end) {
+    while (error == QY_OK && (at = qy_vm_next(from, at, end)) < end) {
         qy_vm_enter(to->vm);
         error = clone_entry(&c, at, end, &next);
         qy_vm_leave(to->vm);

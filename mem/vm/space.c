@@ -141,6 +141,24 @@ uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *le
     }
 }
 
+uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end)
+{
+    unsigned level;
+    paddr_t table;
+    qy_vm_enter(space->vm);
+    while (start < end && qy_vm_peek(space, start, &level, &table) == 0) {
+        /* On through what is empty in the same table. */
+        uint64_t bytes = qy_pt_page_bytes(level);
+        unsigned index = qy_pt_index(vaddr(start), level);
+        start = qy_align_down(start, bytes);
+        do
+            start += bytes;
+        while (++index < QY_PT_ENTRIES && start < end && !qy_slot_get(qy_pt_slot(table, index)));
+    }
+    qy_vm_leave(space->vm);
+    return start < end ? start : end;
+}
+
 static void count_table(struct qy_space *space, struct qy_table *table, struct qy_space_stats *out)
 {
     const struct qy_pt_format *format = space->format;
@@ -217,7 +235,7 @@ static struct qy_table *take_out_empty(struct qy_space *space, const struct qy_a
     bool take = table->live == 0 && !table->given && !qy_table_is_shared(table);
     if (take) {
         qy_table_set(space->format, at->table, at->index, 0);
-        if (!qy_rmap_remove(&table->parents, qy_mapping(at->table->frame, at->index), &freed))
+        if (!qy_rmap_remove(&table->parents, qy_mapping(at->table->frame, at->index), &freed, NULL))
             qy_port_broken("VM-TREE", "a table does not know its parent, frame", table->frame.raw);
         qy_vm_node_return(space->vm, freed);
     }

@@ -158,12 +158,16 @@ void qy_tables_release(struct qy_vm *vm, struct qy_table **list)
 void qy_table_fill(const struct qy_pt_format *format, struct qy_table *table, unsigned level,
                    uint64_t mark)
 {
-    _Atomic uint64_t *slots = qy_table_slots(table);
+    _Atomic uint64_t *slots = qy_table_slots(table), *end = slots + QY_PT_ENTRIES;
     uint64_t step = qy_mark_advances(mark) ? qy_pt_page_bytes(level) >> QY_PAGE_SHIFT : 0;
+    uint64_t entry = qy_mark_entry(format, mark);
     table->level = (uint8_t)level;
     table->live = mark ? QY_PT_ENTRIES : 0;
-    for (unsigned i = 0; i < QY_PT_ENTRIES; i++, mark += step)
-        atomic_store_explicit(&slots[i], qy_mark_entry(format, mark), memory_order_relaxed);
+    for (; slots < end; slots++) {
+        atomic_store_explicit(slots, entry, memory_order_relaxed);
+        if (step)
+            entry = qy_mark_entry(format, mark += step);
+    }
 }
 
 void qy_table_link(const struct qy_pt_format *format, struct qy_table *above, unsigned index,
@@ -229,27 +233,33 @@ bool qy_vm_reclaim(struct qy_vm *vm)
     return empty;
 }
 
-bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level, struct qy_at *at)
+/* As far down as there are tables, `level` at most. No lock. */
+static pfn_t go_down(const struct qy_space *space, vaddr_t address, unsigned level,
+                     struct qy_at *at)
 {
     const struct qy_pt_format *format = space->format;
-    const struct qy_framedb *db = space->vm->db;
+    paddr_t table = space->root;
+    _Atomic uint64_t *slot, *link = NULL;
+    uint64_t entry, link_entry = 0;
+    unsigned now = QY_PT_LEVELS;
+    for (unsigned shift = QY_PAGE_SHIFT + 9 * (QY_PT_LEVELS - 1);; shift -= 9) {
+        slot = qy_pt_slot(table, address.raw >> shift & (QY_PT_ENTRIES - 1));
+        entry = qy_slot_get(slot);
+        if (now == level || !qy_is_table(format, entry, now))
+            break;
+        link = slot;
+        link_entry = entry;
+        table = qy_pt_entry_address(format, entry);
+        now--;
+    }
+    *at = (struct qy_at){NULL, slot, link, entry, link_entry, now, qy_pt_index(address, now)};
+    return paddr_to_pfn(table);
+}
+
+bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level, struct qy_at *at)
+{
     for (;;) {
-        paddr_t table = space->root;
-        at->link = NULL;
-        at->link_entry = 0;
-        at->level = QY_PT_LEVELS;
-        for (;;) {
-            at->index = qy_pt_index(address, at->level);
-            at->slot = qy_pt_slot(table, at->index);
-            at->entry = qy_slot_get(at->slot);
-            if (at->level == level || !qy_is_table(format, at->entry, at->level))
-                break;
-            at->link = at->slot;
-            at->link_entry = at->entry;
-            table = pfn_to_paddr(qy_entry_frame(format, at->entry));
-            at->level--;
-        }
-        at->table = qy_table_of(db, paddr_to_pfn(table));
+        at->table = qy_table_of(space->vm->db, go_down(space, address, level, at));
         if (!at->table)
             return false;
         qy_table_lock(at->table);
@@ -259,7 +269,7 @@ bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level, stru
         }
         at->entry = qy_slot_get(at->slot);
         bool led = !at->link || qy_slot_get(at->link) == at->link_entry;
-        if (led && (at->level == level || !qy_is_table(format, at->entry, at->level)))
+        if (led && (at->level == level || !qy_is_table(space->format, at->entry, at->level)))
             return true;
         qy_table_unlock(at->table);
     }
@@ -276,13 +286,14 @@ void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_
                   bool foreign)
 {
     struct qy_rmap_node *freed;
+    bool last;
     /* A private frame is a block of its own: its entry is there. */
     _Atomic uint64_t *word =
         foreign ? qy_frame_rmap(vm->db, frame) : &vm->db->frames[frame.raw].word;
-    if (!word || !qy_rmap_remove(word, qy_mapping(table->frame, index), &freed))
+    if (!word || !qy_rmap_remove(word, qy_mapping(table->frame, index), &freed, &last))
         qy_port_broken("VM-RMAP", "an entry's frame does not know it, frame", frame.raw);
     qy_vm_node_return(vm, freed);
-    if (!foreign && qy_word_load(word) == 0)
+    if (!foreign && last)
         qy_vm_frame_free(vm, frame, QY_FRAME_USER);
 }
 
@@ -312,7 +323,7 @@ void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, str
     struct qy_table *table = qy_table_of(vm->db, frame);
     struct qy_rmap_node *freed;
     qy_table_lock(table);
-    if (!qy_rmap_remove(&table->parents, qy_mapping(above->frame, index), &freed))
+    if (!qy_rmap_remove(&table->parents, qy_mapping(above->frame, index), &freed, NULL))
         qy_port_broken("VM-TREE", "a table does not know its parent, frame", frame.raw);
     qy_vm_node_return(vm, freed);
     bool last = qy_word_load(&table->parents) == 0;

@@ -49,8 +49,10 @@ static inline unsigned qy_mapping_index(uint64_t mapping)
 enum qy_error qy_rmap_add(_Atomic uint64_t *word, uint64_t mapping, bool writable, bool executable,
                           struct qy_rmap_node **node) QY_MUST_USE;
 
-/* Remove it. *freed: a node that is nobody's now, whose `mapping` says who paid for it, or null. False: there is no such mapping. */
-bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_node **freed) QY_MUST_USE;
+/* Remove it. *freed: a node that is nobody's now, whose `mapping` says who paid for it, or null. *last (may be null): there
+ * is no mapping any more, and this call removed the last: of those who remove at the same time, one is told. False: there is no such mapping. */
+bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_node **freed,
+                    bool *last) QY_MUST_USE;
 
 /* One mapping gets these rights. Errors: INVALID_FLAGS. */
 enum qy_error qy_rmap_class(_Atomic uint64_t *word, bool writable, bool executable) QY_MUST_USE;

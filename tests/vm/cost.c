@@ -1,0 +1,219 @@
+/*
+ * What operations on address spaces cost, in instructions, counted by callgrind: a run with many less a run with few, divided.
+ *
+ * Zeroing and copying are measured apart and taken off. The limits say when a change has made something dearer; the aims stand
+ * beside them. Skipped where valgrind is absent, and in builds for
+ * sanitizers or without optimisation.
+ */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static struct vm_fixture f;
+static const char *self;
+
+#define AT 0x40000000ull
+#define TABLE (2ull << 20)
+
+static void end(unsigned n)
+{
+    while (qy_space_destroy_step(&f.space[n]) == QY_BUSY) {
+    }
+    f.alive[n] = false;
+}
+
+static void nothing(unsigned long n)
+{
+    (void)n;
+}
+
+/* Pages whose leaf table is there. */
+static void faults(unsigned long n)
+{
+    struct qy_fault fault;
+    CHECK_EQ(vm_map(&f, 0, AT, 18 * TABLE, RW), QY_OK);
+    for (uint64_t i = 0; i < 18; i++)
+        CHECK_EQ(qy_space_fault(&f.space[0], AT + i * TABLE, QY_ACCESS_WRITE, &fault), QY_OK);
+    for (uint64_t i = 0; i < n; i++)
+        if (i % 512)
+            CHECK_EQ(qy_space_fault(&f.space[0], AT + i * QY_PAGE_BYTES, QY_ACCESS_WRITE, &fault),
+                     QY_OK);
+}
+
+/* The same, and back. */
+static void unmaps(unsigned long n)
+{
+    faults(n);
+    CHECK_EQ(qy_space_unmap_region(&f.space[0], AT, n * QY_PAGE_BYTES), QY_OK);
+}
+
+static void protects(unsigned long n)
+{
+    faults(n);
+    CHECK_EQ(qy_space_protect_region(&f.space[0], AT, n * QY_PAGE_BYTES, RO), QY_OK);
+}
+
+static void clones(unsigned long n)
+{
+    faults(4096);
+    for (unsigned long i = 0; i < n; i++) {
+        vm_open(&f, 1);
+        CHECK_EQ(qy_space_clone(&f.space[1], &f.space[0], QY_PAGE_BYTES, QY_USER_END), QY_OK);
+        end(1);
+    }
+}
+
+static void clone_first(unsigned long n)
+{
+    faults(4096);
+    if (n) {
+        vm_open(&f, 1);
+        CHECK_EQ(qy_space_clone(&f.space[1], &f.space[0], QY_PAGE_BYTES, QY_USER_END), QY_OK);
+    }
+}
+
+/* Writes to pages of a table that is a copy already. */
+static void breaks(unsigned long n)
+{
+    struct qy_fault fault;
+    faults(1024);
+    vm_open(&f, 1);
+    CHECK_EQ(qy_space_clone(&f.space[1], &f.space[0], QY_PAGE_BYTES, QY_USER_END), QY_OK);
+    for (unsigned long i = 0; i < 1024; i += 512)
+        CHECK_EQ(qy_space_fault(&f.space[1], AT + i * QY_PAGE_BYTES, QY_ACCESS_WRITE, &fault),
+                 QY_OK);
+    for (unsigned long i = 1; i <= n; i++)
+        CHECK_EQ(qy_space_fault(&f.space[1], AT + (i + i / 512) * QY_PAGE_BYTES, QY_ACCESS_WRITE,
+                                &fault),
+                 QY_OK);
+}
+
+static void reserves(unsigned long n)
+{
+    for (unsigned long i = 0; i < n; i++) {
+        CHECK_EQ(vm_map(&f, 0, 1ull << 40, 1ull << 40, RW), QY_OK);
+        CHECK_EQ(qy_space_unmap_region(&f.space[0], 1ull << 40, 1ull << 40), QY_OK);
+    }
+}
+
+static void reserves_small(unsigned long n)
+{
+    for (unsigned long i = 0; i < n; i++) {
+        CHECK_EQ(vm_map(&f, 0, 1ull << 40, 1ull << 20, RW), QY_OK);
+        CHECK_EQ(qy_space_unmap_region(&f.space[0], 1ull << 40, 1ull << 20), QY_OK);
+    }
+}
+
+static void spaces(unsigned long n)
+{
+    for (unsigned long i = 0; i < n; i++) {
+        vm_open(&f, 1);
+        end(1);
+    }
+}
+
+/* 4 KiB, as the compiler does it in the core, too. */
+static void zeroes(unsigned long n)
+{
+    unsigned char *page = qy_port_ram(paddr(0x100000));
+    for (unsigned long i = 0; i < n; i++) {
+        memset(page, 0, QY_PAGE_BYTES);
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
+static void copies(unsigned long n)
+{
+    unsigned char *page = qy_port_ram(paddr(0x100000));
+    for (unsigned long i = 0; i < n; i++) {
+        memcpy(page, page + QY_PAGE_BYTES, QY_PAGE_BYTES);
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
+static const struct row {
+    const char *name;
+    void (*run)(unsigned long n);
+    unsigned long few, many;
+    double aim, limit;
+    void (*less)(unsigned long n); /* taken off: what else such a run does for each */
+} rows[] = {
+    {"zero 4 KiB", zeroes, 100, 1100, 0, 0, NULL},
+    {"copy 4 KiB", copies, 100, 1100, 0, 0, NULL},
+    {"anonymous fault, zeroing apart", faults, 1024, 9216, 450, 900, zeroes},
+    {"copy-on-write fault, copying apart", breaks, 100, 900, 700, 1800, copies},
+    {"unmap, per page of 8192", unmaps, 1024, 9216, 40, 520, faults},
+    {"protect, per page of 8192", protects, 1024, 9216, 40, 420, faults},
+    {"clone 16 MiB populated, the first", clone_first, 0, 1, 20000, 190000, NULL},
+    {"clone 16 MiB again, and destroy", clones, 2, 22, 0, 280000, NULL},
+    {"reserve and unmap 1 TiB", reserves, 10, 110, 0, 4500, NULL},
+    {"reserve and unmap 1 MiB", reserves_small, 10, 110, 0, 150000, NULL},
+    {"create and destroy a space", spaces, 10, 110, 0, 14000, NULL},
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static int run_one(unsigned long row, unsigned long n)
+{
+    vm_make(&f, &vm_formats[0], 14000);
+    f.no_tlb = true;
+    vm_open(&f, 0);
+    (row < ROWS ? rows[row].run : nothing)(n);
+    return tap_failures != 0;
+}
+
+static unsigned long counted(unsigned long row, unsigned long n)
+{
+    char command[1200], line[512];
+    unsigned long instructions = 0;
+    snprintf(command, sizeof(command),
+             "valgrind --tool=callgrind --callgrind-out-file=/dev/null '%s' %lu %lu 2>&1", self,
+             row, n);
+    FILE *out = popen(command, "r");
+    if (!out)
+        return 0;
+    while (fgets(line, sizeof(line), out)) {
+        const char *at = strstr(line, "Collected : ");
+        if (at)
+            instructions = strtoul(at + strlen("Collected : "), NULL, 10);
+    }
+    return pclose(out) == 0 ? instructions : 0;
+}
+
+static void table(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+    SKIP("this build counts other things");
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    SKIP("this build counts other things");
+#endif
+#endif
+    if (system("valgrind --version >/dev/null 2>&1") != 0)
+        SKIP("valgrind is not installed");
+    double each[ROWS];
+    for (unsigned long i = 0; i < ROWS; i++) {
+        unsigned long few = counted(i, rows[i].few), many = counted(i, rows[i].many);
+        CHECK(few != 0 && many > few);
+        each[i] = (double)(many - few) / (double)(rows[i].many - rows[i].few);
+        double less = 0;
+        for (unsigned long j = 0; j < i; j++)
+            if (rows[i].less == rows[j].run)
+                less = j < 2 ? each[j] : each[j] + each[0];
+        each[i] -= less;
+        printf("# %-36s %9.0f", rows[i].name, each[i]);
+        printf(rows[i].aim > 0 ? "   aim %.0f\n" : "\n", rows[i].aim);
+        CHECK(rows[i].limit == 0 || each[i] <= rows[i].limit);
+    }
+    CHECK(each[8] <= 2 * each[9]); /* a terabyte is no dearer than a megabyte */
+}
+
+static const struct test tests[] = {{"instructions of each operation", table}};
+
+int main(int count, char **words)
+{
+    if (count == 3)
+        return run_one(strtoul(words[1], NULL, 10), strtoul(words[2], NULL, 10));
+    self = words[0];
+    return tap_run(tests, 1);
+}

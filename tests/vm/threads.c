@@ -1,0 +1,245 @@
+/*
+ * Spaces under threads: each is a CPU that touches pages, maps, unmaps, protects, clones, settles, revokes and destroys, some in
+ * a range of its own, all in one range together.
+ *
+ * A flush waits until every CPU has left the access that it is in, as a shootdown does; an access walks the tables anew. So a
+ * page or a table that is given up too early is written by its next owner while somebody is in it: ThreadSanitizer sees that, and so
+ * does the tag, which every word that is written carries: the address of its page. Run under ThreadSanitizer too; TEST_OPS=n.
+ */
+#include "fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define CPUS 4u
+#define OWN(cpu) (0x80000000ull + (cpu) * (2ull << 20))
+#define OWN_PAGES 24u
+#define CHAOS 0x3ff00000ull
+#define CHAOS_PAGES 1000u
+
+static struct vm_fixture f;
+static _Alignas(64) struct {
+    _Alignas(64) atomic_uint inside;
+} cpu_state[CPUS];
+static atomic_uint failures, done;
+static uint64_t ops;
+
+static void fail(const char *what, uint64_t number)
+{
+    if (atomic_fetch_add(&failures, 1) < 5)
+        printf("# %s: %#llx\n", what, (unsigned long long)number);
+}
+
+static uint64_t below(uint64_t *state, uint64_t limit)
+{
+    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+    return (*state >> 33) % limit;
+}
+
+/* Nobody is in an access that began before. */
+static void wait_for_all(void *context, struct qy_space *space, vaddr_t start, uint64_t end,
+                         bool tables)
+{
+    (void)context, (void)space, (void)start, (void)end, (void)tables;
+    atomic_thread_fence(memory_order_seq_cst);
+    for (unsigned i = 0; i < CPUS; i++) {
+        unsigned now = atomic_load(&cpu_state[i].inside);
+        while (i != qy_port_cpu() && now % 2 && atomic_load(&cpu_state[i].inside) == now)
+            qy_port_relax();
+    }
+}
+
+/* One access: a word of the page, by CPU. False: it faults. */
+static bool access_once(struct qy_space *space, uint64_t page, unsigned cpu, bool write,
+                        uint64_t *value)
+{
+    atomic_fetch_add(&cpu_state[cpu].inside, 1);
+    struct qy_pt pt = {space->format, space->root};
+    struct qy_pt_walk walk = qy_pt_walk(&pt, vaddr(page));
+    bool ok = walk.leaf && (!write || qy_pt_has(space->format, walk.entry, QY_PT_BIT_WRITE));
+    if (ok) {
+        _Atomic uint64_t *at = qy_port_ram(qy_pt_entry_address(space->format, walk.entry));
+        if (write)
+            atomic_store_explicit(&at[cpu * 8], *value, memory_order_relaxed);
+        else
+            *value = atomic_load_explicit(&at[cpu * 8], memory_order_relaxed);
+    }
+    atomic_fetch_add(&cpu_state[cpu].inside, 1);
+    return ok;
+}
+
+static enum qy_error touch(struct qy_space *space, uint64_t page, unsigned cpu, bool write,
+                           uint64_t *value)
+{
+    struct qy_fault fault;
+    for (unsigned i = 0; i < 10000; i++) {
+        if (access_once(space, page, cpu, write, value))
+            return QY_OK;
+        enum qy_error error =
+            qy_space_fault(space, page, write ? QY_ACCESS_WRITE : QY_ACCESS_READ, &fault);
+        if (error != QY_OK)
+            return error;
+    }
+    fail("it faults for ever", page);
+    return QY_BUSY;
+}
+
+/* A word that was read at a page is 0 or was written there. */
+static void chaos_touch(struct qy_space *space, unsigned cpu, uint64_t *r)
+{
+    uint64_t page = CHAOS + below(r, CHAOS_PAGES) * QY_PAGE_BYTES, value = page | (cpu + 1);
+    bool write = below(r, 2);
+    enum qy_error error = touch(space, page, cpu, write, &value);
+    if (error == QY_OK)
+        atomic_fetch_add_explicit(&done, 1, memory_order_relaxed);
+    if (error == QY_OK && !write && value && value != (page | (cpu + 1)))
+        fail("a word of another page", value);
+}
+
+static void chaos_change(struct qy_space *space, unsigned cpu, uint64_t *r)
+{
+    uint64_t first = below(r, CHAOS_PAGES), pages = 1 + below(r, below(r, 4) ? 30 : CHAOS_PAGES);
+    if (pages > CHAOS_PAGES - first)
+        pages = CHAOS_PAGES - first;
+    uint64_t at = CHAOS + first * QY_PAGE_BYTES, bytes = pages * QY_PAGE_BYTES;
+    struct qy_mark mark = vm_anon(RW);
+    enum qy_error error;
+    switch (below(r, 5)) {
+    case 0:
+    case 1:
+    case 2:
+        error = qy_space_map_region(space, &at, bytes, &mark);
+        break;
+    case 3:
+        error = qy_space_unmap_region(space, at, bytes);
+        break;
+    default:
+        error = qy_space_protect_region(space, at, bytes, below(r, 3) ? RW : RO);
+    }
+    (void)cpu;
+    if (error != QY_OK && error != QY_ALREADY_MAPPED && error != QY_NOT_MAPPED &&
+        error != QY_NO_RIGHTS) /* lent frames are read-only */
+        fail("a change is refused", error);
+}
+
+/* Nobody else uses this range: everything is as expected. */
+static void own_range(struct qy_space *space, unsigned cpu, uint64_t *r, uint64_t *expected)
+{
+    uint64_t at = OWN(cpu), i = below(r, OWN_PAGES), page = at + i * QY_PAGE_BYTES, value = 0;
+    if (below(r, 40) == 0) {
+        if (qy_space_unmap_region(space, at, OWN_PAGES * QY_PAGE_BYTES) != QY_OK)
+            fail("an own range cannot be unmapped", at);
+        struct qy_mark mark = vm_anon(RW);
+        if (qy_space_map_region(space, &at, OWN_PAGES * QY_PAGE_BYTES, &mark) != QY_OK)
+            fail("an own range cannot be mapped", at);
+        memset(expected, 0, OWN_PAGES * sizeof(*expected));
+    }
+    if (touch(space, page, cpu, false, &value) != QY_OK || value != expected[i])
+        fail("a page of its own has changed", page);
+    expected[i] = value = page | below(r, 4096);
+    if (touch(space, page, cpu, true, &value) != QY_OK)
+        fail("a page of its own is refused", page);
+}
+
+/* A child of the common space: cloned, used, settled in part, destroyed, while the others go on. */
+static void fork_and_die(unsigned cpu, uint64_t *r)
+{
+    struct qy_space *space = &f.space[1 + cpu % 3];
+    if (cpu == 0 || qy_space_init(space, &f.vm, &f.budget[1 + cpu % 3], true) != QY_OK)
+        return;
+    enum qy_error error = qy_space_clone(space, &f.space[0], QY_PAGE_BYTES, QY_USER_END);
+    if (error != QY_OK && error != QY_OUT_OF_MEMORY)
+        fail("a clone is refused", error);
+    for (unsigned i = 0; i < 30; i++)
+        chaos_touch(space, cpu, r);
+    uint64_t at = CHAOS;
+    for (unsigned i = 0; i < 50 && at < CHAOS + CHAOS_PAGES * QY_PAGE_BYTES; i++)
+        if (qy_space_settle_step(space, &at) != QY_OK)
+            break;
+    for (unsigned i = 0; i < 20; i++) {
+        chaos_change(space, cpu, r);
+        chaos_touch(space, cpu, r);
+    }
+    while (qy_space_destroy_step(space) == QY_BUSY)
+        qy_port_relax();
+}
+
+static void lend_and_revoke(struct qy_space *space, unsigned cpu, uint64_t *r)
+{
+    pfn_t frame;
+    unsigned missing;
+    if (qy_arena_alloc(&f.foreign, 0, QY_FRAME_USER, &frame) != QY_OK)
+        return;
+    memset(qy_port_ram(pfn_to_paddr(frame)), 0, QY_PAGE_BYTES);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t at = CHAOS + below(r, CHAOS_PAGES) * QY_PAGE_BYTES;
+        enum qy_error error = qy_space_map_frame(space, at, frame, 1, RO, RO, false, &missing);
+        if (error != QY_OK && error != QY_ALREADY_MAPPED && error != QY_MISSING_TABLE)
+            fail("a frame is refused", error);
+    }
+    for (unsigned i = 0; i < 5; i++)
+        chaos_touch(space, cpu, r);
+    (void)!qy_vm_revoke(&f.vm, frame);
+    if (qy_arena_free(&f.foreign, frame, 0, QY_FRAME_USER) != QY_OK)
+        fail("a revoked frame is in use", frame.raw);
+}
+
+static void *body(void *argument)
+{
+    unsigned cpu = (unsigned)(uintptr_t)argument;
+    struct qy_space *space = &f.space[0];
+    uint64_t r = cpu + 77, expected[OWN_PAGES] = {0};
+    hosted_cpu_set(cpu);
+    for (uint64_t i = 0; i < ops; i++) {
+        unsigned what = (unsigned)below(&r, 300);
+        if (what < 90)
+            own_range(space, cpu, &r, expected);
+        else if (what < 270)
+            chaos_touch(space, cpu, &r);
+        else if (what < 290)
+            chaos_change(space, cpu, &r);
+        else if (what < 296)
+            lend_and_revoke(space, cpu, &r);
+        else
+            fork_and_die(cpu, &r);
+    }
+    return NULL;
+}
+
+static void together(unsigned kind)
+{
+    pthread_t threads[CPUS];
+    const char *text = getenv("TEST_OPS");
+    ops = text ? strtoull(text, NULL, 0) : 6000;
+    vm_make(&f, &vm_formats[kind], 6000);
+    f.no_tlb = true;
+    f.vm.flush = wait_for_all;
+    vm_open(&f, 0);
+    for (unsigned i = 0; i < CPUS; i++)
+        CHECK_EQ(vm_map(&f, 0, OWN(i), OWN_PAGES * QY_PAGE_BYTES, RW), QY_OK);
+    for (uintptr_t i = 0; i < CPUS; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, body, (void *)i), 0);
+    for (unsigned i = 0; i < CPUS; i++)
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    hosted_cpu_set(0);
+    CHECK_EQ(atomic_load(&failures), 0);
+    CHECK(atomic_load(&done) > ops / 10);
+    vm_check(&f);
+    vm_done(&f);
+}
+
+static void x86(void)
+{
+    together(0);
+}
+
+static void sv48(void)
+{
+    together(1);
+}
+
+static const struct test tests[] = {
+    {"x86-64: faults against everything else", x86},
+    {"Sv48: faults against everything else", sv48},
+};
+TEST_MAIN(tests)
