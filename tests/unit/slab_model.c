@@ -7,8 +7,8 @@
  * TEST_OPS=n changes its length.
  */
 #include <hosted/hosted.h>
+#include <qy/debug.h>
 #include <qy/frame_cache.h>
-#include <qy/slab.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tap.h>
@@ -27,6 +27,7 @@ static const size_t sizes[CACHES] = {16, 24, 72, 512, 1400, 9000};
 static struct hosted_machine machine;
 static struct qy_arena arenas[2];
 static struct qy_heap heaps[2];
+static const struct qy_heap_hooks *hooks; /* of both, or null */
 static struct qy_cache caches[CACHES];
 static struct qy_cache_type types[CACHES];
 static struct qy_cpu_frames frames[CPUS];
@@ -118,6 +119,13 @@ static void op_free_wrong(void) QY_UNCHECKED
     refused += 2;
 }
 
+static void check_tools(struct qy_heap *heap)
+{
+    struct qy_debug_report report;
+    if (QY_CONFIG_HEAP_TOOLS && !qy_debug_check((const struct qy_debug *)hooks, heap, &report))
+        differ(report.what);
+}
+
 static void check_all(void)
 {
     for (unsigned c = 0; c < CACHES; c++) {
@@ -129,6 +137,8 @@ static void check_all(void)
     }
     for (unsigned a = 0; a < 2; a++) {
         const char *broken = qy_heap_check(&heaps[a]);
+        if (hooks)
+            check_tools(&heaps[a]);
         if (broken || qy_arena_check(&arenas[a]))
             differ(broken ? broken : "arena");
     }
@@ -142,7 +152,7 @@ static void setup(void)
     for (unsigned a = 0; a < 2; a++) {
         qy_arena_init(&arenas[a], &machine.db, 0, QY_ZONE_NORMAL, a);
         CHECK_EQ(qy_arena_add(&arenas[a], pfn(a ? 150 : 17), pfn(a ? 900 : 150)), QY_OK);
-        qy_heap_init(&heaps[a], &arenas[a], NULL, random_state);
+        qy_heap_init(&heaps[a], &arenas[a], hooks, random_state);
     }
     for (unsigned i = 0; i < CPUS; i++) {
         qy_cpu_frames_init(&frames[i], i);
@@ -163,10 +173,12 @@ static void take_back(void) QY_UNCHECKED
         qy_heap_reclaim(&heaps[a]);
 }
 
-static void random_calls(void)
+static void run(uint64_t share) QY_UNCHECKED
 {
     const char *seed = getenv("TEST_SEED"), *text = getenv("TEST_OPS");
     uint64_t ops = text ? strtoull(text, NULL, 0) : 1000000;
+    ops /= share;
+    taken = refused = out_of_memory = 0;
     random_state = (seed ? strtoull(seed, NULL, 0) : 77) * 2 + 1;
     setup();
     for (uint64_t i = 0; i < ops && !wrong; i++) {
@@ -185,12 +197,13 @@ static void random_calls(void)
     while (live_count && !wrong)
         op_free();
     for (unsigned a = 0; a < 2; a++) {
+        qy_heap_drain(some_cpu(), &heaps[a]);
         qy_heap_reclaim(&heaps[a]);
         qy_frame_reclaim(&arenas[a]);
         CHECK_EQ(qy_heap_pages(&heaps[a]), 0);
     }
     check_all();
-    CHECK(!wrong && magazines_seen);
+    CHECK(!wrong && (magazines_seen || hooks));
     for (unsigned a = 0; a < 2; a++)
         CHECK_EQ(qy_arena_pages(&arenas[a], QY_FRAME_FREE), arenas[a].total_pages);
     printf("# objects taken %llu, out of memory %llu, wrong frees refused %llu\n",
@@ -200,5 +213,25 @@ static void random_calls(void)
     hosted_machine_destroy(&machine);
 }
 
-static const struct test tests[] = {{"random calls agree with the model", random_calls}};
+static void random_calls(void)
+{
+    run(1);
+}
+
+/* The same calls and the same model, with every debug kind. */
+static void random_calls_with_hooks(void)
+{
+    static struct qy_debug debug;
+    static struct qy_quarantine quarantine;
+    if (!QY_CONFIG_HEAP_TOOLS)
+        SKIP("a build without heap_tools");
+    qy_debug_init(&debug, QY_CACHE_HOOKED, &quarantine, 1 << 16);
+    hooks = &debug.hooks;
+    run(4);
+}
+
+static const struct test tests[] = {
+    {"random calls agree with the model", random_calls},
+    {"random calls agree with the model, with every debug kind", random_calls_with_hooks},
+};
 TEST_MAIN(tests)

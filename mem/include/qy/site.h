@@ -71,12 +71,13 @@ extern struct qy_site qy_sites_end[] __asm__("__stop_qy_sites") __attribute__((w
 /* The site of that number, from 0; null: there are not so many. */
 static inline struct qy_site *qy_site_at(uint64_t number)
 {
-    return number < (uint64_t)(qy_sites_end - qy_sites_begin) ? &qy_sites_begin[number] : NULL;
+    uintptr_t bytes = (uintptr_t)qy_sites_end - (uintptr_t)qy_sites_begin;
+    return number < bytes / sizeof(struct qy_site) ? &qy_sites_begin[number] : NULL;
 }
 
 static inline uint64_t qy_site_number(const struct qy_site *site)
 {
-    return (uint64_t)(site - qy_sites_begin);
+    return ((uintptr_t)site - (uintptr_t)qy_sites_begin) / sizeof(*site);
 }
 
 /* Who allocated, and how much. */
