@@ -9,8 +9,8 @@
  * (kernel-caps).
  */
 #include <hosted/hosted.h>
+#include <qy/debug.h>
 #include <qy/frame_cache.h>
-#include <qy/slab.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tap.h>
@@ -21,6 +21,7 @@
 static struct hosted_machine machine;
 static struct qy_arena arena, child;
 static struct qy_heap heap;
+static const struct qy_heap_hooks *hooks;
 static struct qy_cache cache;
 static struct qy_cpu_frames cpu;
 static struct qy_cpu_objects slabs;
@@ -93,7 +94,7 @@ static void make(void)
     hosted_ram_add(&machine, pfn(BASE), pfn(BASE + FRAMES));
     qy_arena_init(&arena, &machine.db, 0, QY_ZONE_NORMAL, 1);
     CHECK_EQ(qy_arena_add(&arena, pfn(BASE), pfn(BASE + FRAMES)), QY_OK);
-    qy_heap_init(&heap, &arena, NULL, 1);
+    qy_heap_init(&heap, &arena, hooks, 1);
     CHECK_EQ(qy_cache_init(&cache, &heap, &type), QY_OK);
     qy_cpu_frames_init(&cpu, 0);
     qy_cpu_objects_init(&slabs, 0, &cpu);
@@ -106,6 +107,17 @@ static enum qy_error call_slab(void) QY_UNCHECKED
 {
     void *object;
     return qy_cache_alloc(&slabs, &cache, &object);
+}
+
+/* One object in eight is freed at once, into the quarantine. */
+static enum qy_error call_debugged(void) QY_UNCHECKED
+{
+    static unsigned turn;
+    void *object;
+    enum qy_error error = qy_cache_alloc(&slabs, &cache, &object);
+    if (error == QY_OK && turn++ % 8 == 0)
+        CHECK_EQ(qy_cache_free(&slabs, &cache, object), QY_OK);
+    return error;
 }
 
 static enum qy_error call_frame(unsigned order) QY_UNCHECKED
@@ -254,6 +266,18 @@ NTH(frame_9)
 NTH(frame_reclaiming)
 NTH(zeroed)
 
+static void nth_debugged(void)
+{
+    static struct qy_debug debug;
+    static struct qy_quarantine quarantine;
+    if (!QY_CONFIG_HEAP_TOOLS)
+        SKIP("a build without heap_tools");
+    qy_debug_init(&debug, QY_CACHE_HOOKED, &quarantine, 1 << 16);
+    hooks = &debug.hooks;
+    every_nth(call_debugged);
+    hooks = NULL;
+}
+
 static void places(void)
 {
     every_level(call_pages, true);
@@ -267,6 +291,7 @@ static void places(void)
 
 static const struct test tests[] = {
     {"an object, every inner allocation failing", nth_slab},
+    {"an object with every debug kind", nth_debugged},
     {"a frame by a CPU's cache", nth_frame_0},
     {"four frames by a CPU's cache", nth_frame_2},
     {"2 MiB by a CPU's cache", nth_frame_9},

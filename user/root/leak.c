@@ -36,7 +36,7 @@ static bool run_forgetful(struct root *root, struct forgetful *self)
 {
     struct child child;
     struct cap_state heap;
-    struct thread_status status;
+    struct thread_status status = {0};
     qy_handle_t budget;
 
     if (root_make(root, root->untyped, QY_OBJ_UNTYPED, HEAP_PAGES, &self->heap) != QY_OK ||
