@@ -470,6 +470,31 @@ static void remembered_object(void) QY_UNCHECKED
     done();
 }
 
+/* The slab has gone, and where the object's state was now lies what would read as LIVE. */
+static void forged_state(void) QY_UNCHECKED
+{
+    void *objects[64];
+    unsigned count = 0;
+    pfn_t page;
+    make(1024, 1000, 8);
+    cache.granules = 0;
+    warm(&cpu);
+    do
+        objects[count++] = take();
+    while (record(&cache).cached);
+    while (count > 1)
+        CHECK_EQ(qy_cache_free(&cpu_1, &cache, objects[--count - 1]), QY_OK); /* all but the last */
+    objects[0] = atomic_load(&cpu.slots[cache.slot])->items[1].object;        /* popped last */
+    CHECK_EQ(qy_cache_free(&cpu_1, &cache, objects[0]), QY_OK);
+    CHECK_EQ(record(&cache).live, 0);
+    qy_heap_drain(&cpu_1, &heap);
+    while (qy_arena_alloc(&arena, 0, QY_FRAME_OBJECT, &page) == QY_OK)
+        memset(qy_port_ram(pfn_to_paddr(page)), QY_OBJECT_LIVE, QY_PAGE_BYTES);
+    CHECK(give(objects[0]) != QY_OK);
+    CHECK(qy_heap_check(&heap) == NULL);
+    hosted_machine_destroy(&machine);
+}
+
 /* More caches of one slot than one: the busier one has it. */
 static void slots_are_displaced(void) QY_UNCHECKED
 {
@@ -670,6 +695,7 @@ static const struct test tests[] = {
     {"magazines are taken on repeated use, and taken away", magazines},
     {"small arenas have no magazines", small_arenas_have_none},
     {"what a magazine remembers is not believed blindly", remembered_object},
+    {"a slab that has gone vouches for nothing", forged_state},
     {"the busier cache has the slot", slots_are_displaced},
     {"hooks see every object", hooks_see},
     {"guarded objects are sampled", guarded_objects},
