@@ -264,5 +264,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
     if (QY_CONFIG_DEBUG)
         debug_check(arenas);
     print("sealed: from here on the kernel allocates only out of memory that a caller names\n\n");
-    arch_resume(cpu_this(), entry_exit(cpu_this()));
+    struct arch_frame *first = entry_exit(cpu_this());
+    kernel_translations_on_request(boot_info->command_line, cpu_this());
+    arch_resume(cpu_this(), first);
 }

@@ -32,6 +32,7 @@ configurations tests/front/configurations.sh'
 
 # The same for scripts that run machines by the front door.
 late_tests='run tests/front/run.sh
+seen tests/boot/seen.sh
 profile tests/front/profile.sh
 bench tests/front/bench.sh'
 

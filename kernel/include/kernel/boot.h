@@ -59,6 +59,13 @@ void kernel_selftest_on_request(const char *command_line, const struct qy_topolo
  * is there too, and leave nothing. Panics if they do; returns at once if the option is not there.
  */
 void kernel_stress_on_request(const char *command_line, struct kernel_arenas *arenas);
+
+/*
+ * The boot option translations: print every translation of the space that the CPU is about to run, and wait for the end.
+ * Returns at once if the option is not there.
+ */
+struct cpu;
+void kernel_translations_on_request(const char *command_line, const struct cpu *cpu);
 #else
 static inline const char *kernel_layout_check(const struct qy_pt *pt, const struct qy_topology *topology)
 {
@@ -87,6 +94,12 @@ static inline void kernel_selftest_on_request(const char *command_line, const st
 static inline void kernel_stress_on_request(const char *command_line, struct kernel_arenas *arenas)
 {
     (void)command_line, (void)arenas;
+}
+
+struct cpu;
+static inline void kernel_translations_on_request(const char *command_line, const struct cpu *cpu)
+{
+    (void)command_line, (void)cpu;
 }
 #endif
 
