@@ -37,15 +37,13 @@ static enum qy_error map_check(const struct qy_space *space, uint64_t address, p
     return typed && state != QY_FRAME_DEVICE ? QY_INVALID_FLAGS : QY_OK;
 }
 
-/* May a frame go to this locked entry? BUSY: again; MISSING_TABLE: *missing. */
+/* May a frame go to this locked entry? MISSING_TABLE: *missing. */
 static enum qy_error place_check(const struct qy_space *space, const struct qy_at *at,
                                  unsigned level, bool supply, unsigned *missing)
 {
     uint64_t mark =
         qy_is_present(space->format, at->entry) ? 0 : qy_entry_mark(space->format, at->entry);
     enum qy_mark_kind kind = qy_mark_kind(mark);
-    if (kind == QY_MARK_MOVING)
-        return QY_BUSY;
     if (supply ? kind < QY_MARK_ANON || kind > QY_MARK_SWAPPED : at->entry != 0)
         return supply && !at->entry ? QY_NOT_MAPPED : QY_ALREADY_MAPPED;
     if (at->level == level)
@@ -100,11 +98,12 @@ enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t
     enum qy_error error = map_check(space, address, frame, level, flags);
     while (error == QY_OK) {
         struct placing p = {.space = space, .origin = qy_mark_pack(&plain)};
-        bool alive, shared = false;
+        bool alive, shared = false, moving = false;
         qy_vm_enter(space->vm);
         alive = qy_vm_lock_at(space, vaddr(address), level, &p.at);
         if (alive) {
-            error = place_check(space, &p.at, level, supply, missing);
+            moving = qy_is_moving(space->format, p.at.entry);
+            error = moving ? QY_BUSY : place_check(space, &p.at, level, supply, missing);
             shared = error == QY_OK && p.at.level == 1 && qy_table_is_strange(space, p.at.table);
             if (supply)
                 p.origin = qy_entry_mark(space->format, p.at.entry);
@@ -123,11 +122,11 @@ enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t
             error = qy_vm_unshare(space, vaddr(address), true);
         else if (error == QY_MISSING_TABLE && supply)
             error = qy_vm_ensure(space, vaddr(address), level);
-        else if (error == QY_BUSY && qy_frame_mappings(space->vm->db, frame) == 0)
+        else if (moving)
             qy_port_relax();
         else
             return error;
-        if (error == QY_BUSY)
+        if (moving)
             error = QY_OK;
     }
     return error;
@@ -188,7 +187,7 @@ enum qy_error qy_space_remove_table(struct qy_space *space, uint64_t address, un
     qy_vm_enter(space->vm);
     enum qy_error error = QY_NOT_MAPPED;
     bool alive = qy_vm_lock_at(space, vaddr(address), level + 1, &at);
-    if (alive && at.level == level + 1 && qy_is_table(space->format, at.entry, at.level)) {
+    if (alive && at.level == level + 1 && qy_pt_is_table(space->format, at.entry, at.level)) {
         table = qy_table_of(space->vm->db, qy_entry_frame(space->format, at.entry));
         qy_table_lock(table);
         error = table->live || qy_table_is_shared(table) ? QY_BUSY : QY_OK;
@@ -280,7 +279,7 @@ static bool revoke_parent(struct qy_vm *vm, struct qy_table *table, uint64_t map
         qy_mark_entry(format, qy_held_mark(QY_MARK_MOVING, table->frame, 0, qy_port_cpu(), false));
     qy_table_lock(above);
     uint64_t entry = qy_slot_get(slot);
-    bool mine = qy_is_table(format, entry, above->level) &&
+    bool mine = qy_pt_is_table(format, entry, above->level) &&
                 qy_entry_frame(format, entry).raw == table->frame.raw;
     if (mine) {
         qy_table_lock(table);

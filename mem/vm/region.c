@@ -68,7 +68,7 @@ static void lock_below(const struct op *op, struct qy_table *table, uint64_t sta
     for (uint64_t at = start, next; table->level > 1 && at < end; at = next) {
         next = min_of(qy_align_down(at, bytes) + bytes, end);
         uint64_t entry = qy_slot_get(qy_table_slots(table) + qy_pt_index(vaddr(at), table->level));
-        if (!qy_is_table(op->space->format, entry, table->level) ||
+        if (!qy_pt_is_table(op->space->format, entry, table->level) ||
             moves_whole(op, at, next, bytes))
             continue;
         struct qy_table *child = child_of(op, entry);
@@ -313,7 +313,7 @@ static void walk(struct op *op, struct qy_table *table, uint64_t start, uint64_t
         next = min_of(qy_align_down(at, bytes) + bytes, end);
         unsigned index = qy_pt_index(vaddr(at), table->level);
         uint64_t entry = qy_slot_get(qy_table_slots(table) + index);
-        if (qy_is_table(format, entry, table->level))
+        if (qy_pt_is_table(format, entry, table->level))
             visit_table(op, table, index, entry, at, next);
         else if (next - at == bytes)
             visit(op, table, index, entry, at);

@@ -137,7 +137,7 @@ static enum qy_error begin(struct copying *c, struct qy_at *at, bool settle)
     const struct qy_pt_format *format = c->space->format;
     if (at->level != 2)
         return qy_is_moving(format, at->entry) ? QY_BUSY : QY_NOT_FOUND;
-    if (!qy_is_table(format, at->entry, 2))
+    if (!qy_pt_is_table(format, at->entry, 2))
         return qy_is_moving(format, at->entry) ? QY_BUSY : QY_NOT_FOUND;
     c->old = qy_table_of(c->space->vm->db, qy_entry_frame(format, at->entry));
     qy_table_lock(c->old);
@@ -327,7 +327,7 @@ static enum qy_error clone_entry(struct cloning *c, uint64_t start, uint64_t end
     const struct qy_pt_format *format = c->from->format;
     vaddr_t base = qy_span_base(vaddr(start), at.level);
     *next = base.raw + qy_pt_page_bytes(at.level);
-    if (qy_is_table(format, at.entry, at.level))
+    if (qy_pt_is_table(format, at.entry, at.level))
         return clone_table(c, base, &at);
     if (qy_is_present(format, at.entry))
         return clone_large(c, base, &at);

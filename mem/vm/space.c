@@ -135,7 +135,7 @@ uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *le
     *table = space->root;
     for (*level = QY_PT_LEVELS;; --*level) {
         uint64_t entry = qy_slot_get(qy_pt_slot(*table, qy_pt_index(vaddr(address), *level)));
-        if (!qy_is_table(space->format, entry, *level))
+        if (!qy_pt_is_table(space->format, entry, *level))
             return entry;
         *table = pfn_to_paddr(qy_entry_frame(space->format, entry));
     }
@@ -171,7 +171,7 @@ static void count_table(struct qy_space *space, struct qy_table *table, struct q
         uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
         pfn_t frame;
         bool foreign;
-        if (qy_is_table(format, entry, table->level)) {
+        if (qy_pt_is_table(format, entry, table->level)) {
             count_table(space, qy_table_of(space->vm->db, qy_entry_frame(format, entry)), out);
         } else if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
             const _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
@@ -228,7 +228,7 @@ enum qy_error qy_vm_ensure(struct qy_space *space, vaddr_t address, unsigned lev
 static struct qy_table *take_out_empty(struct qy_space *space, const struct qy_at *at)
 {
     struct qy_rmap_node *freed;
-    if (!qy_is_table(space->format, at->entry, at->level))
+    if (!qy_pt_is_table(space->format, at->entry, at->level))
         return NULL;
     struct qy_table *table = qy_table_of(space->vm->db, qy_entry_frame(space->format, at->entry));
     qy_table_lock(table);
@@ -281,7 +281,7 @@ static bool destroy_some(struct qy_space *space)
         unsigned end = table->level == QY_PT_LEVELS ? QY_PT_ENTRIES / 2 : QY_PT_ENTRIES;
         for (index = 0; index < end; index++) {
             entry = qy_slot_get(qy_table_slots(table) + index);
-            if (qy_is_table(format, entry, table->level))
+            if (qy_pt_is_table(format, entry, table->level))
                 break;
             pfn_t frame;
             bool foreign;

@@ -245,7 +245,7 @@ static pfn_t go_down(const struct qy_space *space, vaddr_t address, unsigned lev
     for (unsigned shift = QY_PAGE_SHIFT + 9 * (QY_PT_LEVELS - 1);; shift -= 9) {
         slot = qy_pt_slot(table, address.raw >> shift & (QY_PT_ENTRIES - 1));
         entry = qy_slot_get(slot);
-        if (now == level || !qy_is_table(format, entry, now))
+        if (now == level || !qy_pt_is_table(format, entry, now))
             break;
         link = slot;
         link_entry = entry;
@@ -269,7 +269,7 @@ bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level, stru
         }
         at->entry = qy_slot_get(at->slot);
         bool led = !at->link || qy_slot_get(at->link) == at->link_entry;
-        if (led && (at->level == level || !qy_is_table(space->format, at->entry, at->level)))
+        if (led && (at->level == level || !qy_pt_is_table(space->format, at->entry, at->level)))
             return true;
         qy_table_unlock(at->table);
     }
@@ -305,7 +305,7 @@ static void tear_down(struct qy_vm *vm, const struct qy_pt_format *format, struc
         bool foreign;
         if (!entry)
             continue;
-        if (qy_is_table(format, entry, table->level))
+        if (qy_pt_is_table(format, entry, table->level))
             qy_vm_let_go_table(vm, format, table, i, qy_entry_frame(format, entry));
         else if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
             if (table->level > 1 && qy_frame_state(vm->db, frame) == QY_FRAME_TABLE)

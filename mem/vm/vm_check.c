@@ -60,7 +60,7 @@ static const char *check_entry(const struct check *c, struct qy_table *table, un
     const struct qy_pt_format *format = c->space->format;
     pfn_t frame;
     bool foreign;
-    if (qy_is_table(format, entry, table->level)) {
+    if (qy_pt_is_table(format, entry, table->level)) {
         pfn_t below = qy_entry_frame(format, entry);
         struct qy_table *child = qy_table_of(c->space->vm->db, below);
         if (qy_frame_state(c->space->vm->db, below) != QY_FRAME_TABLE || !child ||

@@ -109,12 +109,6 @@ static inline bool qy_is_present(const struct qy_pt_format *format, uint64_t ent
     return entry & format->valid;
 }
 
-/* Does an entry of a table of that level point at a table? */
-static inline bool qy_is_table(const struct qy_pt_format *format, uint64_t entry, unsigned level)
-{
-    return (entry & format->valid) && level > 1 && !(entry & format->page[level]);
-}
-
 /* The two bits of ours. */
 static inline uint64_t qy_bit_cow(const struct qy_pt_format *format)
 {

@@ -17,6 +17,7 @@
 
 #define VM_SPACES 4u
 #define VM_TLB 8192u
+#define VM_WAYS 64u
 #define RW (QY_PT_READ | QY_PT_WRITE)
 #define RX (QY_PT_READ | QY_PT_EXEC)
 #define RO ((unsigned)QY_PT_READ)
@@ -44,8 +45,14 @@ struct vm_fixture {
     struct qy_vm_cpu cpus[4];
     struct qy_vm vm;
     struct qy_space space[VM_SPACES];
+    pfn_t own_tables; /* the test's, for vm_walk */
     bool alive[VM_SPACES];
-    struct tlb_entry *tlb[VM_SPACES];
+    unsigned cpu; /* 0 or 1: which of two CPUs touches pages now; a fault drops what that CPU knows of the page */
+    struct tlb_entry *tlb[VM_SPACES * 2];
+    /* Tables of level 1 that the CPU remembers on its way, by 2 MiB: x86-64 and RISC-V both may. */
+    struct {
+        uint64_t base, table; /* table 0 = empty */
+    } way[VM_SPACES * 2][VM_WAYS];
     uint64_t flushes;
     bool no_tlb; /* several threads: the TLB is not theirs */
 };
@@ -54,14 +61,18 @@ static inline void vm_flush_counted(void *context, struct qy_space *space, vaddr
                                     bool tables)
 {
     struct vm_fixture *f = context;
-    (void)tables;
     unsigned n = (unsigned)(space - f->space);
     if (f->no_tlb)
         return;
     f->flushes++;
-    for (unsigned i = 0; i < VM_TLB; i++)
-        if (f->tlb[n][i].page >= start.raw && f->tlb[n][i].page < end)
-            f->tlb[n][i].rights = 0;
+    for (unsigned c = n * 2; c < n * 2 + 2; c++) {
+        for (unsigned i = 0; i < VM_TLB; i++)
+            if (f->tlb[c][i].page >= start.raw && f->tlb[c][i].page < end)
+                f->tlb[c][i].rights = 0;
+        for (unsigned i = 0; tables && i < VM_WAYS; i++)
+            if (f->way[c][i].base + (2ull << 20) > start.raw && f->way[c][i].base < end)
+                f->way[c][i].table = 0;
+    }
 }
 
 static inline void vm_make(struct vm_fixture *f, const struct vm_format *kind, uint64_t budget_pages)
@@ -84,9 +95,11 @@ static inline void vm_make(struct vm_fixture *f, const struct vm_format *kind, u
         CHECK_EQ(qy_arena_carve(&f->root, &f->arena[i], budget_pages, 10 + i), QY_OK);
         qy_heap_init(&f->heap[i], &f->arena[i], NULL, 0x9e3779b97f4a7c15ull);
         CHECK_EQ(qy_budget_init(&f->budget[i], &f->heap[i]), QY_OK);
-        f->tlb[i] = calloc(VM_TLB, sizeof(struct tlb_entry));
+        for (unsigned c = i * 2; c < i * 2 + 2; c++)
+            f->tlb[c] = calloc(VM_TLB, sizeof(struct tlb_entry));
     }
     CHECK_EQ(qy_arena_carve(&f->root, &f->foreign, 1600, 20), QY_OK);
+    CHECK_EQ(qy_arena_alloc_pages(&f->root, 3, QY_FRAME_OBJECT, &f->own_tables), QY_OK);
     qy_heap_init(&f->foreign_heap, &f->foreign, NULL, 0x9e3779b97f4a7c15ull);
     CHECK_EQ(qy_budget_init(&f->foreign_budget, &f->foreign_heap), QY_OK);
 }
@@ -104,7 +117,10 @@ static inline void vm_close(struct vm_fixture *f, unsigned n)
         steps++;
     CHECK(steps < 100000);
     f->alive[n] = false;
-    memset(f->tlb[n], 0, VM_TLB * sizeof(struct tlb_entry));
+    for (unsigned c = n * 2; c < n * 2 + 2; c++) {
+        memset(f->tlb[c], 0, VM_TLB * sizeof(struct tlb_entry));
+        memset(f->way[c], 0, sizeof(f->way[c]));
+    }
 }
 
 /* Every arena is one free whole again. */
@@ -119,11 +135,13 @@ static inline void vm_done(struct vm_fixture *f)
         qy_heap_reclaim(&f->heap[i]);
         qy_frame_reclaim(&f->arena[i]);
         CHECK_EQ(qy_arena_return(&f->arena[i]), QY_OK);
-        free(f->tlb[i]);
+        free(f->tlb[i * 2]);
+        free(f->tlb[i * 2 + 1]);
     }
     qy_heap_reclaim(&f->foreign_heap);
     qy_frame_reclaim(&f->foreign);
     CHECK_EQ(qy_arena_return(&f->foreign), QY_OK);
+    CHECK_EQ(qy_arena_free_pages(&f->root, f->own_tables, 3, QY_FRAME_OBJECT), QY_OK);
     CHECK(qy_arena_check(&f->root) == NULL);
     CHECK_EQ(qy_arena_pages(&f->root, QY_FRAME_FREE), f->root.total_pages);
     hosted_machine_destroy(&f->machine);
@@ -141,23 +159,45 @@ static inline void vm_check(struct vm_fixture *f)
     }
 }
 
+/*
+ * The tables as the CPU walks them for a page: by the root, or by a table that it remembers, which it then sees through a root of
+ * the test's own.
+ */
+static inline struct manual_result vm_walk(struct vm_fixture *f, unsigned n, uint64_t address, enum manual_access how)
+{
+    uint64_t base = address & ~((2ull << 20) - 1), slot = (base >> 21) % VM_WAYS;
+    struct qy_pt pt = {f->kind->format, f->space[n].root};
+    if (f->way[n * 2 + f->cpu][slot].base != base || !f->way[n * 2 + f->cpu][slot].table) {
+        struct qy_pt_walk walk = qy_pt_walk(&pt, vaddr(address));
+        f->way[n * 2 + f->cpu][slot].base = base;
+        f->way[n * 2 + f->cpu][slot].table = walk.level == 1 ? walk.table.raw : 0;
+        return manual_walk(f->kind->machine, pt.root.raw, address, how, true);
+    }
+    uint64_t next = f->way[n * 2 + f->cpu][slot].table;
+    for (unsigned level = 2; level <= QY_PT_LEVELS; level++) {
+        uint64_t *table = qy_port_ram(pfn_to_paddr(pfn(f->own_tables.raw + level - 2)));
+        memset(table, 0, QY_PAGE_BYTES);
+        table[qy_pt_index(vaddr(address), level)] =
+            next >> QY_PAGE_SHIFT << f->kind->format->address_shift | f->kind->format->table_user;
+        next = pfn_to_paddr(pfn(f->own_tables.raw + level - 2)).raw;
+    }
+    return manual_walk(f->kind->machine, next, address, how, true);
+}
+
 /* What the CPU would do: the byte at that address, or null after a fault. */
 static inline uint8_t *vm_translate(struct vm_fixture *f, unsigned n, uint64_t address, enum qy_access access)
 {
     unsigned need = access == QY_ACCESS_WRITE ? RW : access == QY_ACCESS_EXEC ? RX : RO;
     uint64_t page = address & ~QY_PAGE_MASK;
-    struct tlb_entry *e = &f->tlb[n][(page >> QY_PAGE_SHIFT) % VM_TLB];
-    if (f->no_tlb || e->page != page || (e->rights & need) != need) {
+    struct tlb_entry *e = &f->tlb[n * 2 + f->cpu][(page >> QY_PAGE_SHIFT) % VM_TLB];
+    if (e->page != page || (e->rights & need) != need) {
         static const enum manual_access how[] = {MANUAL_READ, MANUAL_WRITE, MANUAL_EXECUTE};
-        uint64_t root = f->space[n].root.raw;
-        struct manual_result r = manual_walk(f->kind->machine, root, address, how[access], true);
+        struct manual_result r = vm_walk(f, n, address, how[access]);
         if (!r.ok)
             return NULL;
-        if (f->no_tlb)
-            return (uint8_t *)qy_port_ram(paddr(r.physical));
         unsigned rights = RO;
         for (unsigned i = 1; i < 3; i++)
-            if (manual_walk(f->kind->machine, root, address, how[i], true).ok)
+            if (vm_walk(f, n, address, how[i]).ok)
                 rights |= i == 1 ? QY_PT_WRITE : QY_PT_EXEC;
         *e = (struct tlb_entry){page, r.physical & ~QY_PAGE_MASK, rights};
     }
@@ -174,7 +214,8 @@ static inline enum qy_error vm_touch(struct vm_fixture *f, unsigned n, uint64_t 
         if (*out)
             return QY_OK;
         /* A CPU that faults drops what it had for the page. */
-        f->tlb[n][(address >> QY_PAGE_SHIFT) % VM_TLB].rights = 0;
+        f->tlb[n * 2 + f->cpu][(address >> QY_PAGE_SHIFT) % VM_TLB].rights = 0;
+        f->way[n * 2 + f->cpu][(address >> 21) % VM_WAYS].table = 0;
         enum qy_error error = qy_space_fault(&f->space[n], address, access, &fault);
         if (error != QY_OK)
             return error;

@@ -153,6 +153,7 @@ static void op_touch(unsigned n)
         for (unsigned tries = 0; tries < PAGES && model[n][i].kind == EMPTY; tries++)
             i = (i + 1) % PAGES;
     struct page *page = &model[n][i];
+    f.cpu = (unsigned)below(2);
     enum qy_access access = (enum qy_access)below(3);
     uint8_t *at = NULL;
     enum qy_error want = page->kind == EMPTY              ? QY_NOT_MAPPED
