@@ -39,7 +39,7 @@ static unsigned atoms_of(unsigned window)
 }
 
 static uint64_t random_state, seed = 1;
-static unsigned steps = 100;
+static unsigned steps = 60;
 
 static uint64_t random_below(uint64_t limit)
 {
