@@ -70,7 +70,11 @@
     F(faults, "page faults of programs")                                                           \
     F(interrupts, "interrupts taken")                                                              \
     F(shootdowns, "TLB invalidations asked of it")                                                 \
-    F(switches, "thread switches")
+    F(switches, "thread switches")                                                                 \
+    F(flushed_pages, "translations forgotten page by page")                                        \
+    F(flushed_tags, "whole tags forgotten, at loads too")                                          \
+    F(kept_tags, "loads of a space that forgot nothing")                                           \
+    F(recycled_tags, "tags given to another space")
 
 #define QY_RECORD_NODE(F)                                                                          \
     F(node, "number of the NUMA node")                                                             \

@@ -112,7 +112,12 @@ static enum qy_error fill_cpu(uint64_t index, struct qy_record_cpu *out)
 {
     if (index >= cpu_count)
         return QY_NOT_FOUND;
-    *out = cpu_at((unsigned)index)->stats;
+    const struct cpu *cpu = cpu_at((unsigned)index);
+    *out = cpu->stats;
+    out->flushed_pages = cpu->tlb.counts.pages;
+    out->flushed_tags = cpu->tlb.counts.flushes;
+    out->kept_tags = cpu->tlb.counts.kept;
+    out->recycled_tags = cpu->tlb.counts.recycled;
     return QY_OK;
 }
 

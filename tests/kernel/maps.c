@@ -3,7 +3,9 @@
  * went away.
  */
 #include "scene.h"
+#include "sim_tlb.h"
 
+#include <kernel/kernel_flush.h>
 #include <string.h>
 
 #define AREA 0x40000000ull /* 1 GiB: apart from the image, with a level 3 table of its own */
@@ -303,7 +305,118 @@ static void protect_and_unmap_reach_other_cpus(void)
     scene_end();
 }
 
+/* CPU 1 runs another space and comes back: what it kept under the first one's tag is stale by then. */
+static void a_space_is_stale_where_it_does_not_run(void)
+{
+    thread_on(ROOT_UNTYPED, 1, 0);
+    tables(ROOT_UNTYPED, ROOT_SPACE, AREA, 1);
+    qy_handle_t frame = make(ROOT_UNTYPED, QY_OBJ_FRAME, 1);
+    CHECK_EQ(map(frame, ROOT_SPACE, AREA, RW).error, QY_OK);
+    world_fill_tlbs();
+    CHECK(sim_knows(1, AREA));
+    struct cpu *cpu = cpu_at(1);
+    world_load(1, NULL);
+    CHECK(!sim_knows(1, AREA));
+    uint64_t asked = atomic_load(&cpu->tlb.wanted), kept = cpu->tlb.counts.kept;
+    world_load(1, root_space());
+    CHECK(sim_knows(1, AREA)); /* nothing had changed */
+    CHECK_EQ(cpu->tlb.counts.kept, kept + 1);
+    world_load(1, NULL);
+    CHECK_EQ(CALL(QY_CALL_frame_unmap, frame, ROOT_SPACE, AREA, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(atomic_load(&cpu->tlb.wanted), asked); /* it is not interrupted */
+    world_load(1, root_space());
+    CHECK(!sim_knows(1, AREA));
+    scene_end();
+}
+
+/* More spaces than tags, one after another on one CPU, with the same address in each. */
+static void tags_are_used_again(void)
+{
+    struct space *spaces[2 * SIM_TAGS];
+    for (unsigned i = 0; i < 2 * SIM_TAGS; i++) {
+        qy_handle_t space = make(ROOT_UNTYPED, QY_OBJ_ADDRESS_SPACE, 1);
+        tables(ROOT_UNTYPED, space, AREA, 1);
+        CHECK_EQ(map(make(ROOT_UNTYPED, QY_OBJ_FRAME, 1), space, AREA, RW).error, QY_OK);
+        spaces[i] = object_of(space);
+    }
+    for (unsigned turn = 0; turn < 20; turn++) {
+        world_load(1, spaces[turn * 5 % (2 * SIM_TAGS)]);
+        world_fill_tlbs();
+        CHECK(world_check() == NULL);
+    }
+    CHECK(cpu_at(1)->tlb.counts.recycled > 0 || !QY_CONFIG_STATISTICS);
+    world_load(1, NULL);
+    scene_end();
+}
+
+/* New code at the address of old: neither what was written nor what the frame held before may be missed. */
+static void new_code_is_fetched(void)
+{
+    const uint64_t rx = QY_MAP_READ | QY_MAP_EXEC;
+    thread_on(ROOT_UNTYPED, 1, 0);
+    tables(ROOT_UNTYPED, ROOT_SPACE, AREA, 1);
+    qy_handle_t frame = make(ROOT_UNTYPED, QY_OBJ_FRAME, 1);
+    CHECK_EQ(map(frame, ROOT_SPACE, AREA, rx).error, QY_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_EQ(CALL(QY_CALL_frame_protect, frame, ROOT_SPACE, AREA, RW, 0, 0).error, QY_OK);
+        CHECK_EQ(CALL(QY_CALL_frame_protect, frame, ROOT_SPACE, AREA, rx, 0, 0).error, QY_OK);
+    }
+    CHECK_EQ(CALL(QY_CALL_frame_unmap, frame, ROOT_SPACE, AREA, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(map(frame, ROOT_SPACE, AREA, RW).error, QY_OK);
+    CHECK_EQ(CALL(QY_CALL_frame_unmap, frame, ROOT_SPACE, AREA, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(map(frame, ROOT_SPACE, AREA, rx).error, QY_OK);
+    scene_end();
+}
+
+/* As long as CPU 1 may still write, nobody may map the frame executable. */
+static void a_frame_is_writable_until_every_cpu_has_forgotten(void)
+{
+    const uint64_t rx = QY_MAP_READ | QY_MAP_EXEC;
+    unsigned flags;
+    thread_on(ROOT_UNTYPED, 1, 0);
+    tables(ROOT_UNTYPED, ROOT_SPACE, AREA, 1);
+    qy_handle_t a = make(ROOT_UNTYPED, QY_OBJ_FRAME, 1);
+    CHECK_EQ(map(a, ROOT_SPACE, AREA, RW).error, QY_OK);
+    world_fill_tlbs();
+    const uint64_t x[6] = {a, ROOT_SPACE, AREA, rx, 0, 0};
+    world_begin(0, QY_CALL_frame_protect, x);
+    CHECK(world_busy(0)); /* CPU 1 has not answered */
+    CHECK_EQ(translate(root_space(), AREA, &flags), QY_OK);
+    CHECK_EQ(flags, QY_MAP_READ);
+    const struct frame *frame = object_of(a);
+    CHECK(qy_frame_map(world_arenas.roots[0].db, frame->first, false, true) == QY_INVALID_FLAGS);
+    while (world_busy(0)) {
+        world_interrupts(1);
+        world_step(0);
+    }
+    CHECK_EQ(world_last(0).error, QY_OK);
+    CHECK_EQ(translate(root_space(), AREA, &flags), QY_OK);
+    CHECK_EQ(flags, rx);
+    scene_end();
+}
+
+/* A page of the kernel's half is global: every CPU has it, whatever it runs. Last, since it takes the page away. */
+static void a_kernel_page_is_forgotten_by_all(void)
+{
+    thread_on(ROOT_UNTYPED, 1, 0);
+    world_fill_tlbs();
+    CHECK(sim_knows(0, WORLD_KERNEL_PAGE) && sim_knows(1, WORLD_KERNEL_PAGE));
+    CHECK(qy_pt_unmap(&world_kernel_tables, vaddr(WORLD_KERNEL_PAGE), 1, NULL) == QY_OK);
+    uint64_t ticket = kernel_flush_begin();
+    CHECK(!kernel_flush_done(ticket));
+    for (unsigned cpu = 1; cpu < WORLD_CPUS; cpu++)
+        world_interrupts(cpu);
+    CHECK(kernel_flush_done(ticket));
+    CHECK(!sim_knows(0, WORLD_KERNEL_PAGE) && !sim_knows(1, WORLD_KERNEL_PAGE));
+    scene_end();
+}
+
 static const struct test tests[] = {
+    {"a space is stale where it does not run", a_space_is_stale_where_it_does_not_run},
+    {"tags are used again", tags_are_used_again},
+    {"new code is fetched", new_code_is_fetched},
+    {"a frame is writable until every CPU has forgotten",
+     a_frame_is_writable_until_every_cpu_has_forgotten},
     {"missing tables are named", missing_tables_are_named},
     {"map refuses", map_refuses},
     {"rights limit mappings", rights_limit_mappings},
@@ -315,6 +428,7 @@ static const struct test tests[] = {
     {"containers let go of what is mapped", containers_let_go_of_what_is_mapped},
     {"revoke unmaps from everybody", revoke_unmaps_from_everybody},
     {"protect and unmap reach other CPUs", protect_and_unmap_reach_other_cpus},
+    {"a kernel page is forgotten by all", a_kernel_page_is_forgotten_by_all},
 };
 
 int main(void)

@@ -25,7 +25,6 @@ enum sim_plant {
     PLANT_GLOBAL_KEPT,       /* forgetting everything leaves what is global */
     PLANT_CODE_KEPT,         /* instructions that were fetched stay */
     PLANT_IDLE_CPU_DEAF,     /* a CPU outside of the kernel answers without forgetting */
-    PLANT_PATH_KEPT,         /* after a spurious fault the CPU faults again */
     PLANT_COUNT
 };
 extern enum sim_plant sim_plant; /* from the environment, by sim_reset */

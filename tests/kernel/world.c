@@ -120,8 +120,7 @@ void arch_tlb_flush_tag(unsigned tag)
 void arch_flush_path(vaddr_t address)
 {
     (void)address;
-    if (sim_plant != PLANT_PATH_KEPT)
-        sim_flush_tag(fake_cpu_current->index, fake_cpu_current->tlb.tag);
+    sim_flush_tag(fake_cpu_current->index, fake_cpu_current->tlb.tag);
 }
 
 void arch_flush_everything(void)
@@ -419,7 +418,15 @@ void world_make(unsigned mib)
     if (qy_arena_carve(&root_arena, &world_arenas.kernel, 512, 2) != QY_OK)
         abort();
     world_kernel_tables = (struct qy_pt){&qy_pt_x86_64, paddr(ROOT_TABLE)};
-    memset(qy_port_ram(paddr(ROOT_TABLE)), 0, QY_PAGE_BYTES);
+    memset(qy_port_ram(paddr(ROOT_TABLE)), 0, 5 * QY_PAGE_BYTES);
+    for (unsigned level = 3; level >= 1; level--)
+        if (qy_pt_install(&world_kernel_tables, vaddr(WORLD_KERNEL_PAGE),
+                          paddr(ROOT_TABLE + level * QY_PAGE_BYTES), level, false, NULL) != QY_OK)
+            abort();
+    if (qy_pt_map(&world_kernel_tables, vaddr(WORLD_KERNEL_PAGE),
+                  paddr(ROOT_TABLE + 4 * QY_PAGE_BYTES), 1, QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL,
+                  NULL) != QY_OK)
+        abort();
     memset(cpus, 0, sizeof(cpus));
     for (unsigned i = 0; i < WORLD_CPUS; i++) {
         cpus[i].index = i;
@@ -590,6 +597,14 @@ void world_fault(unsigned cpu, uint64_t address, enum qy_fault_access access, ui
 void world_fill_tlbs(void)
 {
     fill_all();
+}
+
+void world_load(unsigned cpu, struct space *space)
+{
+    struct cpu *before = fake_cpu_current;
+    fake_cpu_current = &cpus[cpu];
+    qy_tlb_load(&kernel_tlb, &cpus[cpu].tlb, space ? &space->tlb : NULL);
+    fake_cpu_current = before;
 }
 
 static const char *tlbs_check(void)

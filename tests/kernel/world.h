@@ -7,10 +7,10 @@
  * (shootdown, zeroing, waiting), a CPU yields: the test says which one goes on, so interleavings
  * are explored, and repeated from a seed.
  *
- * TLBs: world_fill_tlbs makes each CPU remember every translation of its space. A shootdown makes
- * it forget what was named, loading another space everything; nothing else does. world_check then
- * compares: a CPU that remembers what the tables no longer say is a broken REVOKED or EXACT. And
- * when memory is zeroed for a new owner, no TLB may still name it.
+ * TLBs are sim_tlb.h's, with few tags: they remember every translation and every table of each space, and
+ * forget only what an instruction names. world_check then compares: a CPU that knows, under the tag in use,
+ * what the tables no longer say is a broken REVOKED or EXACT. And when memory is zeroed for a new owner,
+ * no CPU may still reach it.
  */
 #ifndef TESTS_KERNEL_WORLD_H
 #define TESTS_KERNEL_WORLD_H
@@ -25,6 +25,7 @@
 #include <setjmp.h>
 
 #define WORLD_CPUS 3u
+#define WORLD_KERNEL_PAGE 0xffffd00000000000ull /* mapped, global, in every space */
 _Static_assert(WORLD_CPUS <= QY_CONFIG_MAX_CPUS, "the CPUs of the world fit the build");
 
 /* What a call returned; waits = the thread waits for somebody. */
@@ -78,7 +79,11 @@ struct cap_node *world_root_node(void);
 /* The object in a slot of the root task's node. */
 struct object *world_object(uint32_t slot);
 
+/* All CPUs remember all that they can reach. */
 void world_fill_tlbs(void);
+
+/* That CPU, which is not in the kernel, loads the tables of a space (null: the kernel's own). */
+void world_load(unsigned cpu, struct space *space);
 
 /* Null, or what is broken: every untyped, every tree, every space, every TLB. */
 const char *world_check(void);
