@@ -14,7 +14,6 @@
  */
 #include "arena_impl.h"
 
-#include <limits.h>
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -104,7 +103,7 @@ static bool sweep_some(const struct qy_arena *arena, uint64_t pages, uint64_t *a
             *at = end;
         if (looks == 0 || *at == end)
             return false;
-        unsigned unlimited = UINT_MAX; /* a run is few blocks, and what is found must be all free */
+        unsigned unlimited = ~0u; /* a run is few blocks, and what is found must be all free */
         *at = next_frame(arena, *at, start + pages, false, &unlimited);
         *out = start;
         if (*at == start + pages)
