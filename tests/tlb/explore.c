@@ -39,10 +39,7 @@ static uint64_t note(uint64_t value);
 #define atomic_compare_exchange_strong(at, old, new)                                               \
     (step(), note((uint64_t)atomic_compare_exchange_strong_explicit(                               \
                  at, old, new, memory_order_seq_cst, memory_order_seq_cst)))
-#ifndef TLB_SOURCE
-#define TLB_SOURCE "../../mem/tlb/tlb.c"
-#endif
-#include TLB_SOURCE
+#include "../../mem/tlb/tlb.c"
 
 #include "../../mem/tlb/gather.c"
 

@@ -11,9 +11,10 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
 build() { # SOURCE
+  sed "s,\.\./\.\./mem/tlb/tlb.c,$1,; s,\.\./\.\./mem/tlb/gather.c,$root/mem/tlb/gather.c," \
+    "$root/tests/tlb/explore.c" >"$work/explore.c"
   "$cc" -std=gnu17 -O2 -w -D_GNU_SOURCE -DQY_TLB_TAGS=2 -DQY_CONFIG_MAX_CPUS=2 -DQY_CONFIG_STATISTICS=0 \
-    -I"$root/include" -I"$root/mem/include" -I"$root/lib/include" -DTLB_SOURCE="\"$1\"" \
-    -o "$work/explore" "$root/tests/tlb/explore.c"
+    -I"$root/include" -I"$root/mem/include" -I"$root/lib/include" -o "$work/explore" "$work/explore.c"
 }
 
 number=0 failed=0
