@@ -224,10 +224,7 @@ static void debug_check(struct kernel_arenas *arenas)
         broken = qy_arena_check(&arenas->roots[i]);
     caps_acquire();
     if (!broken)
-        broken = cap_check(&cap_root, &slots);
-    for (struct untyped *untyped = untyped_first(); untyped && !broken; untyped = untyped->next)
-        broken = untyped->object.flags & OBJECT_STATIC ? qy_arena_check(untyped->arena)
-                                                       : untyped_check(untyped);
+        broken = system_check(&slots);
     caps_release();
     if (broken)
         kernel_panic("at the end of the boot %s does not hold", broken);

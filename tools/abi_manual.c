@@ -36,6 +36,10 @@ static const char *const prose[QY_CALL_COUNT] = {
         "How much memory the untyped has, how much of it is free, the order of its largest free "
         "block (2^order pages), how many objects were made of it, and where it lies (zone 0 is "
         "below 4 GiB, zone 1 above).",
+    [QY_CALL_untyped_objects] =
+        "How many objects of a type that were made of the untyped exist, and the bytes that they "
+        "take of it; type 0 stands for all types. Untypeds made of it count as objects; what is in "
+        "them does not.",
     [QY_CALL_cap_copy] =
         "Puts a copy of the capability `source` into the empty slot `slot` of the node in x0. The "
         "copy has the rights named and the badge named; it is a child of its source, so that a "
@@ -77,7 +81,9 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_thread_start] =
         "Starts a configured thread on a CPU, or QY_CPU_ANY (see thread_schedule): first "
         "instruction, stack pointer, and one argument in rdi or a0. All other registers are zero.",
-    [QY_CALL_thread_suspend] = "The thread stops until it is resumed.",
+    [QY_CALL_thread_suspend] =
+        "The thread stops until it is resumed. On another CPU it stops at once but not before this "
+        "call returns: a call that it has begun ends first.",
     [QY_CALL_thread_resume] = "A suspended thread goes on.",
     [QY_CALL_thread_info] =
         "What the thread is doing (see the states), its CPU and priority, and how often it faulted "
@@ -95,6 +101,12 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_reply_send] =
         "Answers the sender that the reply object stands for, once. To a fault the label "
         "QY_FAULT_RESUME lets the thread try again, QY_FAULT_KILL ends it.",
+    [QY_CALL_reply_map] =
+        "Answers a page fault with memory: maps the frame with these flags at the address that the "
+        "thread touched, in its address space, as frame_map does, and lets the thread try again. "
+        "NOT_FOUND: nobody waits for the reply. INVALID_ARGUMENT: who waits did not fault on a "
+        "page. BUSY: another CPU is taking something out of that space; try again. After an error "
+        "the thread waits on.",
     [QY_CALL_endpoint_reply_receive] =
         "Answers like reply_send, without a capability, and then waits like endpoint_receive, with "
         "the same reply object. If nobody waits for the answer any more it only receives.",
@@ -132,6 +144,10 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_system_record] =
         "Copies the record number `index` of a kind (see the records) to the program's memory, "
         "at most `length` bytes of it. NOT_FOUND: there is no such index.",
+    [QY_CALL_system_check] =
+        "Checks everything that the kernel has, while all other CPUs stand still, and returns the "
+        "name of the first invariant that does not hold as text, eight characters in each of x1 to "
+        "x5. All are zero if every invariant holds. It takes time in proportion to all memory.",
     [QY_CALL_system_power_off] =
         "Switches the machine off. Code 0 means that all is well; under an emulator the code "
         "becomes its exit status.",

@@ -57,7 +57,10 @@
     X(34, cap_move, CAP_NODE, QY_RIGHT_WRITE, "slot, source", "handle")                            \
     X(35, timer_set, TIMER, QY_RIGHT_WRITE, "notification, delay_ns, period_ns", "")               \
     X(36, timer_info, TIMER, QY_RIGHT_READ, "", "now_ns, due_ns, period_ns, missed")               \
-    X(37, thread_schedule, THREAD, QY_RIGHT_WRITE, "priority, cpu", "")
+    X(37, thread_schedule, THREAD, QY_RIGHT_WRITE, "priority, cpu", "")                            \
+    X(38, untyped_objects, UNTYPED, QY_RIGHT_READ, "type", "live, bytes")                          \
+    X(39, system_check, SYSTEM, QY_RIGHT_READ, "", "invariant, ...")                               \
+    X(40, reply_map, REPLY, QY_RIGHT_WRITE, "frame, flags", "level")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

@@ -20,6 +20,11 @@ void caps_release(void) QY_UNCHECKED
     qy_lock_release(&caps_lock);
 }
 
+unsigned caps_waiters(void)
+{
+    return qy_lock_waiters(&caps_lock);
+}
+
 static bool is_parent(uintptr_t next)
 {
     return next & 1;

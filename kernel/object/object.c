@@ -242,9 +242,12 @@ static bool pages_are_valid(enum qy_object_type type, uint64_t pages)
 
 static void account(const struct object *object, int sign) QY_REQUIRES(qy_class_caps)
 {
-    struct object_totals *total = &totals[object->type];
-    total->live += (uint64_t)(int64_t)sign;
-    total->bytes += (uint64_t)(sign * (int64_t)object_bytes(object));
+    struct object_totals *const both[] = {&totals[object->type],
+                                          &object->untyped->totals[object->type - 1]};
+    for (unsigned i = 0; i < 2; i++) {
+        both[i]->live += (uint64_t)(int64_t)sign;
+        both[i]->bytes += (uint64_t)(sign * (int64_t)object_bytes(object));
+    }
 }
 
 static enum qy_error object_alloc(struct untyped *from, enum qy_object_type type, uint64_t pages,

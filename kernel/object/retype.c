@@ -150,3 +150,19 @@ enum qy_error call_untyped_info(struct call *call)
     call->values[4] = record.node | record.zone << 16;
     return QY_OK;
 }
+
+/* Of one type; of all, if the type is 0. */
+enum qy_error call_untyped_objects(struct call *call)
+{
+    const struct untyped *untyped = (const struct untyped *)call->slot->object;
+    uint64_t type = call->arguments[1];
+    if (type >= OBJECT_SMALL_TYPES)
+        return QY_INVALID_ARGUMENT;
+    for (unsigned i = 1; i < OBJECT_SMALL_TYPES; i++) {
+        if (type != QY_OBJ_NONE && type != i)
+            continue;
+        call->values[0] += untyped->totals[i - 1].live;
+        call->values[1] += untyped->totals[i - 1].bytes;
+    }
+    return QY_OK;
+}

@@ -50,11 +50,13 @@ void entry_ipi(struct cpu *cpu)
     begin(cpu);
     QY_COUNT(cpu->stats.interrupts, 1);
     shootdown_answer(cpu);
+    cpus_gather_here();
 }
 
 struct arch_frame *entry_choose(struct cpu *cpu)
 {
     for (;;) {
+        cpus_gather_here();
         struct arch_frame *frame = sched_pick(cpu);
         if (frame)
             return frame;

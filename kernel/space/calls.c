@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/call.h>
+#include <kernel/ipc.h>
 #include <kernel/space.h>
 
 /*
@@ -152,4 +153,60 @@ enum qy_error call_space_query(struct call *call)
     call->values[2] = region.flags & QY_MAP_ALL;
     call->values[3] = qy_pt_page_bytes(region.level);
     return QY_OK;
+}
+
+/* The page fault that waits for a reply object: in which space and where. */
+static enum qy_error fault_of(const struct call *call, struct space **space, uint64_t *address)
+    QY_REQUIRES(qy_class_caps)
+{
+    const struct thread *caller = ((const struct reply *)call->slot->object)->caller;
+    if (!caller)
+        return QY_NOT_FOUND;
+    if (caller->state != QY_THREAD_FAULTED || caller->space.type == QY_OBJ_NONE ||
+        (caller->message.label >> 16 & 0xff) == QY_MARK_EXCEPTION)
+        return QY_INVALID_ARGUMENT;
+    *space = (struct space *)caller->space.object;
+    *address = caller->message.words[0];
+    return QY_OK;
+}
+
+/*
+ * The answer to a page fault with memory: map the frame where the thread touched, and resume it. While another CPU
+ * takes something out of that space, the thread might resume with what was there: BUSY.
+ */
+enum qy_error call_reply_map(struct call *call)
+{
+    const bool code = arch_fence_code && (call->arguments[2] & QY_MAP_EXEC);
+    struct slot *frame;
+    struct space *space;
+    uint64_t address;
+    unsigned level = 0;
+    for (bool fenced = !code;; fenced = true) {
+        enum qy_error error =
+            call_lookup(call, call->arguments[0], QY_OBJ_REPLY, QY_RIGHT_WRITE, &call->slot);
+        if (error == QY_OK)
+            error = call_lookup(call, call->arguments[1], QY_OBJ_FRAME, QY_RIGHT_READ, &frame);
+        if (error == QY_OK)
+            error = fault_of(call, &space, &address);
+        if (error == QY_OK && space->object.pins)
+            error = QY_BUSY;
+        if (error != QY_OK)
+            return error;
+        if (fenced)
+            break;
+        struct teardown teardown = {0};
+        teardown_flush(&teardown,
+                       (struct flush){.space = space, .memory = frame->object, .code = true});
+        teardown_run(&teardown);
+        if (call->cpu->current != call->thread) /* the call's own thread may have gone meanwhile */
+            return QY_REVOKED;
+    }
+    uint64_t bytes = QY_PAGE_BYTES << ((const struct frame *)frame->object)->order;
+    enum qy_error error =
+        frame_map(frame, space, qy_align_down(address, bytes), call->arguments[2], &level);
+    call->values[0] = level;
+    if (error == QY_OK)
+        error = ipc_reply(call->thread, (struct reply *)call->slot->object,
+                          &(struct message){.label = QY_FAULT_RESUME});
+    return error;
 }

@@ -64,8 +64,9 @@ static unsigned home_of(const struct thread *thread)
 
 struct cpu *place_choose(const struct thread *thread)
 {
-    if (thread->affinity != QY_CPU_ANY)
-        return cpu_at(thread->affinity);
+    uint16_t affinity = atomic_load_explicit(&thread->affinity, memory_order_relaxed);
+    if (affinity != QY_CPU_ANY)
+        return cpu_at(affinity);
     unsigned home = home_of(thread);
     struct cpu *last = thread->cpu && thread->cpu->node == home ? thread->cpu : NULL;
     if (last && set_has(idlers[home], last->index))

@@ -24,6 +24,21 @@ static void sched_release(const struct cpu *cpu) QY_RELEASES(qy_class_sched) QY_
     qy_lock_release(&sched_locks[cpu->index].lock);
 }
 
+/*
+ * Take the lock of the CPU that a thread is on. A CPU that sends its current thread away needs no lock of
+ * capabilities for that, so the thread may have moved before the lock was there.
+ */
+static struct cpu *acquire_of(const struct thread *thread) QY_ACQUIRES(qy_class_sched) QY_UNCHECKED
+{
+    for (;;) {
+        struct cpu *cpu = atomic_load_explicit(&thread->cpu, memory_order_relaxed);
+        sched_acquire(cpu);
+        if (atomic_load_explicit(&thread->cpu, memory_order_relaxed) == cpu)
+            return cpu;
+        sched_release(cpu);
+    }
+}
+
 static bool can_run(const struct thread *thread) QY_REQUIRES(qy_class_sched)
 {
     return thread->state == QY_THREAD_READY && !thread->suspended;
@@ -61,7 +76,7 @@ static void load_space(struct cpu *cpu, struct space *space)
 /* May the current thread go on? If not, it has been put in line, unless it waits for something. */
 static bool current_goes_on(struct cpu *cpu, struct thread *current) QY_REQUIRES(qy_class_sched)
 {
-    if (!current || current->cpu != cpu || current->state != QY_THREAD_RUNNING)
+    if (!current || current->state != QY_THREAD_RUNNING)
         return false;
     bool expired = current->expired;
     current->expired = false;
@@ -86,28 +101,38 @@ static void send(struct thread *thread) QY_REQUIRES(qy_class_caps)
         reschedule(to);
 }
 
+/* Is the current thread, which runs or is in line, one that may not run here any more? */
+static bool must_leave(const struct cpu *cpu) QY_REQUIRES(qy_class_sched)
+{
+    const struct thread *thread = cpu->current;
+    return thread && !thread_may_run_on(thread, cpu) &&
+           (thread->state == QY_THREAD_RUNNING || thread->queued);
+}
+
 /*
- * The current thread may not run here any more. It stays current, so that nobody frees it, until both CPUs' locks
- * are held; they are taken in the order of the CPUs.
+ * Send the current thread, which must leave, to the CPU that it may run on. It stays current, so that nobody frees
+ * it, until both CPUs' locks are held; they are taken in the order of the CPUs.
  */
 static void send_current(struct cpu *cpu, struct thread *thread) QY_UNCHECKED
 {
-    struct cpu *to = place_choose(thread);
+    uint16_t affinity = atomic_load_explicit(&thread->affinity, memory_order_relaxed);
+    if (affinity == QY_CPU_ANY || affinity == cpu->index) /* changed meanwhile */
+        return;
+    struct cpu *to = cpu_at(affinity);
     struct cpu *first = to->index < cpu->index ? to : cpu, *second = first == to ? cpu : to;
     sched_acquire(first);
-    if (second != first)
-        sched_acquire(second);
-    bool moves = thread->cpu == cpu && thread->state == QY_THREAD_RUNNING &&
-                 !thread_may_run_on(thread, cpu) && thread_may_run_on(thread, to);
-    if (moves) {
+    sched_acquire(second);
+    bool urgent = false;
+    if (must_leave(cpu) && thread_may_run_on(thread, to)) {
+        if (thread->queued)
+            run_queue_remove(&cpu->queue, thread);
         thread->state = QY_THREAD_READY;
         thread->cpu = to;
         cpu->current = NULL;
         queue_settle(to, thread, false);
+        urgent = can_run(thread) && preempts(to, thread);
     }
-    bool urgent = moves && can_run(thread) && preempts(to, thread);
-    if (second != first)
-        sched_release(second);
+    sched_release(second);
     sched_release(first);
     if (urgent)
         reschedule(to);
@@ -140,17 +165,21 @@ struct arch_frame *sched_pick(struct cpu *cpu)
 {
     /* Before the look: whoever changes something afterwards sets it again. */
     atomic_store(&cpu->reschedule, false);
-    if (cpu->current && !thread_may_run_on(cpu->current, cpu))
-        send_current(cpu, cpu->current);
     sched_acquire(cpu);
-    struct thread *thread = cpu->current;
-    if (current_goes_on(cpu, thread))
-        load_space(cpu, thread->run_space);
+    while (must_leave(cpu)) {
+        struct thread *thread = cpu->current;
+        sched_release(cpu);
+        send_current(cpu, thread);
+        sched_acquire(cpu);
+    }
+    if (current_goes_on(cpu, cpu->current))
+        load_space(cpu, cpu->current->run_space);
     else
-        set_current(cpu, thread = take_next(cpu));
+        set_current(cpu, take_next(cpu));
+    bool idle = !cpu->current;
     sched_release(cpu);
-    if (cpu->idle != !thread)
-        place_idle(cpu, cpu->idle = !thread);
+    if (cpu->idle != idle)
+        place_idle(cpu, cpu->idle = idle);
     return cpu->frame;
 }
 
@@ -179,19 +208,18 @@ static void wake(struct thread *thread, struct cpu *cpu) QY_REQUIRES(qy_class_ca
 
 void sched_ready(struct thread *thread)
 {
-    sched_acquire(thread->cpu);
+    struct cpu *cpu = acquire_of(thread);
     thread->state = QY_THREAD_READY;
-    wake(thread, thread->cpu);
+    wake(thread, cpu);
 }
 
 void sched_block(struct thread *thread, enum qy_thread_state state)
 {
-    struct cpu *cpu = thread->cpu;
-    if (!cpu) { /* never started */
+    if (!thread->cpu) { /* never started */
         thread->state = (uint8_t)state;
         return;
     }
-    sched_acquire(cpu);
+    struct cpu *cpu = acquire_of(thread);
     thread->state = (uint8_t)state;
     queue_settle(cpu, thread, false);
     bool current = cpu->current == thread;
@@ -230,12 +258,11 @@ void sched_hand_over(struct thread *current, enum qy_thread_state state, struct 
 
 void sched_suspend(struct thread *thread, bool suspended)
 {
-    struct cpu *cpu = thread->cpu;
-    if (!cpu) {
+    if (!thread->cpu) {
         thread->suspended = suspended;
         return;
     }
-    sched_acquire(cpu);
+    struct cpu *cpu = acquire_of(thread);
     thread->suspended = suspended;
     if (!suspended) {
         wake(thread, cpu);
@@ -250,19 +277,19 @@ void sched_suspend(struct thread *thread, bool suspended)
 
 void sched_schedule(struct thread *thread, unsigned priority, unsigned affinity)
 {
-    struct cpu *cpu = thread->cpu;
-    if (!cpu) {
+    if (!thread->cpu) {
         thread->priority = (uint8_t)priority;
         thread->affinity = (uint16_t)affinity;
         return;
     }
-    sched_acquire(cpu);
+    struct cpu *cpu = acquire_of(thread);
     bool queued = thread->queued, current = cpu->current == thread;
     if (queued)
         run_queue_remove(&cpu->queue, thread);
     thread->priority = (uint8_t)priority;
     thread->affinity = (uint16_t)affinity;
-    bool stays = thread_may_run_on(thread, cpu);
+    /* Its CPU sends the current one away itself, once it has left it. */
+    bool stays = current || thread_may_run_on(thread, cpu);
     if (stays)
         queue_settle(cpu, thread, false);
     bool again = current || (stays && queued && preempts(cpu, thread));
@@ -275,12 +302,11 @@ void sched_schedule(struct thread *thread, unsigned priority, unsigned affinity)
 
 void sched_set_space(struct thread *thread, struct space *space)
 {
-    struct cpu *cpu = thread->cpu;
-    if (!cpu) {
+    if (!thread->cpu) {
         thread->run_space = space;
         return;
     }
-    sched_acquire(cpu);
+    struct cpu *cpu = acquire_of(thread);
     thread->run_space = space;
     bool current = cpu->current == thread;
     sched_release(cpu);
@@ -295,10 +321,9 @@ void sched_set_cpu(struct thread *thread, struct cpu *cpu)
 
 bool sched_is_current(struct thread *thread)
 {
-    struct cpu *cpu = thread->cpu;
-    if (!cpu)
+    if (!thread->cpu)
         return false;
-    sched_acquire(cpu);
+    struct cpu *cpu = acquire_of(thread);
     bool current = cpu->current == thread;
     sched_release(cpu);
     if (current)

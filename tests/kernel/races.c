@@ -7,6 +7,7 @@
  */
 #include "scene.h"
 
+#include <kernel/timer.h>
 #include <string.h>
 
 #define AREA 0x40000000ull
@@ -332,6 +333,92 @@ static void a_doomed_thread_makes_no_calls(void)
     scene_end();
 }
 
+/* ---- threads that change CPUs ---- */
+
+static void schedule(qy_handle_t thread, unsigned cpu)
+{
+    begin(0, QY_CALL_thread_schedule, thread, 31, cpu, 0, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_OK);
+}
+
+/* A thread waits in a receive; its CPU is still on its way out of that call. */
+static qy_handle_t on_its_way_out(qy_handle_t endpoint)
+{
+    qy_handle_t thread = thread_on(ROOT_UNTYPED, 1, 0);
+    world_yields_at_exit = true;
+    begin(1, QY_CALL_endpoint_receive, endpoint, 0, 0, 0, 0, 0);
+    world_yields_at_exit = false;
+    CHECK(world_busy(1));
+    return thread;
+}
+
+/* Nobody else may run it before; and it does not wait behind another one there. */
+static void a_thread_moves_only_once_its_cpu_has_left_it(void)
+{
+    for (unsigned sent_first = 0; sent_first < 2; sent_first++) {
+        qy_handle_t endpoint = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1);
+        qy_handle_t other = make(ROOT_UNTYPED, QY_OBJ_THREAD, 1);
+        qy_handle_t thread = on_its_way_out(endpoint);
+        begin(0, QY_CALL_thread_schedule, thread, 31, 1, 0, 0, 0);
+        begin(0, QY_CALL_thread_configure, other, ROOT_SPACE, ROOT_NODE, 0, 0, 0);
+        begin(0, QY_CALL_thread_start, other, 0x400000, 0, 0, 1, 0);
+        if (!sent_first)
+            schedule(thread, 2);
+        begin(0, QY_CALL_endpoint_send, endpoint, 1, 2, 3, 4, 0);
+        CHECK_EQ(world_last(0).error, QY_OK);
+        if (sent_first)
+            schedule(thread, 2);
+        CHECK(world_pick(2) == NULL);
+        CHECK(world_check() == NULL);
+        finish();
+        CHECK(cpu_at(1)->current == object_of(other));
+        CHECK(cpu_at(2)->current == object_of(thread));
+        scene_end();
+    }
+}
+
+static void a_thread_stays_until_its_cpu_has_left_it(void)
+{
+    qy_handle_t endpoint = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1);
+    qy_handle_t thread = on_its_way_out(endpoint);
+    begin(0, QY_CALL_endpoint_send, endpoint, 1, 2, 3, 4, 0);
+    schedule(thread, 2);
+    begin(0, QY_CALL_cap_delete, thread, 0, 0, 0, 0, 0);
+    CHECK(world_busy(0));
+    finish();
+    CHECK_EQ(world_last(0).error, QY_OK);
+    scene_end();
+}
+
+/*
+ * CPU 1 sends its thread to CPU 2, for which it needs no lock of capabilities. CPU 0 has read where the thread is, and
+ * waits for that CPU's lock; by the time that it has it, the thread is elsewhere.
+ */
+static void a_thread_moves_while_another_cpu_looks_for_it(void)
+{
+    qy_handle_t endpoint = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1);
+    qy_handle_t thread = thread_on(ROOT_UNTYPED, 1, 0);
+    thread_on(ROOT_UNTYPED, 2, 0);
+    world_yields_at_load = true;
+    begin(2, QY_CALL_endpoint_receive, endpoint, 0, 0, 0, 0, 0);
+    world_yields_at_load = false;
+    CHECK(world_busy(2)); /* it has its own lock */
+    schedule(thread, 2);
+    begin(1, QY_CALL_null, 0, 0, 0, 0, 0, 0);
+    CHECK(world_busy(1)); /* it has its lock, and waits for that of CPU 2 */
+    begin(0, QY_CALL_thread_suspend, thread, 0, 0, 0, 0, 0);
+    CHECK(world_busy(0)); /* it waits for that of CPU 1 */
+    world_step(2);
+    world_step(1);
+    CHECK(((struct thread *)object_of(thread))->cpu == cpu_at(2));
+    world_step(0);
+    CHECK_EQ(world_last(0).error, QY_OK);
+    CHECK(world_check() == NULL);
+    finish();
+    CHECK(world_pick(2) == NULL);
+    scene_end();
+}
+
 /* ---- random ---- */
 
 #define SLOTS 48u
@@ -361,18 +448,43 @@ static qy_handle_t any_space(void)
     return random_below(2) ? ROOT_SPACE : handle_of(QY_OBJ_ADDRESS_SPACE);
 }
 
+/* CPU 0 does not wait for messages and signals: somebody has to go on. */
+static void random_message(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
+{
+    static const enum qy_invocation calls[] = {QY_CALL_endpoint_send, QY_CALL_endpoint_call,
+                                               QY_CALL_endpoint_receive,
+                                               QY_CALL_endpoint_reply_receive};
+    *number = cpu == 0 ? QY_CALL_reply_send : calls[random_below(4)];
+    bool receives =
+        *number == QY_CALL_endpoint_receive || *number == QY_CALL_endpoint_reply_receive;
+    x[0] = handle_of(cpu == 0 ? QY_OBJ_REPLY : QY_OBJ_ENDPOINT);
+    x[1] = receives ? handle_of(QY_OBJ_REPLY) : random_below(2);
+    x[5] = receives || random_below(2) ? 0 : any_handle();
+}
+
+static void random_signal(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
+{
+    static const enum qy_invocation calls[] = {QY_CALL_notification_signal,
+                                               QY_CALL_notification_poll, QY_CALL_notification_bind,
+                                               QY_CALL_notification_wait};
+    *number = calls[random_below(cpu == 0 ? 3 : 4)];
+    x[0] = handle_of(QY_OBJ_NOTIFICATION);
+    x[1] = random_below(4) ? handle_of(QY_OBJ_THREAD) : 0;
+}
+
 static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
 {
     static const enum qy_object_type types[] = {
-        QY_OBJ_UNTYPED,    QY_OBJ_FRAME,      QY_OBJ_FRAME,         QY_OBJ_FRAME,
-        QY_OBJ_PAGE_TABLE, QY_OBJ_PAGE_TABLE, QY_OBJ_ADDRESS_SPACE, QY_OBJ_CAP_NODE,
-        QY_OBJ_THREAD,     QY_OBJ_ENDPOINT,   QY_OBJ_REPLY};
+        QY_OBJ_UNTYPED,      QY_OBJ_FRAME,      QY_OBJ_FRAME,         QY_OBJ_FRAME,
+        QY_OBJ_PAGE_TABLE,   QY_OBJ_PAGE_TABLE, QY_OBJ_ADDRESS_SPACE, QY_OBJ_CAP_NODE,
+        QY_OBJ_THREAD,       QY_OBJ_THREAD,     QY_OBJ_ENDPOINT,      QY_OBJ_REPLY,
+        QY_OBJ_NOTIFICATION, QY_OBJ_TIMER};
     enum qy_object_type type = types[random_below(sizeof(types) / sizeof(types[0]))];
     uint64_t address = AREA + (uint64_t)random_below(16) * QY_PAGE_BYTES;
     qy_handle_t node = random_below(4) ? ROOT_NODE : handle_of(QY_OBJ_CAP_NODE);
     uint64_t slot = node == ROOT_NODE ? FIRST_SLOT + random_below(SLOTS) : 1 + random_below(20);
     memset(x, 0, 6 * sizeof(x[0]));
-    switch (random_below(16)) {
+    switch (random_below(24)) {
     case 0:
     case 1:
     case 2:
@@ -387,7 +499,7 @@ static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
         break;
     case 4:
     case 5:
-        *number = QY_CALL_cap_copy;
+        *number = random_below(3) ? QY_CALL_cap_copy : QY_CALL_cap_move;
         x[0] = node;
         x[1] = slot;
         x[2] = any_handle();
@@ -440,14 +552,45 @@ static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
         x[1] = 0x400000;
         x[4] = 1 + random_below(WORLD_CPUS - 1);
         break;
+    case 15:
+    case 16:
+        *number = random_below(3) ? QY_CALL_thread_schedule : QY_CALL_thread_resume;
+        x[0] = handle_of(QY_OBJ_THREAD);
+        x[1] = random_below(33);
+        x[2] = 1 + random_below(WORLD_CPUS - 1);
+        break;
+    case 17:
+    case 18:
+        random_signal(cpu, x, number);
+        break;
+    case 19:
+        *number = QY_CALL_receive_slot;
+        x[0] = node;
+        x[1] = slot;
+        break;
+    case 20:
+        *number = random_below(2) ? QY_CALL_reply_map : QY_CALL_timer_set;
+        x[0] = handle_of(*number == QY_CALL_reply_map ? QY_OBJ_REPLY : QY_OBJ_TIMER);
+        x[1] = handle_of(*number == QY_CALL_reply_map ? QY_OBJ_FRAME : QY_OBJ_NOTIFICATION);
+        x[2] = *number == QY_CALL_reply_map ? RW : random_below(500);
+        x[3] = *number == QY_CALL_reply_map ? 0 : random_below(500);
+        break;
     default:
-        /* CPU 0 does not wait for messages: somebody has to go on. */
-        *number = cpu == 0 ? QY_CALL_reply_send
-                           : (enum qy_invocation)(QY_CALL_endpoint_send + random_below(3));
-        x[0] = handle_of(cpu == 0 ? QY_OBJ_REPLY : QY_OBJ_ENDPOINT);
-        x[1] = *number == QY_CALL_endpoint_receive ? handle_of(QY_OBJ_REPLY) : 0;
+        random_message(cpu, x, number);
         break;
     }
+}
+
+/* The timer of a CPU in user mode. */
+static void random_tick(unsigned cpu)
+{
+    struct cpu *before = fake_cpu_current;
+    fake_cpu_current = cpu_at(cpu);
+    world_time_ns += random_below(200);
+    sched_tick(cpu_at(cpu));
+    timer_tick();
+    world_pick(cpu);
+    fake_cpu_current = before;
 }
 
 static void random_run(uint64_t seed, unsigned calls)
@@ -461,6 +604,8 @@ static void random_run(uint64_t seed, unsigned calls)
             continue;
         }
         world_interrupts(cpu);
+        if (random_below(16) == 0)
+            random_tick(cpu);
         if (!cpu_at(cpu)->current && !world_pick(cpu))
             continue;
         if (random_below(64) == 0 && cpu != 0) {
@@ -479,10 +624,12 @@ static void random_run(uint64_t seed, unsigned calls)
                 break;
             world_fill_tlbs();
         }
+        world_yields_at_exit = random_below(4) == 0;
         world_begin(cpu, number, x);
         if (world_broken)
             broken = world_broken;
     }
+    world_yields_at_exit = false;
     if (broken) {
         printf("# seed %llu: %s\n", (unsigned long long)seed, broken);
         fflush(stdout);
@@ -519,6 +666,10 @@ static const struct test tests[] = {
     {"a frame below a table that goes stays too", a_frame_below_a_table_that_goes_stays_too},
     {"the results of a dead thread go nowhere", the_results_of_a_dead_thread_go_nowhere},
     {"a doomed thread makes no calls", a_doomed_thread_makes_no_calls},
+    {"a thread moves only once its CPU has left it", a_thread_moves_only_once_its_cpu_has_left_it},
+    {"a thread stays until its CPU has left it", a_thread_stays_until_its_cpu_has_left_it},
+    {"a thread moves while another CPU looks for it",
+     a_thread_moves_while_another_cpu_looks_for_it},
     {"random histories", random_histories},
 };
 

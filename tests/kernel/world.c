@@ -7,12 +7,12 @@
 
 #include <arch/arch.h>
 #include <hosted/hosted.h>
+#include <kernel/cpus.h>
 #include <kernel/fault.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
 #include <kernel/shootdown.h>
 #include <kernel/stats.h>
-#include <kernel/timer.h>
 #include <lib/format.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@ struct cpu *fake_cpu_current;
 unsigned cpu_count = WORLD_CPUS;
 struct kernel_arenas world_arenas;
 uint64_t world_time_ns;
+bool world_yields_at_exit, world_yields_at_load;
 char world_console[CONSOLE_BYTES];
 const char *world_broken;
 jmp_buf *world_end;
@@ -67,6 +68,8 @@ void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t st
     frame->arguments[0] = argument;
 }
 
+static void yield(void);
+
 unsigned arch_tlb_tags(void)
 {
     return SIM_TAGS;
@@ -82,9 +85,9 @@ void arch_tlb_load(paddr_t root, unsigned tag, bool keep)
     sim_fill(cpu->index);
     sim_load(cpu->index, root, tag, keep);
     sim_fill(cpu->index);
+    if (world_yields_at_load)
+        yield();
 }
-
-static void yield(void);
 
 static void fill_all(void)
 {
@@ -228,6 +231,15 @@ bool panic_in_progress(void)
 _Noreturn void panic_halt(void)
 {
     abort();
+}
+
+/* CPUs yield nowhere with the lock: nothing moves anyway. */
+void cpus_gather(void)
+{
+}
+
+void cpus_go_on(void)
+{
 }
 
 void __wrap_qy_port_fence_cpu(unsigned cpu);
@@ -502,6 +514,8 @@ static void run_call(void)
     call_dispatch(cpu);
     if (cpu->current == thread && thread->state == QY_THREAD_RUNNING)
         run->result = world_result(thread);
+    if (world_yields_at_exit)
+        yield();
     world_pick((unsigned)(run - runs));
     run->busy = false;
 }
@@ -624,37 +638,12 @@ static const char *tlbs_check(void)
     return NULL;
 }
 
-/* Spaces and endpoints below a slot list; every object once or more. */
-static const char *objects_check(const struct slot *root) QY_UNCHECKED
-{
-    for (const struct slot *slot = root->child; slot; slot = slot_next(slot)) {
-        const char *broken = NULL;
-        if (slot->type == QY_OBJ_ADDRESS_SPACE)
-            broken = space_check((struct space *)slot->object);
-        if (slot->type == QY_OBJ_ENDPOINT)
-            broken = endpoint_check((struct endpoint *)slot->object);
-        if (slot->type == QY_OBJ_NOTIFICATION)
-            broken = notification_check((struct notification *)slot->object);
-        if (slot->type == QY_OBJ_TIMER)
-            broken = timer_check();
-        if (broken)
-            return broken;
-    }
-    return NULL;
-}
-
 const char *world_check(void) QY_UNCHECKED
 {
     uint64_t slots = 0, counted = 0;
-    const char *broken = cap_check(&cap_root, &slots);
-    for (struct untyped *untyped = untyped_first(); untyped && !broken; untyped = untyped->next) {
-        broken = cap_check(&untyped->anchor, &slots);
-        if (!broken)
-            broken = objects_check(&untyped->anchor);
-        if (!broken)
-            broken = untyped->object.flags & OBJECT_STATIC ? NULL : untyped_check(untyped);
+    const char *broken = system_check(&slots);
+    for (struct untyped *untyped = untyped_first(); untyped; untyped = untyped->next)
         counted += untyped->object.pins;
-    }
     if (broken)
         return broken;
     for (unsigned i = 0; i < WORLD_CPUS; i++)

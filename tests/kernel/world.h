@@ -37,6 +37,8 @@ struct result {
 
 extern struct kernel_arenas world_arenas;
 extern uint64_t world_time_ns; /* what arch_time_ns tells */
+/* Where a CPU yields beside: after a call, before it chooses what to run; and while it loads tables, with its lock. */
+extern bool world_yields_at_exit, world_yields_at_load;
 extern char world_console[]; /* what was printed since world_make */
 /* Boot a machine of that many MiB, with RAM full of garbage. Once in a process. */
 void world_make(unsigned mib);

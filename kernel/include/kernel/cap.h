@@ -70,6 +70,9 @@ extern struct slot cap_root; /* parent of the capabilities that the kernel made 
 void caps_acquire(void) QY_ACQUIRES(qy_class_caps);
 void caps_release(void) QY_RELEASES(qy_class_caps);
 
+/* CPUs that wait for the lock. */
+unsigned caps_waiters(void) QY_REQUIRES(qy_class_caps);
+
 /* The first and the next derived capability; null at the end. */
 static inline struct slot *slot_next(const struct slot *slot)
 {

@@ -41,6 +41,11 @@ struct object {
 
 #define OBJECT_SMALL_TYPES (QY_OBJ_TIMER + 1) /* types below it have a slab cache in an untyped */
 
+/* Objects that exist, and their bytes (headers and pages). */
+struct object_totals {
+    uint64_t live, bytes;
+};
+
 /* Memory that objects are made of: the design's arena with a capability. */
 struct untyped {
     struct object object;
@@ -51,6 +56,7 @@ struct untyped {
     struct untyped *next, *prev;                /* of all untypeds */
     struct qy_heap heap;                        /* of the headers of objects made from it */
     struct qy_cache caches[OBJECT_SMALL_TYPES - 1]; /* by type, from 1; heap null = not used yet */
+    struct object_totals totals[OBJECT_SMALL_TYPES - 1]; /* of the objects made from it */
 };
 
 static inline struct qy_cache *untyped_cache(struct untyped *untyped, unsigned type)
@@ -135,14 +141,17 @@ uint64_t object_new_id(void) QY_REQUIRES(qy_class_caps);
 /* Pages of memory that an object takes beside its header. */
 uint64_t object_pages(const struct object *object);
 
-/* Objects of each type that exist, and their bytes (headers and pages). */
-struct object_totals {
-    uint64_t live, bytes;
-};
+/* All objects of a type. */
 struct object_totals object_totals(enum qy_object_type type) QY_REQUIRES(qy_class_caps);
 
 /* Null, or the id of the first invariant that does not hold for an untyped and its caches. Walks
  * its arena. */
 const char *untyped_check(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
+
+/*
+ * Null, or the id of the first invariant that does not hold in the whole capability graph: trees, objects, memory,
+ * threads, timers, run queues. *slots counts capabilities. No CPU changes anything meanwhile.
+ */
+const char *system_check(uint64_t *slots) QY_REQUIRES(qy_class_caps);
 
 #endif

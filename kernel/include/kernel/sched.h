@@ -9,9 +9,12 @@
  * `reschedule`; without it an entry returns to the thread that it came from at once.
  *
  * Invariants
- *   SCHED-QUEUE  a thread is in its CPU's queue exactly if it is READY and not suspended
- * Locking: each CPU's queue and the states of its threads have a lock of class qy_class_sched; two
- * are taken in the order of the CPUs. Cost: O(1); placing O(CPUs / 64).
+ *   SCHED-QUEUE    a thread is in its CPU's queue exactly if it is READY and not suspended
+ *   SCHED-CURRENT  a CPU's current thread is on that CPU; a RUNNING thread is current there
+ * Locking: each CPU's queue, its current thread and the states of its threads have a lock of class
+ * qy_class_sched; two are taken in the order of the CPUs. Who changes a thread holds qy_class_caps too, but for
+ * one change: a CPU that chooses sends a current thread that may not run there any more to its CPU without it.
+ * Cost: O(1); placing O(CPUs / 64).
  */
 #ifndef KERNEL_SCHED_H
 #define KERNEL_SCHED_H
@@ -78,5 +81,8 @@ bool sched_space_in_use(struct space *space) QY_REQUIRES(qy_class_caps);
 
 /* Before this CPU waits for others: if its own thread or space is doomed, let go of it. */
 void sched_let_go(struct cpu *cpu) QY_REQUIRES(qy_class_caps);
+
+/* Null, or the id of the first invariant that run queues break. No CPU changes anything meanwhile. */
+const char *sched_check(void);
 
 #endif

@@ -52,9 +52,9 @@ struct thread {
     bool expired;   /* it gives way to the next one of its priority; only its CPU looks */
     bool queued;    /* it is in a run queue (qy_class_sched) */
     uint8_t priority;  /* below QY_PRIORITIES, higher runs first (qy_class_sched) */
-    uint16_t affinity; /* the CPU it runs on, or QY_CPU_ANY: of its home node (qy_class_sched) */
+    _Atomic uint16_t affinity; /* the CPU it runs on, or QY_CPU_ANY: of its home node (qy_class_sched) */
     bool is_root;   /* the root task's first thread: the machine ends with it */
-    struct cpu *cpu;            /* where it runs or ran last; null = not started yet */
+    struct cpu *_Atomic cpu;    /* where it runs or ran last; null = not started yet (qy_class_sched) */
     struct thread *next, *prev; /* in a run queue (qy_class_sched) or in `queue` */
     struct space *run_space;    /* what sched_pick loads (qy_class_sched); null: cannot run */
     struct slot space, node, handler;
@@ -73,7 +73,8 @@ struct thread {
 
 static inline bool thread_may_run_on(const struct thread *thread, const struct cpu *cpu)
 {
-    return thread->affinity == QY_CPU_ANY || thread->affinity == cpu->index;
+    uint16_t affinity = atomic_load_explicit(&thread->affinity, memory_order_relaxed);
+    return affinity == QY_CPU_ANY || affinity == cpu->index;
 }
 
 static inline struct cap_node *thread_node(const struct thread *thread)
@@ -114,6 +115,9 @@ void thread_complete(struct thread *thread, enum qy_error error, const uint64_t 
 
 enum dismantle thread_dismantle(struct thread *thread, struct teardown *teardown)
     QY_REQUIRES(qy_class_caps);
+
+/* Null, or the id of the first invariant that a thread breaks. No CPU changes anything meanwhile. */
+const char *thread_check(const struct thread *thread);
 
 /* What thread_info reports. */
 enum qy_thread_state thread_state(const struct thread *thread) QY_REQUIRES(qy_class_caps);

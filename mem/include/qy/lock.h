@@ -72,4 +72,10 @@ static inline void qy_lock_release(struct qy_lock *lock) QY_RELEASES(*lock) QY_U
     atomic_store_explicit(&lock->serving, serving + 1, memory_order_release);
 }
 
+/* How many wait for a lock that the caller holds. */
+static inline unsigned qy_lock_waiters(struct qy_lock *lock)
+{
+    return atomic_load(&lock->next) - atomic_load_explicit(&lock->serving, memory_order_relaxed) - 1;
+}
+
 #endif

@@ -48,6 +48,19 @@ static inline CALL_MUST_USE enum qy_error untyped_info(qy_handle_t untyped,
     return r.error;
 }
 
+/* Live objects of a type made from the untyped, 0 = of any, and their bytes (headers and pages). */
+struct untyped_count {
+    uint64_t live, bytes;
+};
+
+static inline CALL_MUST_USE enum qy_error
+untyped_objects(qy_handle_t untyped, enum qy_object_type type, struct untyped_count *out)
+{
+    struct call_result r = qy_call(QY_CALL_untyped_objects, untyped, type, 0, 0, 0, 0);
+    *out = (struct untyped_count){r.value[1], r.value[2]};
+    return r.error;
+}
+
 /* A copy of source in an empty slot of node, with at most those rights. value[1]: its handle. */
 static inline CALL_MUST_USE struct call_result
 cap_copy(qy_handle_t node, uint64_t slot, qy_handle_t source, uint64_t rights, uint64_t badge)
@@ -244,6 +257,16 @@ static inline CALL_MUST_USE enum qy_error reply_send(qy_handle_t reply, uint64_t
     return qy_call(QY_CALL_reply_send, reply, label, word0, word1, word2, 0).error;
 }
 
+/*
+ * Answer a page fault with memory: the frame is mapped where the thread touched, and the thread resumes. value[1] as
+ * for frame_map. BUSY: another CPU takes something out of that space; try again.
+ */
+static inline CALL_MUST_USE struct call_result reply_map(qy_handle_t reply, qy_handle_t frame,
+                                                         uint64_t flags)
+{
+    return qy_call(QY_CALL_reply_map, reply, frame, flags, 0, 0, 0);
+}
+
 /* Answer and wait for the next message in one call; the reply object is used for both. */
 static inline CALL_MUST_USE enum qy_error
 endpoint_reply_receive(qy_handle_t endpoint, qy_handle_t reply, uint64_t label, uint64_t word0,
@@ -343,6 +366,18 @@ static inline CALL_MUST_USE enum qy_error system_record(qy_handle_t system, uint
 static inline CALL_MUST_USE enum qy_error system_power_off(qy_handle_t system, uint64_t code)
 {
     return qy_call(QY_CALL_system_power_off, system, code, 0, 0, 0, 0).error;
+}
+
+/* Run every validator, while all other CPUs stand still. name: of the first invariant that does not hold; "" = all do. */
+#define SYSTEM_CHECK_NAME 41
+static inline CALL_MUST_USE enum qy_error system_check(qy_handle_t system,
+                                                       char name[SYSTEM_CHECK_NAME])
+{
+    struct call_result r = qy_call(QY_CALL_system_check, system, 0, 0, 0, 0, 0);
+    for (unsigned i = 0; i < 40; i++)
+        name[i] = (char)(r.value[1 + i / 8] >> i % 8 * 8);
+    name[40] = 0;
+    return r.error;
 }
 
 #endif
