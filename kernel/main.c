@@ -252,7 +252,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
     const char *broken = kernel_layout_check(&kernel_tables, &topology);
     if (broken)
         kernel_panic("the live page tables are not the layout's: %s", broken);
-    kernel_crash_on_request(boot_info->command_line, arenas);
+    kernel_crash_on_request(boot_info->command_line, &kernel_tables, arenas);
     kernel_selftest_on_request(boot_info->command_line, &topology, arenas);
     kernel_stress_on_request(boot_info->command_line, arenas);
 

@@ -15,6 +15,9 @@ static inline struct cpu *cpu_this(void)
     return cpu;
 }
 
+/* Machine code of a return. */
+static const unsigned char arch_return_instruction[] = {0x82, 0x80};
+
 /* The hint `pause` (Zihintpause) in its encoding as a fence, which every CPU takes. */
 static inline void arch_relax(void)
 {

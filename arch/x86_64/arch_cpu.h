@@ -13,6 +13,9 @@ static inline struct cpu *cpu_this(void)
     return cpu;
 }
 
+/* Machine code of a return. */
+static const unsigned char arch_return_instruction[] = {0xc3};
+
 static inline void arch_relax(void)
 {
     __builtin_ia32_pause();

@@ -15,6 +15,7 @@
 #include <qy/port.h>
 
 static struct kernel_arenas *arenas;
+static paddr_t kernel_root;
 
 /* Uses up the kernel stack: far more frames than fit, each of which is looked at after the call. */
 static __attribute__((noinline)) uint64_t overflow_stack(unsigned depth)
@@ -162,6 +163,57 @@ static void crash_use_after_free(void)
     run_on_last(victim_use);
 }
 
+/* ---- a program's memory, which the kernel touches in its copy routines only ---- */
+
+#define USER_PAGE 0x400000ull
+
+static enum qy_error table_take(void *context, paddr_t *out)
+{
+    pfn_t frame;
+    (void)context;
+    enum qy_error error = qy_arena_alloc(&arenas->kernel, 0, QY_FRAME_TABLE, &frame);
+    if (error == QY_OK) {
+        *out = pfn_to_paddr(frame);
+        memset(qy_port_ram(*out), 0, QY_PAGE_BYTES);
+    }
+    return error;
+}
+
+/* Load tables in which a program's page stands, with a return instruction at its start. */
+static void user_page(unsigned rights)
+{
+    const struct qy_pt_tables tables = {.alloc = table_take};
+    struct qy_pt pt = {.format = arch_pt_format()};
+    paddr_t page;
+    if (table_take(NULL, &pt.root) != QY_OK || table_take(NULL, &page) != QY_OK)
+        kernel_panic("no memory for a program's page");
+    memcpy((uint64_t *)qy_port_ram(pt.root) + QY_PT_ENTRIES / 2,
+           (uint64_t *)qy_port_ram(kernel_root) + QY_PT_ENTRIES / 2, QY_PAGE_BYTES / 2);
+    memcpy(qy_port_ram(page), arch_return_instruction, sizeof(arch_return_instruction));
+    if (qy_pt_map_range(&pt, vaddr(USER_PAGE), page, QY_PAGE_BYTES, 1, rights | QY_PT_USER,
+                        &tables) != QY_OK)
+        kernel_panic("a program's page cannot be mapped");
+    arch_tlb_load(pt.root, 0, false);
+}
+
+static void crash_user_write(void)
+{
+    user_page(QY_PT_READ | QY_PT_WRITE);
+    touch(USER_PAGE);
+}
+
+static void crash_user_read(void)
+{
+    user_page(QY_PT_READ);
+    print("%u\n", *(volatile unsigned char *)hidden(USER_PAGE));
+}
+
+static void crash_user_execute(void)
+{
+    user_page(QY_PT_READ | QY_PT_EXEC);
+    ((void (*)(void))hidden(USER_PAGE))();
+}
+
 static void crash_redzone(void)
 {
     heap_crash_redzone(arenas);
@@ -187,6 +239,9 @@ static void crash_double_free(void)
     X("alias", crash_alias)                                                                        \
     X("promise", crash_promise)                                                                    \
     X("cpu-area", crash_cpu_area)                                                                  \
+    X("user-read", crash_user_read)                                                                \
+    X("user-write", crash_user_write)                                                              \
+    X("user-execute", crash_user_execute)                                                          \
     X("overflow", crash_overflow)                                                                  \
     X("underflow", crash_underflow)                                                                \
     X("slack", crash_slack)                                                                        \
@@ -195,7 +250,8 @@ static void crash_double_free(void)
     X("poison", crash_poison)                                                                      \
     X("double-free", crash_double_free)
 
-void kernel_crash_on_request(const char *command_line, struct kernel_arenas *kernel_arenas)
+void kernel_crash_on_request(const char *command_line, const struct qy_pt *kernel_tables,
+                             struct kernel_arenas *kernel_arenas)
 {
     static const struct {
         const char *name;
@@ -210,9 +266,12 @@ void kernel_crash_on_request(const char *command_line, struct kernel_arenas *ker
         return;
     print("crash on request: %s\n", kind);
     arenas = kernel_arenas;
+    kernel_root = kernel_tables->root;
     for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
-        if (strcmp(kind, crashes[i].name) == 0)
+        if (strcmp(kind, crashes[i].name) == 0) {
             crashes[i].crash();
+            kernel_stop("crash=%s: nothing has stopped the kernel", kind);
+        }
 #define X(name, function) " " name
     kernel_stop("crash=%s is none of" CRASHES(X), kind);
 #undef X

@@ -74,6 +74,7 @@ void arch_timer_start(void);
  *   void arch_relax(void);                 one turn of a spin loop
  *   uint64_t arch_clock(void);             the clock that programs can read too: TSC, rdinstret/rdtime
  *   bool arch_irq_enabled(void);
+ *   arch_return_instruction[]              machine code of a return
  */
 uint64_t arch_clock_hz(void); /* 0 if unknown */
 

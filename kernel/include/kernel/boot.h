@@ -45,7 +45,8 @@ bool kernel_map_report(const struct qy_map *map);
 
 /* The boot option crash=KIND: fault on purpose, so that the report of it can be tested. Returns if it is not there. */
 struct kernel_arenas;
-void kernel_crash_on_request(const char *command_line, struct kernel_arenas *arenas);
+void kernel_crash_on_request(const char *command_line, const struct qy_pt *kernel_tables,
+                             struct kernel_arenas *arenas);
 
 /*
  * The boot option selftest: show from inside, as TAP, how memory is placed on this machine's nodes. Everything that is
@@ -80,9 +81,10 @@ static inline bool kernel_map_report(const struct qy_map *map)
 }
 
 struct kernel_arenas;
-static inline void kernel_crash_on_request(const char *command_line, struct kernel_arenas *arenas)
+static inline void kernel_crash_on_request(const char *command_line, const struct qy_pt *kernel_tables,
+                                           struct kernel_arenas *arenas)
 {
-    (void)command_line, (void)arenas;
+    (void)command_line, (void)kernel_tables, (void)arenas;
 }
 
 static inline void kernel_selftest_on_request(const char *command_line, const struct qy_topology *topology,

@@ -11,6 +11,10 @@ struct forbidden {
     void (*execute)(void);
 };
 
+/* Without UMIP the CPU tells everybody; then the attempt is to stop it instead. */
+#define IF_UMIP(instruction)                                                                       \
+    "movl $7, %%eax\n\txorl %%ecx, %%ecx\n\tcpuid\n\tbtl $2, %%ecx\n\tjc 1f\n\thlt\n1:\t" instruction
+
 #define FORBIDDEN(X)                                                                               \
     X(halt, "stop the CPU", "hlt")                                                                 \
     X(interrupts, "turn interrupts off", "cli")                                                    \
@@ -23,6 +27,9 @@ struct forbidden {
     X(gsbase, "write the base of gs", "movq $-8, %%rax\n\t.byte 0xf3, 0x48, 0x0f, 0xae, 0xd8")     \
     X(gate, "forge an interrupt", "int $33")                                                       \
     X(local, "load a segment from a forged local table", "movl $0x1007, %%eax\n\tmovl %%eax, %%ds") \
+    X(sgdt, "ask where the kernel's descriptors are", IF_UMIP("sgdt -80(%%rsp)"))                  \
+    X(sidt, "ask where the kernel's interrupt table is", IF_UMIP("sidt -80(%%rsp)"))               \
+    X(smsw, "read a control register", IF_UMIP("smsw %%eax"))                                      \
     X(x87, "use the x87 registers", "fninit")                                                      \
     X(mmx, "use the MMX registers", ".byte 0x0f, 0x6e, 0xc0")                                      \
     X(sse, "use the SSE registers", ".byte 0x0f, 0x57, 0xc0")                                      \
@@ -31,7 +38,7 @@ struct forbidden {
 #define X(name, what, instruction)                                                                 \
     static void forbidden_##name(void)                                                             \
     {                                                                                              \
-        __asm__ volatile(instruction : : : "rax", "rcx", "rdx", "memory");                         \
+        __asm__ volatile(instruction : : : "rax", "rbx", "rcx", "rdx", "memory");                         \
     }
 FORBIDDEN(X)
 #undef X
