@@ -144,7 +144,7 @@ enum qy_error qy_arena_claim(struct qy_arena *arena, uint64_t start, unsigned or
     tag = qy_load(&head->tag);
     if ((tag & ~QY_TAG_AUX_MASK) != claimed)
         return claim_error(arena, start, order, state);
-    bool mapped = state == QY_FRAME_USER && qy_frame_word_mapped(qy_word_load(&head->word));
+    bool mapped = qy_state_has_mappings(state) && qy_word_load(&head->word) != 0;
     return qy_tag_aux(tag) != 0 || mapped ? QY_BUSY : QY_OK;
 }
 

@@ -1,5 +1,5 @@
 /*
- * Moving many small blocks between an arena's free memory and a CPU's cache under one lock.
+ * Moving many small blocks between an arena's free memory and a CPU's cache, or their owner, under one lock.
  *
  *     map of a block    ..11 1101 1111 1111 | 0000 0000 ...      one word of it: 64 frames
  *                        taken at once: the word's bits, cut off at a multiple of 4 when fewer are wanted
@@ -84,10 +84,20 @@ unsigned qy_batch_take(struct qy_arena *arena, unsigned order, unsigned want, ui
     return got;
 }
 
-/* Shell's method; there are at most 64. */
+static bool is_sorted(const uint64_t *at, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++)
+        if (at[i - 1] > at[i])
+            return false;
+    return true;
+}
+
+/* Shell's method; there are at most 64, and what was taken together often comes back in order. */
 static void sort(uint64_t *at, unsigned n)
 {
     static const unsigned gaps[] = {23, 10, 4, 1};
+    if (is_sorted(at, n))
+        return;
     for (unsigned g = 0; g < 4; g++) {
         unsigned gap = gaps[g];
         for (unsigned i = gap; i < n; i++) {
@@ -157,4 +167,48 @@ void qy_batch_give(struct qy_arena *arena, unsigned order, uint64_t *at, unsigne
             qy_range_give(arena, at[i], order);
     arena->pages[QY_FRAME_CACHED] -= (uint64_t)n << order;
     arena->pages[QY_FRAME_FREE] += (uint64_t)n << order;
+}
+
+/* Clear the tags of so many frames in that state, the first of `at`; returns how many could be. */
+static unsigned untag(struct qy_arena *arena, const uint64_t *at, unsigned n,
+                      enum qy_frame_state state)
+{
+    const qy_tag_t claimed = qy_tag(QY_KIND_HEAD, 0, state, arena);
+    struct qy_frame *entries = arena->db->frames;
+    bool maps = qy_state_has_mappings(state);
+    uint64_t ready = UINT64_MAX; /* the block whose entries are known to be there */
+    for (unsigned i = 0; i < n; i++) {
+        struct qy_frame *entry = &entries[at[i]];
+        if (at[i] / QY_BLOCK_PAGES != ready && !qy_framedb_entry(arena->db, at[i]))
+            return i;
+        if (qy_load(&entry->tag) != claimed || (maps && qy_word_load(&entry->word)))
+            return i;
+        ready = at[i] / QY_BLOCK_PAGES;
+        qy_store(&entry->tag, 0);
+    }
+    return n;
+}
+
+enum qy_error qy_arena_free_frames(struct qy_arena *arena, uint64_t *at, unsigned n,
+                                   enum qy_frame_state state)
+{
+    enum qy_error error = QY_OK;
+    if (n > QY_FREE_FRAMES_MAX || !qy_state_is_handed_out(state))
+        return QY_INVALID_ARGUMENT;
+    qy_arena_lock(arena);
+    unsigned done = untag(arena, at, n, state);
+    if (done < n) {
+        error = qy_arena_claim(arena, at[done], 0, state);
+        while (done-- > 0)
+            qy_store(&arena->db->frames[at[done]].tag, qy_tag(QY_KIND_HEAD, 0, state, arena));
+    } else {
+        for (unsigned i = 0; i < n; i++)
+            qy_poison_fill(arena->db, at[i], 0);
+        give_frames(arena, at, n);
+        arena->pages[state] -= n;
+        arena->pages[QY_FRAME_FREE] += n;
+        QY_COUNT(arena->frees, n);
+    }
+    qy_arena_unlock(arena);
+    return error;
 }

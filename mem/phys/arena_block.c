@@ -163,10 +163,13 @@ bool qy_block_map_check(const struct qy_block *block)
 /* Count a word's free blocks below order 6, once or off; it is not all ones. */
 static void count_word(struct qy_block *block, uint64_t word, int sign)
 {
-    for (unsigned order = 0; order < 6; order++) {
-        uint64_t exact = runs(word, order);
-        uint64_t larger = exact & exact >> (1u << order) & starts[order + 1];
-        exact &= ~(larger | larger << (1u << order));
+    uint64_t run = word; /* runs of 2^order ones, marked at their starts */
+    for (unsigned order = 0; order < 6 && run; order++) {
+        uint64_t larger = run & run >> (1u << order) & starts[order + 1];
+        uint64_t exact = run & ~(larger | larger << (1u << order));
+        run = larger;
+        if (!exact)
+            continue;
         int counted = block->counts[order] + sign * __builtin_popcountll(exact);
         block->counts[order] = (uint16_t)counted;
         block->orders = (uint16_t)((block->orders & ~(1u << order)) | (counted != 0) << order);

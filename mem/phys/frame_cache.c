@@ -136,17 +136,14 @@ enum qy_error qy_frame_alloc_slow(struct qy_cpu_frames *cpu, struct qy_arena *ar
     return error;
 }
 
-enum qy_error qy_frame_try_alloc_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *arena,
-                                        unsigned order, enum qy_frame_state state, pfn_t *out,
-                                        bool *zeroed)
+enum qy_error qy_frame_take_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *arena,
+                                   enum qy_frame_state state, pfn_t *out)
 {
-    *zeroed = false;
-    if (order == 0 && qy_state_is_handed_out(state)) {
-        struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
-        *zeroed = cache->arena == arena && take_zeroed(cache, arena, state, out);
-        qy_frame_cache_leave(cpu);
-    }
-    return *zeroed ? QY_OK : qy_frame_try_alloc(cpu, arena, order, state, out);
+    struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
+    bool taken = cache->arena == arena && qy_state_is_handed_out(state) &&
+                 take_zeroed(cache, arena, state, out);
+    qy_frame_cache_leave(cpu);
+    return taken ? QY_OK : QY_OUT_OF_MEMORY;
 }
 
 enum qy_error qy_frame_alloc(struct qy_cpu_frames *cpu, struct qy_arena *arena, unsigned order,
@@ -180,8 +177,7 @@ static inline QY_CACHE_INLINE struct qy_frame *claim(const struct qy_arena *aren
                                                     : huge_entry(arena->db, block, tag);
     if (!entry || qy_load(&entry->tag) != tag)
         return NULL;
-    return state == QY_FRAME_USER && qy_frame_word_mapped(qy_word_load(&entry->word)) ? NULL
-                                                                                      : entry;
+    return qy_state_has_mappings(state) && qy_word_load(&entry->word) ? NULL : entry;
 }
 
 static inline QY_CACHE_INLINE void push(struct qy_frame_cache *cache, struct qy_frame *entry,
@@ -191,7 +187,7 @@ static inline QY_CACHE_INLINE void push(struct qy_frame_cache *cache, struct qy_
     struct qy_cached_block *top = cache->top[order];
     *top = (struct qy_cached_block){&entry->tag, block};
     cache->top[order] = top + 1;
-    if (state != QY_FRAME_USER) /* there the claim was that it is 0 */
+    if (!qy_state_has_mappings(state)) /* there the claim was that it is 0 */
         qy_word_store(&entry->word, 0);
     qy_frame_cache_tag(arena, top, order, tag_of(arena, order, QY_FRAME_CACHED));
     qy_frame_cache_count(cache, true, order, state);
@@ -228,6 +224,24 @@ bool qy_frame_cache_put(struct qy_frame_cache *cache, uint64_t block, unsigned o
                         enum qy_frame_state state)
 {
     return order == 0 ? put(cache, block, 0, state) : put(cache, block, order, state);
+}
+
+enum qy_error qy_frame_free_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *arena, pfn_t frame,
+                                   enum qy_frame_state state)
+{
+    struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
+    struct qy_frame *entry = NULL;
+    if (cache->arena == arena && cache->zeroed_count < cache->zeroed_limit &&
+        qy_state_is_handed_out(state))
+        entry = claim(arena, frame.raw, 0, state);
+    if (entry) {
+        qy_word_store(&entry->word, 0);
+        qy_store(&entry->tag, arena->cached_tag);
+        cache->zeroed[cache->zeroed_count++] = frame.raw;
+        qy_frame_cache_count(cache, true, 0, state);
+    }
+    qy_frame_cache_leave(cpu);
+    return entry ? QY_OK : qy_frame_free(cpu, arena, frame, 0, state);
 }
 
 /* ---- when idle ---- */

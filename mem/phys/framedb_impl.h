@@ -107,12 +107,6 @@ static inline bool qy_tag_is_divided(qy_tag_t tag)
     return qy_tag_kind(tag) == QY_KIND_MAP || qy_tag_kind(tag) == QY_KIND_FINE;
 }
 
-/* Whether the word of a USER block counts any mapping. */
-static inline bool qy_frame_word_mapped(uint64_t word)
-{
-    return word != 0;
-}
-
 static inline unsigned qy_tag_aux(qy_tag_t tag)
 {
     return (tag & QY_TAG_AUX_MASK) >> QY_TAG_AUX_SHIFT;

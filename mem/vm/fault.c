@@ -14,8 +14,6 @@
  */
 #include "vm_impl.h"
 
-#include <lib/string.h>
-
 /* How one look ended: an error for the caller, or look again. */
 enum verdict { DONE, AGAIN, UNSHARE, GROW };
 
@@ -36,29 +34,23 @@ static unsigned right_of(enum qy_access access)
                                       : QY_PT_READ;
 }
 
-static void zero_page(pfn_t frame)
-{
-    memset(qy_port_ram(pfn_to_paddr(frame)), 0, QY_PAGE_BYTES);
-}
-
 static void copy_page(pfn_t to, pfn_t from)
 {
     memcpy(qy_port_ram(pfn_to_paddr(to)), qy_port_ram(pfn_to_paddr(from)), QY_PAGE_BYTES);
 }
 
-/* A private frame that nobody has yet becomes the page at an entry that holds nothing, or has let go. */
-static void put_fresh(struct look *look, struct qy_table *table, unsigned index, pfn_t frame,
-                      unsigned rights)
+/* A private frame that nobody has yet becomes the page at an entry. Whether that held one is counted by the caller. */
+static void put_fresh(struct look *look, _Atomic uint64_t *slot, struct qy_table *table,
+                      unsigned index, pfn_t frame, unsigned rights)
 {
-    struct qy_space *space = look->space;
+    const struct qy_pt_format *format = look->space->format;
     uint64_t class = qy_word_class(rights & QY_PT_WRITE, rights & QY_PT_EXEC);
     look->code |= rights & QY_PT_EXEC;
-    qy_word_store(&space->vm->db->frames[frame.raw].word,
+    qy_word_store(&look->space->vm->db->frames[frame.raw].word,
                   qy_mapping(table->frame, index) << QY_WORD_PLACE_SHIFT | class);
-    qy_table_set(
-        space->format, table, index,
-        rights ? qy_page_entry(space->format, frame, 1, rights)
-               : qy_mark_entry(space->format, qy_held_mark(QY_MARK_KEPT, frame, 0, 0, false)));
+    qy_slot_put(slot, rights
+                          ? qy_page_entry(format, frame, 1, rights)
+                          : qy_mark_entry(format, qy_held_mark(QY_MARK_KEPT, frame, 0, 0, false)));
 }
 
 /* Tables from a mark of a level above 1 down to level 1, built aside; they go in by their first entry. */
@@ -85,35 +77,38 @@ static enum verdict fill_below(struct look *look, pfn_t frame)
     unsigned index = qy_pt_index(look->page, 1);
     qy_table_lock(above); /* a revoke finds it by the frame */
     qy_table_remember(above, index, mark, NULL);
-    put_fresh(look, above, index, frame, qy_mark_rights(mark));
+    put_fresh(look, qy_table_slots(above) + index, above, index, frame, qy_mark_rights(mark));
+    above->held++;
     qy_table_unlock(above);
     qy_table_link(space->format, at->table, at->index, first);
     return DONE;
 }
 
+/* An entry that is an anonymous mark gets its page. */
 static enum verdict fill(struct look *look)
 {
     struct qy_space *space = look->space;
     struct qy_vm *vm = space->vm;
-    struct qy_at *at = &look->at;
+    struct qy_table *table = look->at.table;
     pfn_t frame, side = {0};
-    bool needs_side = at->level == 1 && qy_table_needs_side(at->table, look->mark);
-    if (needs_side && qy_table_is_strange(space, at->table))
+    bool needs_side = look->at.level == 1 && qy_table_needs_side(table, look->mark);
+    if (needs_side && qy_table_is_strange(space, table))
         return UNSHARE;
-    look->error = qy_vm_frame_alloc(vm, space->budget, QY_FRAME_USER, &frame);
+    look->error = qy_vm_frame_alloc_zeroed(vm, space->budget, QY_FRAME_USER, &frame);
     if (look->error != QY_OK)
         return DONE;
-    zero_page(frame);
-    if (at->level > 1)
+    if (look->at.level > 1)
         return fill_below(look, frame);
-    if (needs_side)
+    if (needs_side) {
         look->error = qy_vm_frame_alloc(vm, space->budget, QY_FRAME_METADATA, &side);
-    if (look->error != QY_OK) {
-        qy_vm_frame_free(vm, frame, QY_FRAME_USER);
-        return DONE;
+        if (look->error != QY_OK) {
+            qy_vm_frame_free(vm, frame, QY_FRAME_USER);
+            return DONE;
+        }
     }
-    qy_table_remember(at->table, at->index, look->mark, &side);
-    put_fresh(look, at->table, at->index, frame, qy_mark_rights(look->mark));
+    qy_table_remember(table, look->at.index, look->mark, &side);
+    put_fresh(look, look->at.slot, table, look->at.index, frame, qy_mark_rights(look->mark));
+    table->held++;
     return DONE;
 }
 
@@ -123,6 +118,8 @@ bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsig
     pfn_t old = {0};
     bool foreign;
     struct look look = {.space = space};
+    struct qy_gone gone;
+    qy_gone_begin(&gone);
     (void)qy_entry_holds(space->format, at->entry, 1, &old, &foreign);
     uint64_t moving = qy_mark_entry(
         space->format, qy_held_mark(QY_MARK_MOVING, old, rights, qy_port_cpu(), false));
@@ -140,9 +137,10 @@ bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsig
     } else {
         copy_page(fresh, old);
     }
-    qy_vm_let_go(space->vm, at->table, at->index, old, false);
-    put_fresh(&look, at->table, at->index, fresh, rights);
+    qy_vm_let_go(space->vm, at->table, at->index, old, false, &gone);
+    put_fresh(&look, at->slot, at->table, at->index, fresh, rights);
     qy_table_unlock(at->table);
+    qy_gone_send(space->vm, &gone);
     return true;
 }
 
@@ -230,17 +228,30 @@ static enum verdict kept(struct look *look)
     return DONE;
 }
 
-static enum qy_error pager_or_error(enum qy_mark_kind kind)
+/* An entry that is not present, of a kind that holds no frame. The table stays locked. */
+static enum verdict absent(struct look *look, enum qy_mark_kind kind)
 {
+    struct qy_table *table = look->at.table;
+    bool allowed = qy_mark_rights(look->mark) & right_of(look->access);
     switch (kind) {
+    case QY_MARK_ANON:
+        if (allowed)
+            return look->at.level == 1 && qy_table_is_shared(table) ? UNSHARE : fill(look);
+        look->error = QY_NO_RIGHTS;
+        return DONE;
     case QY_MARK_OBJECT:
     case QY_MARK_PAGER:
     case QY_MARK_SWAPPED:
-        return QY_WOULD_WAIT;
-    case QY_MARK_REVOKED:
-        return QY_REVOKED;
+        look->error = allowed ? QY_WOULD_WAIT : QY_NO_RIGHTS;
+        return DONE;
+    case QY_MARK_GUARD:
+        if (look->mark & QY_MARK_OFFSET_MASK && look->at.level == 1)
+            return GROW;
+        look->error = QY_NOT_MAPPED;
+        return DONE;
     default:
-        return QY_NOT_MAPPED;
+        look->error = kind == QY_MARK_REVOKED ? QY_REVOKED : QY_NOT_MAPPED;
+        return DONE;
     }
 }
 
@@ -250,28 +261,21 @@ static enum verdict resolve(struct look *look)
     struct qy_at *at = &look->at;
     if (qy_is_present(look->space->format, at->entry))
         return present(look);
-    uint64_t mark = look->mark =
-        qy_mark_at(qy_entry_mark(look->space->format, at->entry),
-                   (look->page.raw - qy_span_base(look->page, at->level).raw) >> QY_PAGE_SHIFT);
+    uint64_t mark = qy_entry_mark(look->space->format, at->entry);
     enum qy_mark_kind kind = qy_mark_kind(mark);
-    enum verdict verdict = DONE;
-    if (kind == QY_MARK_MOVING) {
-        verdict = AGAIN;
-    } else if (kind == QY_MARK_GUARD && mark & QY_MARK_OFFSET_MASK && at->level == 1) {
-        verdict = GROW;
-    } else if (kind != QY_MARK_ANON && kind != QY_MARK_KEPT &&
-               (kind == QY_MARK_NONE || kind == QY_MARK_GUARD || kind == QY_MARK_REVOKED)) {
-        look->error = pager_or_error(kind);
-    } else if (!(qy_mark_rights(mark) & right_of(look->access))) {
-        look->error = QY_NO_RIGHTS;
-    } else if (kind != QY_MARK_ANON && kind != QY_MARK_KEPT) {
-        look->error = pager_or_error(kind);
-    } else if (at->level == 1 && qy_table_is_shared(at->table)) {
-        verdict = UNSHARE;
+    enum verdict verdict = AGAIN;
+    if (at->level > 1)
+        mark = qy_mark_at(mark, (look->page.raw - qy_span_base(look->page, at->level).raw) >>
+                                    QY_PAGE_SHIFT);
+    look->mark = mark;
+    if (kind < QY_MARK_KEPT) {
+        verdict = absent(look, kind);
     } else if (kind == QY_MARK_KEPT) {
-        return kept(look);
-    } else {
-        verdict = fill(look);
+        if (!(qy_mark_rights(mark) & right_of(look->access)))
+            look->error = QY_NO_RIGHTS;
+        else if (at->level > 1 || !qy_table_is_shared(at->table))
+            return kept(look);
+        verdict = look->error == QY_OK ? UNSHARE : DONE;
     }
     qy_table_unlock(at->table);
     return verdict;
@@ -313,13 +317,29 @@ static enum qy_error grow(const struct look *look)
     return same ? QY_NOT_MAPPED : QY_OK;
 }
 
+/* What a fault's error is about. */
+static enum qy_error explain(const struct look *look, enum qy_error error, struct qy_fault *out)
+{
+    out->mark = qy_mark_unpack(look->mark);
+    out->binding = (struct qy_binding){0};
+    if (error == QY_WOULD_WAIT && out->mark.kind != QY_MARK_SWAPPED) {
+        out->binding = qy_space_binding(look->space, out->mark.binding);
+        if (!out->binding.object)
+            return QY_REVOKED;
+    }
+    return error;
+}
+
 enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_access access,
                              struct qy_fault *out)
 {
+    struct look look;
     if (address >= QY_USER_END)
         return QY_INVALID_ADDRESS;
-    struct look look = {
-        .space = space, .page = vaddr(qy_align_down(address, QY_PAGE_BYTES)), .access = access};
+    look.space = space;
+    look.page = vaddr(qy_align_down(address, QY_PAGE_BYTES));
+    look.access = access;
+    look.code = false;
     for (;;) {
         enum verdict verdict = DONE;
         look.error = QY_REVOKED;
@@ -340,14 +360,5 @@ enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_a
             break;
     }
     out->code = look.error == QY_OK && look.code;
-    if (look.error != QY_OK) {
-        out->mark = qy_mark_unpack(look.mark);
-        out->binding = (struct qy_binding){0};
-        if (look.error == QY_WOULD_WAIT && out->mark.kind != QY_MARK_SWAPPED) {
-            out->binding = qy_space_binding(space, out->mark.binding);
-            if (!out->binding.object)
-                look.error = QY_REVOKED;
-        }
-    }
-    return look.error;
+    return look.error == QY_OK ? QY_OK : explain(&look, look.error, out);
 }

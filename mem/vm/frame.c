@@ -166,6 +166,7 @@ enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, u
         error = QY_MISSING_TABLE;
     } else {
         qy_word_store(&space->vm->db->frames[frame.raw].word, (uint64_t)(uintptr_t)table);
+        memset(qy_port_ram(pfn_to_paddr(frame)), 0, QY_PAGE_BYTES);
         qy_table_fill(space->format, table, level, 0);
         qy_table_link(space->format, at.table, at.index, table);
     }
@@ -292,7 +293,10 @@ static bool revoke_parent(struct qy_vm *vm, struct qy_table *table, uint64_t map
     flush_everywhere(vm, above, index, true);
     qy_table_lock(above);
     if (qy_slot_get(slot) == moving) {
-        qy_vm_let_go_table(vm, format, above, index, table->frame);
+        struct qy_gone gone;
+        qy_gone_begin(&gone);
+        qy_vm_let_go_table(vm, format, above, index, table->frame, &gone);
+        qy_gone_send(vm, &gone);
         qy_table_set(format, above, index,
                      qy_mark_entry(format, (uint64_t)QY_MARK_REVOKED << QY_MARK_KIND_SHIFT));
     }

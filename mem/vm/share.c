@@ -13,8 +13,6 @@
  */
 #include "vm_impl.h"
 
-#include <lib/string.h>
-
 struct copying {
     struct qy_space *space;
     vaddr_t base; /* of what the table translates */
@@ -100,13 +98,14 @@ static enum qy_error copy_entries(struct copying *c, struct qy_table *new)
 static void undo(struct copying *c, struct qy_table *new, const struct qy_at *at)
 {
     const struct qy_pt_format *format = c->space->format;
+    struct qy_gone gone;
+    qy_gone_begin(&gone);
     for (unsigned i = 0; i < QY_PT_ENTRIES; i++) {
-        pfn_t frame;
-        bool foreign;
-        if (qy_entry_holds(format, qy_slot_get(qy_table_slots(new) + i), 1, &frame, &foreign))
-            qy_vm_let_go(c->space->vm, new, i, frame, foreign);
+        uint64_t entry = qy_slot_get(qy_table_slots(new) + i);
+        qy_vm_let_go_entry(c->space->vm, format, new, i, entry, &gone);
         qy_table_set(format, new, i, 0);
     }
+    qy_gone_send(c->space->vm, &gone);
     qy_table_set(format, at->table, at->index, qy_table_entry(format, c->old->frame));
 }
 
@@ -126,7 +125,10 @@ static enum qy_error exchange(struct copying *c, const struct qy_at *at)
         qy_table_retire(c->space->vm, new);
         return error;
     }
-    qy_vm_let_go_table(c->space->vm, c->space->format, at->table, at->index, c->old->frame);
+    struct qy_gone gone;
+    qy_gone_begin(&gone);
+    qy_vm_let_go_table(c->space->vm, c->space->format, at->table, at->index, c->old->frame, &gone);
+    qy_gone_send(c->space->vm, &gone);
     qy_table_link(c->space->format, at->table, at->index, new);
     return QY_OK;
 }
@@ -198,23 +200,23 @@ enum qy_error qy_vm_unshare(struct qy_space *space, vaddr_t address, bool settle
  */
 static bool write_protect(const struct qy_pt_format *format, struct qy_table *table, bool *flush)
 {
+    const uint64_t valid = format->valid, write = format->flags[QY_PT_BIT_WRITE].mask | valid;
+    const uint64_t mask = write | qy_bit_foreign(format);
+    const uint64_t flip = format->flags[QY_PT_BIT_WRITE].mask | qy_bit_cow(format);
     _Atomic uint64_t *slots = qy_table_slots(table);
-    uint64_t write = format->flags[QY_PT_BIT_WRITE].mask | format->valid;
-    uint64_t mask = write | qy_bit_foreign(format), flip = qy_bit_cow(format);
-    flip |= format->flags[QY_PT_BIT_WRITE].mask;
     if (qy_table_is_shared(table))
         return true;
-    bool moving = false, was_writable = false, foreign;
-    pfn_t frame;
-    unsigned left = table->held;
-    for (unsigned i = 0; left; i++) {
-        uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
+    bool moving = false, was_writable = false;
+    for (unsigned left = table->held; left > 0; slots++) {
+        uint64_t entry = atomic_load_explicit(slots, memory_order_relaxed);
         if ((entry & mask) == write) {
-            atomic_store_explicit(&slots[i], entry ^ flip, memory_order_relaxed);
+            atomic_store_explicit(slots, entry ^ flip, memory_order_relaxed);
             was_writable = true;
             left--;
-        } else if (qy_entry_holds(format, entry, 1, &frame, &foreign)) {
-            moving |= qy_is_moving(format, entry);
+        } else if (entry & valid) {
+            left--;
+        } else if (entry && qy_entry_kind(entry) >= QY_MARK_KEPT) {
+            moving |= qy_entry_kind(entry) == QY_MARK_MOVING;
             left--;
         }
     }

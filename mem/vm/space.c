@@ -3,8 +3,6 @@
  */
 #include "vm_impl.h"
 
-#include <lib/string.h>
-
 #define BINDINGS_A_PAGE (QY_PAGE_BYTES / sizeof(struct qy_binding))
 
 _Static_assert(QY_BINDING_PAGES *BINDINGS_A_PAGE == QY_BINDING_MAX + 1, "every index has a place");
@@ -148,12 +146,11 @@ uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end)
     qy_vm_enter(space->vm);
     while (start < end && qy_vm_peek(space, start, &level, &table) == 0) {
         /* On through what is empty in the same table. */
-        uint64_t bytes = qy_pt_page_bytes(level);
-        unsigned index = qy_pt_index(vaddr(start), level);
-        start = qy_align_down(start, bytes);
-        do
-            start += bytes;
-        while (++index < QY_PT_ENTRIES && start < end && !qy_slot_get(qy_pt_slot(table, index)));
+        const _Atomic uint64_t *slots = qy_pt_slot(table, 0);
+        unsigned from = qy_pt_index(vaddr(start), level), index = from + 1;
+        while (index < QY_PT_ENTRIES && !atomic_load_explicit(&slots[index], memory_order_relaxed))
+            index++;
+        start = qy_span_base(vaddr(start), level).raw + (index - from) * qy_pt_page_bytes(level);
     }
     qy_vm_leave(space->vm);
     return start < end ? start : end;
@@ -275,6 +272,8 @@ static bool destroy_some(struct qy_space *space)
     struct qy_vm *vm = space->vm;
     struct qy_table *table = root_of(space), *above = NULL;
     unsigned index = 0, at = 0;
+    struct qy_gone gone;
+    qy_gone_begin(&gone);
     qy_table_lock(table);
     for (;;) {
         uint64_t entry = 0;
@@ -283,16 +282,10 @@ static bool destroy_some(struct qy_space *space)
             entry = qy_slot_get(qy_table_slots(table) + index);
             if (qy_pt_is_table(format, entry, table->level))
                 break;
-            pfn_t frame;
-            bool foreign;
-            if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
-                if (qy_frame_state(vm->db, frame) == QY_FRAME_TABLE)
-                    qy_vm_let_go_table(vm, format, table, index, frame);
-                else
-                    qy_vm_let_go(vm, table, index, frame, foreign);
-            }
-            if (entry)
-                qy_table_set(format, table, index, 0);
+            if (!entry)
+                continue;
+            qy_vm_let_go_entry(vm, format, table, index, entry, &gone);
+            qy_table_set(format, table, index, 0);
         }
         if (index == end || table->level == 2)
             break;
@@ -307,16 +300,17 @@ static bool destroy_some(struct qy_space *space)
     bool hollow = table->live == 0;
     if (!hollow && !empty) { /* level 2, a table of level 1 */
         pfn_t frame = qy_entry_frame(format, qy_slot_get(qy_table_slots(table) + index));
-        qy_vm_let_go_table(vm, format, table, index, frame);
+        qy_vm_let_go_table(vm, format, table, index, frame, &gone);
         qy_table_set(format, table, index, 0);
     }
     qy_table_unlock(table);
     if (hollow && above) {
-        qy_vm_let_go_table(vm, format, above, at, table->frame);
+        qy_vm_let_go_table(vm, format, above, at, table->frame, &gone);
         qy_table_set(format, above, at, 0);
     }
     if (above)
         qy_table_unlock(above);
+    qy_gone_send(vm, &gone);
     return empty;
 }
 

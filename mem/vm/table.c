@@ -12,11 +12,6 @@
 
 #define LIMBO_BATCH 32u
 
-static void normalise(uint64_t *mark)
-{
-    *mark = qy_mark_with_rights(*mark, 0);
-}
-
 void qy_table_set(const struct qy_pt_format *format, struct qy_table *table, unsigned index,
                   uint64_t entry)
 {
@@ -31,44 +26,39 @@ void qy_table_set(const struct qy_pt_format *format, struct qy_table *table, uns
     qy_slot_put(slot, entry);
 }
 
-bool qy_table_needs_side(const struct qy_table *table, uint64_t mark)
+void qy_table_give_side(struct qy_table *table, pfn_t *side)
 {
-    normalise(&mark);
-    return !table->side && table->held && mark != table->home;
-}
-
-void qy_table_remember(struct qy_table *table, unsigned index, uint64_t mark, pfn_t *side)
-{
-    normalise(&mark);
-    if (qy_table_needs_side(table, mark)) {
-        table->side = qy_port_ram(pfn_to_paddr(*side));
-        side->raw = 0;
-        for (unsigned i = 0; i < QY_PT_ENTRIES; i++)
-            table->side[i] = table->home;
-    }
-    if (table->side)
-        table->side[index] = mark;
-    else
-        table->home = mark;
-}
-
-static struct qy_cpu_objects *objects(const struct qy_vm *vm)
-{
-    return vm->cpus[qy_port_cpu()].objects;
+    table->side = qy_port_ram(pfn_to_paddr(*side));
+    side->raw = 0;
+    for (unsigned i = 0; i < QY_PT_ENTRIES; i++)
+        table->side[i] = table->home;
 }
 
 enum qy_error qy_vm_frame_alloc(struct qy_vm *vm, struct qy_budget *budget,
                                 enum qy_frame_state state, pfn_t *out)
 {
     qy_irq_is_off();
-    return qy_frame_try_alloc(objects(vm)->frames, budget->arena, 0, state, out);
+    return qy_frame_try_alloc(qy_vm_objects(vm)->frames, budget->arena, 0, state, out);
+}
+
+/* A few stay with this CPU, for whoever is next; many would only push out what it has. */
+void qy_gone_send(struct qy_vm *vm, struct qy_gone *gone)
+{
+    if (gone->count < QY_FREE_FRAMES_MAX / 2) {
+        for (unsigned i = gone->count; i-- > 0;)
+            qy_vm_frame_free(vm, pfn(gone->frames[i]), QY_FRAME_USER);
+    } else if (qy_arena_free_frames(qy_tag_owner(gone->tag), gone->frames, gone->count,
+                                    QY_FRAME_USER) != QY_OK) {
+        qy_port_broken("EXCLUSIVE", "a frame of a space is not its own, one of", gone->frames[0]);
+    }
+    gone->count = 0;
 }
 
 void qy_vm_frame_free(struct qy_vm *vm, pfn_t frame, enum qy_frame_state state)
 {
     struct qy_arena *arena = qy_tag_owner(qy_load(&vm->db->frames[frame.raw].tag));
     qy_irq_is_off();
-    if (qy_frame_free(objects(vm)->frames, arena, frame, 0, state) != QY_OK)
+    if (qy_frame_free(qy_vm_objects(vm)->frames, arena, frame, 0, state) != QY_OK)
         qy_port_broken("EXCLUSIVE", "a frame of a space is not its own, frame", frame.raw);
 }
 
@@ -77,7 +67,7 @@ enum qy_error qy_vm_node_alloc(struct qy_vm *vm, struct qy_budget *budget,
 {
     void *node;
     qy_irq_is_off();
-    enum qy_error error = qy_cache_alloc(objects(vm), &budget->nodes, &node);
+    enum qy_error error = qy_cache_alloc(qy_vm_objects(vm), &budget->nodes, &node);
     if (error == QY_OK)
         *out = node;
     return error;
@@ -86,7 +76,7 @@ enum qy_error qy_vm_node_alloc(struct qy_vm *vm, struct qy_budget *budget,
 void qy_vm_node_free(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node *node)
 {
     qy_irq_is_off();
-    if (node && qy_cache_free(objects(vm), &budget->nodes, node) != QY_OK)
+    if (node && qy_cache_free(qy_vm_objects(vm), &budget->nodes, node) != QY_OK)
         qy_port_broken("VM-RMAP", "a node is not its budget's, at", (uint64_t)(uintptr_t)node);
 }
 
@@ -100,7 +90,7 @@ enum qy_error qy_vm_table_alloc(struct qy_vm *vm, struct qy_budget *budget, stru
 {
     void *object;
     qy_irq_is_off();
-    enum qy_error error = qy_cache_alloc(objects(vm), &budget->tables, &object);
+    enum qy_error error = qy_cache_alloc(qy_vm_objects(vm), &budget->tables, &object);
     if (error == QY_OK)
         *out = object;
     return error;
@@ -109,7 +99,7 @@ enum qy_error qy_vm_table_alloc(struct qy_vm *vm, struct qy_budget *budget, stru
 void qy_vm_table_free(struct qy_vm *vm, struct qy_table *table)
 {
     qy_irq_is_off();
-    if (qy_cache_free(objects(vm), &table->budget->tables, table) != QY_OK)
+    if (qy_cache_free(qy_vm_objects(vm), &table->budget->tables, table) != QY_OK)
         qy_port_broken("VM-TREE", "a table's descriptor is not one, frame", table->frame.raw);
 }
 
@@ -120,7 +110,7 @@ enum qy_error qy_table_make(struct qy_vm *vm, struct qy_budget *budget, struct q
     if (error != QY_OK)
         return error;
     table->budget = budget;
-    error = qy_vm_frame_alloc(vm, budget, QY_FRAME_TABLE, &table->frame);
+    error = qy_vm_frame_alloc_zeroed(vm, budget, QY_FRAME_TABLE, &table->frame);
     if (error != QY_OK) {
         qy_vm_table_free(vm, table);
         return error;
@@ -163,7 +153,7 @@ void qy_table_fill(const struct qy_pt_format *format, struct qy_table *table, un
     uint64_t entry = qy_mark_entry(format, mark);
     table->level = (uint8_t)level;
     table->live = mark ? QY_PT_ENTRIES : 0;
-    for (; slots < end; slots++) {
+    for (; mark && slots < end; slots++) {
         atomic_store_explicit(slots, entry, memory_order_relaxed);
         if (step)
             entry = qy_mark_entry(format, mark += step);
@@ -179,13 +169,26 @@ void qy_table_link(const struct qy_pt_format *format, struct qy_table *above, un
     qy_table_set(format, above, index, qy_table_entry(format, table->frame));
 }
 
+/* All entries are 0, where the counts say so: a reserve that was not needed is as it came; a root's upper half is not ours. */
+static void frame_free_zeroed(struct qy_vm *vm, struct qy_table *table)
+{
+    struct qy_arena *arena = table->budget->arena;
+    qy_irq_is_off();
+    if (table->live || table->space) {
+        qy_vm_frame_free(vm, table->frame, QY_FRAME_TABLE);
+    } else if (qy_frame_free_zeroed(qy_vm_objects(vm)->frames, arena, table->frame,
+                                    QY_FRAME_TABLE) != QY_OK) {
+        qy_port_broken("EXCLUSIVE", "a table of a space is not its own, frame", table->frame.raw);
+    }
+}
+
 void qy_table_free(struct qy_vm *vm, struct qy_table *table)
 {
     if (table->side)
         qy_vm_frame_free(vm, paddr_to_pfn(qy_port_paddr(table->side)), QY_FRAME_METADATA);
     qy_word_store(&vm->db->frames[table->frame.raw].word, 0);
     if (!table->given)
-        qy_vm_frame_free(vm, table->frame, QY_FRAME_TABLE);
+        frame_free_zeroed(vm, table);
     qy_vm_table_free(vm, table);
 }
 
@@ -234,25 +237,28 @@ bool qy_vm_reclaim(struct qy_vm *vm)
 }
 
 /* As far down as there are tables, `level` at most. No lock. */
-static pfn_t go_down(const struct qy_space *space, vaddr_t address, unsigned level,
-                     struct qy_at *at)
+static inline pfn_t go_down(const struct qy_space *space, vaddr_t address, unsigned level,
+                            struct qy_at *at)
 {
     const struct qy_pt_format *format = space->format;
     paddr_t table = space->root;
-    _Atomic uint64_t *slot, *link = NULL;
-    uint64_t entry, link_entry = 0;
+    _Atomic uint64_t *slot;
+    uint64_t entry, indices = address.raw << 16; /* the next one on top */
     unsigned now = QY_PT_LEVELS;
-    for (unsigned shift = QY_PAGE_SHIFT + 9 * (QY_PT_LEVELS - 1);; shift -= 9) {
-        slot = qy_pt_slot(table, address.raw >> shift & (QY_PT_ENTRIES - 1));
+    at->link = NULL;
+    for (;; now--, indices <<= 9) {
+        slot = qy_pt_slot(table, (unsigned)(indices >> 55));
         entry = qy_slot_get(slot);
-        if (now == level || !qy_pt_is_table(format, entry, now))
+        if (now == level || !(entry & format->valid) || entry & format->page[now])
             break;
-        link = slot;
-        link_entry = entry;
+        at->link = slot;
+        at->link_entry = entry;
         table = qy_pt_entry_address(format, entry);
-        now--;
     }
-    *at = (struct qy_at){NULL, slot, link, entry, link_entry, now, qy_pt_index(address, now)};
+    at->slot = slot;
+    at->entry = entry;
+    at->level = now;
+    at->index = (unsigned)(indices >> 55);
     return paddr_to_pfn(table);
 }
 
@@ -283,7 +289,7 @@ _Atomic uint64_t *qy_frame_rmap(const struct qy_framedb *db, pfn_t frame)
 }
 
 void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame,
-                  bool foreign)
+                  bool foreign, struct qy_gone *gone)
 {
     struct qy_rmap_node *freed;
     bool last;
@@ -294,31 +300,46 @@ void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_
         qy_port_broken("VM-RMAP", "an entry's frame does not know it, frame", frame.raw);
     qy_vm_node_return(vm, freed);
     if (!foreign && last)
-        qy_vm_frame_free(vm, frame, QY_FRAME_USER);
+        qy_gone_add(vm, gone, frame, qy_load(&vm->db->frames[frame.raw].tag));
 }
 
-static void tear_down(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table)
+void qy_vm_let_go_entry(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table,
+                        unsigned index, uint64_t entry, struct qy_gone *gone)
 {
-    for (unsigned i = 0; i < QY_PT_ENTRIES && table->live; i++) {
-        uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
-        pfn_t frame;
-        bool foreign;
+    pfn_t frame;
+    bool foreign;
+    if (qy_pt_is_table(format, entry, table->level))
+        qy_vm_let_go_table(vm, format, table, index, qy_entry_frame(format, entry), gone);
+    else if (!qy_entry_holds(format, entry, table->level, &frame, &foreign))
+        return;
+    else if (table->level > 1 && qy_frame_state(vm->db, frame) == QY_FRAME_TABLE)
+        qy_vm_let_go_table(vm, format, table, index, frame, gone);
+    else
+        qy_vm_let_go(vm, table, index, frame, foreign, gone);
+}
+
+static void tear_down(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table,
+                      struct qy_gone *gone)
+{
+    _Atomic uint64_t *slots = qy_table_slots(table);
+    const struct qy_leaf leaf = qy_leaf_of(vm, table);
+    bool lowest = table->level == 1;
+    for (unsigned i = 0, left = table->live; left > 0; i++) {
+        uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
         if (!entry)
             continue;
-        if (qy_pt_is_table(format, entry, table->level))
-            qy_vm_let_go_table(vm, format, table, i, qy_entry_frame(format, entry));
-        else if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
-            if (table->level > 1 && qy_frame_state(vm->db, frame) == QY_FRAME_TABLE)
-                qy_vm_let_go_table(vm, format, table, i, frame);
-            else
-                qy_vm_let_go(vm, table, i, frame, foreign);
-        }
-        qy_table_set(format, table, i, 0);
+        if (lowest && qy_leaf_is_own(&leaf, entry))
+            qy_vm_let_go_own(vm, &leaf, table, i, qy_leaf_frame(&leaf, entry), gone);
+        else
+            qy_vm_let_go_entry(vm, format, table, i, entry, gone);
+        qy_slot_put(&slots[i], 0);
+        left--;
     }
+    table->live = table->held = 0;
 }
 
 void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *above,
-                        unsigned index, pfn_t frame)
+                        unsigned index, pfn_t frame, struct qy_gone *gone)
 {
     struct qy_table *table = qy_table_of(vm->db, frame);
     struct qy_rmap_node *freed;
@@ -328,7 +349,7 @@ void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, str
     qy_vm_node_return(vm, freed);
     bool last = qy_word_load(&table->parents) == 0;
     if (last)
-        tear_down(vm, format, table);
+        tear_down(vm, format, table, gone);
     qy_table_unlock(table);
     if (last)
         qy_table_retire(vm, table);

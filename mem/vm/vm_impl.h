@@ -9,6 +9,7 @@
 #include "../phys/frame_word.h"
 #include "../phys/framedb_impl.h"
 
+#include <lib/string.h>
 #include <qy/rmap.h>
 #include <qy/vm.h>
 
@@ -55,6 +56,12 @@ _Static_assert((1ull << QY_MARK_OFFSET_BITS) >= QY_FRAMES_MAX, "a frame's number
 static inline enum qy_mark_kind qy_mark_kind(uint64_t mark)
 {
     return (enum qy_mark_kind)(mark >> QY_MARK_KIND_SHIFT);
+}
+
+/* The kind of the mark in an entry that is not present, and not 0: it stands in the highest bits. */
+static inline enum qy_mark_kind qy_entry_kind(uint64_t entry)
+{
+    return (enum qy_mark_kind)(~entry >> (48 + QY_MARK_KIND_SHIFT - QY_PT_MARK_LOW_BITS));
 }
 
 static inline unsigned qy_mark_rights(uint64_t mark)
@@ -141,7 +148,7 @@ static inline uint64_t qy_table_entry(const struct qy_pt_format *format, pfn_t f
 static inline uint64_t qy_page_entry(const struct qy_pt_format *format, pfn_t frame, unsigned level,
                                      unsigned rights)
 {
-    return qy_pt_encode(format, pfn_to_paddr(frame), level, rights | QY_PT_USER);
+    return qy_pt_encode(format, pfn_to_paddr(frame), level, (rights & QY_PT_RIGHTS_AND_TYPES) | QY_PT_USER);
 }
 
 /* What an entry holds: the frame of a page, or of a KEPT or MOVING mark. */
@@ -153,17 +160,62 @@ static inline bool qy_entry_holds(const struct qy_pt_format *format, uint64_t en
         *foreign = entry & qy_bit_foreign(format);
         return true;
     }
-    uint64_t mark = qy_is_present(format, entry) ? 0 : qy_entry_mark(format, entry);
-    if (qy_mark_kind(mark) < QY_MARK_KEPT)
+    if (!entry || qy_is_present(format, entry) || qy_entry_kind(entry) < QY_MARK_KEPT)
         return false;
+    uint64_t mark = qy_pt_mark_decode(format, entry);
     *frame = pfn(mark & QY_MARK_OFFSET_MASK);
     *foreign = mark & QY_HELD_FOREIGN;
     return true;
 }
 
+/*
+ * Held entries differ in their frames only, where the rest is the same: the one with frame f is the one with frame 0, with f flipped
+ * into it. So loops make them, and know them, with two instructions.
+ */
+static inline uint64_t qy_held_entry(uint64_t of_frame_0, pfn_t frame)
+{
+    return of_frame_0 ^ frame.raw << 1;
+}
+
+/* Is an entry one of those? Its frame then. */
+static inline bool qy_is_held_like(uint64_t of_frame_0, uint64_t entry, pfn_t *frame)
+{
+    *frame = pfn((entry ^ of_frame_0) >> 1);
+    return !((entry ^ of_frame_0) & ~(QY_MARK_OFFSET_MASK << 1));
+}
+
+/* What loops over the pages of one table of level 1 keep in registers: entries are written in between. */
+struct qy_leaf {
+    uint64_t own_mask, own; /* of entries of the space's own pages: present, and not FOREIGN */
+    uint64_t address_mask, place;
+    unsigned address_shift;
+    struct qy_frame *frames;
+};
+
+static inline struct qy_leaf qy_leaf_of(const struct qy_vm *vm, const struct qy_table *table)
+{
+    const struct qy_pt_format *format = vm->format;
+    return (struct qy_leaf){.own_mask = format->valid | qy_bit_foreign(format),
+                            .own = format->valid,
+                            .address_mask = format->address_mask,
+                            .place = qy_mapping(table->frame, 0),
+                            .address_shift = format->address_shift,
+                            .frames = vm->db->frames};
+}
+
+static inline bool qy_leaf_is_own(const struct qy_leaf *leaf, uint64_t entry)
+{
+    return (entry & leaf->own_mask) == leaf->own;
+}
+
+static inline pfn_t qy_leaf_frame(const struct qy_leaf *leaf, uint64_t entry)
+{
+    return pfn((entry & leaf->address_mask) >> leaf->address_shift);
+}
+
 static inline bool qy_is_moving(const struct qy_pt_format *format, uint64_t entry)
 {
-    return !qy_is_present(format, entry) && qy_mark_kind(qy_entry_mark(format, entry)) == QY_MARK_MOVING;
+    return entry && !qy_is_present(format, entry) && qy_entry_kind(entry) == QY_MARK_MOVING;
 }
 
 /* Memory type of a page, as QY_PT flags; private frames have none. */
@@ -242,18 +294,39 @@ static inline uint64_t qy_table_origin(const struct qy_table *table, unsigned in
     return table->side ? table->side[index] : table->home;
 }
 
-/* Does remembering this mark need a side page that is not there? */
-bool qy_table_needs_side(const struct qy_table *table, uint64_t mark);
-/* Remember it; before the entry holds its frame. *side: a zeroed frame, used if one is needed, 0 then. */
-void qy_table_remember(struct qy_table *table, unsigned index, uint64_t mark, pfn_t *side);
+/* A mark as tables remember it: rights are the page's. */
+static inline uint64_t qy_mark_behind(uint64_t mark)
+{
+    return qy_mark_with_rights(mark, 0);
+}
 
-/* An empty shell: its frame and its descriptor. Errors: OUT_OF_MEMORY, REVOKED. */
+/* Does remembering this mark need a side page that is not there? */
+static inline bool qy_table_needs_side(const struct qy_table *table, uint64_t mark)
+{
+    return qy_mark_behind(mark) != table->home && table->held && !table->side;
+}
+
+/* The table gets its side page, zeroed or not. */
+void qy_table_give_side(struct qy_table *table, pfn_t *side);
+
+/* Remember it; before the entry holds its frame. *side: a frame, used if one is needed, 0 then. */
+static inline void qy_table_remember(struct qy_table *table, unsigned index, uint64_t mark, pfn_t *side)
+{
+    if (qy_table_needs_side(table, mark))
+        qy_table_give_side(table, side);
+    if (table->side)
+        table->side[index] = qy_mark_behind(mark);
+    else
+        table->home = qy_mark_behind(mark);
+}
+
+/* An empty shell: its zeroed frame and its descriptor. Errors: OUT_OF_MEMORY, REVOKED. */
 enum qy_error qy_table_make(struct qy_vm *vm, struct qy_budget *budget, struct qy_table **out) QY_MUST_USE;
 /* So many of them, linked by `next`; all or none. */
 enum qy_error qy_tables_reserve(struct qy_vm *vm, struct qy_budget *budget, unsigned count,
                                 struct qy_table **list) QY_MUST_USE;
 void qy_tables_release(struct qy_vm *vm, struct qy_table **list);
-/* Its entries become the parts of a mark of the level above; 0: empty. */
+/* The entries of an empty one become the parts of a mark of the level above; 0: none. */
 void qy_table_fill(const struct qy_pt_format *format, struct qy_table *table, unsigned level,
                    uint64_t mark);
 /* A table that has no parent goes into a tree. The lock of `above` is held. */
@@ -263,6 +336,47 @@ void qy_table_link(const struct qy_pt_format *format, struct qy_table *above, un
 void qy_table_free(struct qy_vm *vm, struct qy_table *table);
 /* It has left the tree and CPUs have forgotten it; others may still read it on their way. */
 void qy_table_retire(struct qy_vm *vm, struct qy_table *table);
+
+/* Private frames that nobody has any more, on their way back together: begun, added to, sent at last. */
+struct qy_gone {
+    uint64_t tag; /* of all of them */
+    unsigned count;
+    uint64_t frames[QY_FREE_FRAMES_MAX];
+};
+void qy_gone_send(struct qy_vm *vm, struct qy_gone *gone);
+
+static inline void qy_gone_begin(struct qy_gone *gone)
+{
+    gone->tag = 0;
+    gone->count = 0;
+}
+
+static inline void qy_gone_add(struct qy_vm *vm, struct qy_gone *gone, pfn_t frame, uint64_t tag)
+{
+    if (__builtin_expect(tag != gone->tag || gone->count == QY_FREE_FRAMES_MAX, 0)) {
+        qy_gone_send(vm, gone);
+        gone->tag = tag;
+    }
+    gone->frames[gone->count++] = frame.raw;
+}
+
+static inline struct qy_cpu_objects *qy_vm_objects(const struct qy_vm *vm)
+{
+    return vm->cpus[qy_port_cpu()].objects;
+}
+
+/* Zeroed. */
+static inline QY_MUST_USE enum qy_error qy_vm_frame_alloc_zeroed(struct qy_vm *vm, const struct qy_budget *budget,
+                                                                 enum qy_frame_state state, pfn_t *out)
+{
+    bool zeroed;
+    qy_irq_is_off();
+    enum qy_error error =
+        qy_frame_try_alloc_zeroed(qy_vm_objects(vm)->frames, budget->arena, 0, state, out, &zeroed);
+    if (error == QY_OK && !zeroed)
+        memset(qy_port_ram(pfn_to_paddr(*out)), 0, QY_PAGE_BYTES);
+    return error;
+}
 
 /* Not zeroed. */
 enum qy_error qy_vm_frame_alloc(struct qy_vm *vm, struct qy_budget *budget, enum qy_frame_state state,
@@ -282,14 +396,33 @@ void qy_vm_table_free(struct qy_vm *vm, struct qy_table *table);
 _Atomic uint64_t *qy_frame_rmap(const struct qy_framedb *db, pfn_t frame);
 
 /* An entry of that table lets go of a frame; the last one frees a private frame. */
-void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame, bool foreign);
+void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame, bool foreign,
+                  struct qy_gone *gone);
+
+/* The same for a private frame: most have one mapping, in place, which one exchange removes. */
+static inline void qy_vm_let_go_own(struct qy_vm *vm, const struct qy_leaf *leaf, struct qy_table *table,
+                                    unsigned index, pfn_t frame, struct qy_gone *gone)
+{
+    struct qy_frame *entry = &leaf->frames[frame.raw];
+    uint64_t old = qy_word_load(&entry->word), mapping = leaf->place | (uint64_t)index << 34;
+    if ((old & ~QY_WORD_CLASS) == mapping << QY_WORD_PLACE_SHIFT &&
+        atomic_compare_exchange_strong_explicit(&entry->word, &old, 0, memory_order_acq_rel,
+                                                memory_order_relaxed))
+        qy_gone_add(vm, gone, frame, qy_load(&entry->tag));
+    else
+        qy_vm_let_go(vm, table, index, frame, false, gone);
+}
 
 /*
  * The entry at `index` of a table that has been taken out lets go of the table below: a shared one loses a parent, another is torn
  * down with all below it.
  */
 void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *above,
-                        unsigned index, pfn_t frame);
+                        unsigned index, pfn_t frame, struct qy_gone *gone);
+
+/* What an entry that is not 0 has goes: a page, a frame that is kept or moving, a table likewise; the entry is the caller's to clear. */
+void qy_vm_let_go_entry(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table, unsigned index,
+                        uint64_t entry, struct qy_gone *gone);
 
 /* ---- ways down ---- */
 
@@ -297,7 +430,7 @@ static inline void qy_vm_enter(struct qy_vm *vm)
 {
     struct qy_vm_cpu *cpu = &vm->cpus[qy_port_cpu()];
     atomic_store_explicit(&cpu->inside, atomic_load_explicit(&vm->epoch, memory_order_relaxed),
-                          memory_order_seq_cst);
+                          memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
 }
 

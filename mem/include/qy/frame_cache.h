@@ -218,12 +218,28 @@ static inline QY_CACHE_INLINE QY_MUST_USE enum qy_error qy_frame_free(struct qy_
     return qy_arena_free(arena, block, order, state);
 }
 
+/* One of the cache's zeroed frames, of which there are some. */
+enum qy_error qy_frame_take_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *arena,
+                                   enum qy_frame_state state, pfn_t *out) QY_MUST_USE
+    QY_REQUIRES(qy_irq_off);
+
 /*
  * The same for who is going to zero the block: *zeroed says that it holds zeroes already.
  */
-enum qy_error qy_frame_try_alloc_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *arena,
-                                        unsigned order, enum qy_frame_state state, pfn_t *out,
-                                        bool *zeroed) QY_MUST_USE QY_REQUIRES(qy_irq_off);
+static inline QY_CACHE_INLINE QY_MUST_USE enum qy_error
+qy_frame_try_alloc_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *arena, unsigned order,
+                          enum qy_frame_state state, pfn_t *out, bool *zeroed) QY_REQUIRES(qy_irq_off)
+{
+    const struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
+    bool any = order == 0 && cache->zeroed_count != 0 && cache->arena == arena;
+    qy_frame_cache_leave(cpu);
+    *zeroed = any && qy_frame_take_zeroed(cpu, arena, state, out) == QY_OK;
+    return *zeroed ? QY_OK : qy_frame_try_alloc(cpu, arena, order, state, out);
+}
+
+/* As qy_frame_free, for a single frame that holds zeroes: it is kept for who asks for one. */
+enum qy_error qy_frame_free_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *arena, pfn_t frame,
+                                   enum qy_frame_state state) QY_MUST_USE QY_REQUIRES(qy_irq_off);
 
 /*
  * For a CPU that has nothing else to do: zero one frame of one of its caches for later. False if

@@ -49,6 +49,15 @@ static inline QY_MUST_USE enum qy_error qy_frame_free(struct qy_cpu_frames *cpu,
     return qy_arena_free(arena, block, order, state);
 }
 
+static inline QY_MUST_USE enum qy_error qy_frame_free_zeroed(struct qy_cpu_frames *cpu,
+                                                             struct qy_arena *arena, pfn_t frame,
+                                                             enum qy_frame_state state)
+    QY_REQUIRES(qy_irq_off)
+{
+    (void)cpu;
+    return qy_arena_free(arena, frame, 0, state);
+}
+
 static inline bool qy_frame_zero_one(struct qy_cpu_frames *cpu)
 {
     (void)cpu;

@@ -122,8 +122,8 @@ enum qy_error qy_frame_set_state(struct qy_framedb *db, pfn_t start, enum qy_fra
                                  enum qy_frame_state to) QY_MUST_USE;
 
 /*
- * One word that the owner of an allocated block keeps with it (OBJECT, SLAB, TABLE, DEVICE,
- * METADATA; USER blocks use it for their mappings); 0 after allocation. `start` is the first frame
+ * One word that the owner of an allocated block keeps with it (OBJECT, SLAB, TABLE, METADATA; USER and
+ * DEVICE blocks use it for their mappings, and are BUSY while there are any); 0 after allocation. `start` is the first frame
  * of the block.
  */
 uint64_t qy_frame_word(const struct qy_framedb *db, pfn_t start);

@@ -1,0 +1,57 @@
+/*
+ * A change of a range of addresses, as the files of mem/vm that make it up pass it around. Private.
+ *
+ *     region.c       what users ask for
+ *     range.c        the steps: cover, plan, apply, flush, finish; and the walk above the tables of level 1
+ *     range_leaf.c   what becomes of the entries: one of any kind, and loops over tables of level 1
+ */
+#ifndef QY_RANGE_IMPL_H
+#define QY_RANGE_IMPL_H
+
+#include "vm_impl.h"
+
+enum qy_range_what {
+    QY_RANGE_PUT,
+    QY_RANGE_UNMAP,
+    QY_RANGE_PROTECT,
+    QY_RANGE_FINISH_UNMAP,
+    QY_RANGE_FINISH_PROTECT
+};
+
+struct qy_range {
+    struct qy_space *space;
+    enum qy_range_what what;
+    bool apply;
+    uint64_t start, end;
+    uint64_t mark;   /* QY_RANGE_PUT */
+    unsigned rights; /* QY_RANGE_PROTECT */
+    unsigned tables; /* planned */
+    struct qy_table *reserve;
+    uint64_t found;   /* entries that are not empty */
+    bool flush;       /* a CPU may know something that is not true any more */
+    bool moved;       /* finish is needed */
+    bool tables_gone; /* of tables on the way, too */
+    bool hollow;      /* a table may have become empty */
+    bool again;       /* an entry is moving */
+    bool shared;      /* a shared table is in the way, at: */
+    uint64_t shared_at;
+    enum qy_error error;
+    struct qy_gone gone;
+};
+
+/* Do it; frees what came loose. The caller is outside. */
+enum qy_error qy_range_run(struct qy_range *op) QY_MUST_USE;
+
+/* What becomes of one entry that does not point at a table and lies in the range as a whole; at: its first address. */
+void qy_range_visit(struct qy_range *op, struct qy_table *table, unsigned index, uint64_t entry, uint64_t at);
+
+/* The same for the entries of [start, end) in a table of level 1. */
+void qy_range_leaf(struct qy_range *op, struct qy_table *table, uint64_t start, uint64_t end);
+
+/* Can what this mark stands for be given these rights? */
+static inline bool qy_range_may_have(uint64_t origin, unsigned rights)
+{
+    return !(rights & ~(unsigned)(origin >> QY_MARK_MAX_SHIFT & 7));
+}
+
+#endif
