@@ -10,6 +10,7 @@
  *     prompt.c    commands on the console                      (word `interactive`)
  *     bench.c     costs of single calls                        (word `bench`)
  *     attack*.c   what a hostile program would try             (word `attack`)
+ *     place.c     threads stay with their memory               (word `place`)
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
  *     leak.c      a leak, planted and found                    (word `leak`)
  *
@@ -131,6 +132,7 @@ void show_untypeds(struct root *root);
 
 void prompt_run(struct root *root);
 void bench_run(struct root *root);
+void place_run(struct root *root);
 void attack_run(struct root *root);
 
 #endif
