@@ -124,6 +124,19 @@
     F(call, "number of that call; 0 = the kernel, at boot")                                        \
     F(time, "clock of the CPU when it was made")
 
+/* Guarded allocations; UNSUPPORTED unless the kernel was booted with guard=N. */
+#define QY_RECORD_GUARD(F)                                                                         \
+    F(interval, "N: about one object in so many is guarded")                                       \
+    F(slots, "objects that can be guarded at a time")                                              \
+    F(slot_bytes, "largest object")                                                                \
+    F(sampled, "objects guarded since boot")                                                       \
+    F(live, "of them, now")                                                                        \
+    F(held, "freed ones whose memory has not gone back")                                           \
+    F(no_slot, "allocations not guarded for want of a slot")                                       \
+    F(no_frames, "allocations not guarded for want of memory of who pays")                         \
+    F(refused_frees, "frees refused: twice, or of what is no object")                              \
+    F(flushes, "flushes of all CPUs")
+
 /* R(NAME, value, name, table) */
 #define QY_RECORDS(R)                                                                              \
     R(MACHINE, 0, machine, QY_RECORD_MACHINE)                                                      \
@@ -136,7 +149,8 @@
     R(DISTANCE, 7, distance, QY_RECORD_DISTANCE)                                                   \
     R(SITE, 8, site, QY_RECORD_SITE)                                                               \
     R(SITE_TEXT, 9, site_text, QY_RECORD_SITE_TEXT)                                                \
-    R(ALLOCATION, 10, allocation, QY_RECORD_ALLOCATION)
+    R(ALLOCATION, 10, allocation, QY_RECORD_ALLOCATION)                                            \
+    R(GUARD, 11, guard, QY_RECORD_GUARD)
 
 enum qy_record_kind {
 #define R(NAME, value, name, table) QY_RECORD_KIND_##NAME = (value),

@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/arenas.h>
+#include <kernel/guard.h>
 #include <kernel/heap.h>
 #include <kernel/object.h>
 #include <kernel/stats.h>
@@ -220,6 +221,27 @@ static enum qy_error fill_allocation(uint64_t index, struct qy_record_allocation
     return QY_UNSUPPORTED;
 }
 #endif
+
+static enum qy_error fill_guard(uint64_t index, struct qy_record_guard *out)
+{
+    struct qy_guard_counters counters;
+    if (index)
+        return QY_NOT_FOUND;
+    if (!guard_pool())
+        return QY_UNSUPPORTED;
+    qy_guard_count(guard_pool(), &counters);
+    *out = (struct qy_record_guard){.interval = guard_interval(),
+                                    .slots = guard_pool()->config.slot_count,
+                                    .slot_bytes = guard_pool()->config.slot_pages * QY_PAGE_BYTES,
+                                    .sampled = counters.sampled,
+                                    .live = counters.live,
+                                    .held = counters.held,
+                                    .no_slot = counters.no_slot,
+                                    .no_frames = counters.no_frames,
+                                    .refused_frees = counters.refused_frees,
+                                    .flushes = counters.flushes};
+    return QY_OK;
+}
 
 enum qy_error stats_record(uint64_t kind, uint64_t index, union stats_record *out, size_t *bytes)
 {

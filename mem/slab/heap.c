@@ -268,12 +268,15 @@ static enum qy_error place_find(uint64_t word, const void *pointer, struct qy_pl
                                                 : qy_slab_find(qy_word_address(word), pointer, out);
 }
 
-static void set_held(const struct qy_place *place)
+/* From the state that it was found in. False: another CPU was there first. */
+static bool set_held(const struct qy_place *place)
 {
-    if (place->mixed)
-        place->mixed->owner[place->index] |= QY_MIXED_HELD;
-    else
-        qy_state_store(qy_slab_state(place->slab, place->index), QY_OBJECT_HELD);
+    uint8_t state = (uint8_t)place->state;
+    if (!place->mixed)
+        return atomic_compare_exchange_strong(qy_slab_state(place->slab, place->index), &state,
+                                              QY_OBJECT_HELD);
+    place->mixed->owner[place->index] |= QY_MIXED_HELD;
+    return true;
 }
 
 /*
@@ -292,8 +295,8 @@ static enum qy_error claim(struct qy_heap *heap, const struct qy_cache *cache, c
         error = QY_NOT_OWNED;
     else if (error == QY_OK && (out->object != object || out->state != state))
         error = QY_NOT_ALLOCATED;
-    if (error == QY_OK)
-        set_held(out);
+    if (error == QY_OK && !set_held(out))
+        error = QY_NOT_ALLOCATED;
     if (mixed)
         qy_heap_unlock(heap);
     return error;

@@ -14,8 +14,23 @@
 
 #include <lib/string.h>
 
+static void broken_header(const struct qy_mixed *mixed)
+{
+    qy_port_broken("SLAB-MIXED", "a mixed slab's header is overwritten, at",
+                   (uint64_t)(uintptr_t)mixed);
+}
+
+static void set_free(struct qy_mixed *mixed, uint64_t free)
+{
+    mixed->free = free;
+    mixed->used = ~free;
+}
+
 static void list_remove(struct qy_mixed *mixed) QY_REQUIRES(qy_class_slab)
 {
+    if ((mixed->next && mixed->next->prev != mixed) ||
+        (mixed->prev ? mixed->prev->next : mixed->heap->mixed) != mixed)
+        broken_header(mixed);
     if (mixed->next)
         mixed->next->prev = mixed->prev;
     if (mixed->prev)
@@ -56,7 +71,8 @@ static enum qy_error mixed_add(struct qy_cpu_objects *cpu, struct qy_heap *heap)
     if (error != QY_OK)
         return error;
     struct qy_mixed *mixed = qy_port_ram(pfn_to_paddr(block));
-    *mixed = (struct qy_mixed){.heap = heap, .free = QY_GRANULES_FREE};
+    *mixed = (struct qy_mixed){.heap = heap};
+    set_free(mixed, QY_GRANULES_FREE);
     list_insert(mixed, NULL);
     qy_frame_set_word(heap->arena->db, block, (uint64_t)(uintptr_t)mixed | QY_PLACE_MIXED);
     heap->mixed_pages++;
@@ -98,7 +114,7 @@ static void *take_from(struct qy_mixed *mixed, struct qy_cache *cache, uint64_t 
 {
     unsigned start = (unsigned)__builtin_ctzll(starts);
     mixed->heap->mixed_empty -= mixed->free == QY_GRANULES_FREE;
-    mixed->free &= ~qy_granule_mask(start, cache->granules);
+    set_free(mixed, mixed->free & ~qy_granule_mask(start, cache->granules));
     mixed->owner[start] = cache->id;
     cache->mixed++;
     if (mixed->free == 0)
@@ -111,6 +127,8 @@ enum qy_error qy_mixed_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, 
     struct qy_heap *heap = cache->heap;
     for (struct qy_mixed *mixed = heap->mixed; mixed && mixed->free; mixed = mixed->next) {
         uint64_t starts = starts_in(mixed, cache);
+        if (mixed->heap != heap || mixed->used != ~mixed->free)
+            broken_header(mixed);
         if (starts) {
             *out = take_from(mixed, cache, starts);
             return QY_OK;
@@ -127,7 +145,9 @@ void qy_mixed_give(struct qy_cpu_objects *cpu, const struct qy_place *place)
     struct qy_mixed *mixed = place->mixed;
     struct qy_heap *heap = mixed->heap;
     bool was_full = mixed->free == 0;
-    mixed->free |= qy_granule_mask(place->index, place->cache->granules);
+    if (mixed->used != ~mixed->free)
+        broken_header(mixed);
+    set_free(mixed, mixed->free | qy_granule_mask(place->index, place->cache->granules));
     mixed->owner[place->index] = 0;
     place->cache->mixed--;
     if (was_full) {
@@ -158,9 +178,8 @@ enum qy_error qy_mixed_find(struct qy_mixed *mixed, const void *pointer, struct 
         start--;
     unsigned owner = mixed->owner[start];
     out->cache = cache_by_id(mixed->heap, owner & ~QY_MIXED_HELD);
-    if (!out->cache)
-        qy_port_broken("SLAB-MIXED", "a mixed slab's header is overwritten, at",
-                       (uint64_t)(uintptr_t)mixed);
+    if (!out->cache || start + out->cache->granules <= granule || mixed->used != ~mixed->free)
+        broken_header(mixed);
     out->index = start;
     out->object = qy_granule_at(mixed, start) + out->cache->front;
     out->state = owner & QY_MIXED_HELD ? QY_OBJECT_HELD : QY_OBJECT_LIVE;

@@ -43,6 +43,11 @@ enum qy_error qy_sizes_init(struct qy_sizes *sizes, struct qy_heap *heap, uint32
     return QY_OK;
 }
 
+static bool is_zeroed(const struct qy_sizes *sizes)
+{
+    return !(sizes->classes[0].flags & QY_CACHE_UNZEROED);
+}
+
 /* ---- pages ---- */
 
 static void count_large(struct qy_heap *heap, uint64_t more, uint64_t less)
@@ -71,6 +76,20 @@ static enum qy_error large_find(const struct qy_heap *heap, const void *piece, p
         return QY_NOT_ALLOCATED; /* inside a piece, or a slab */
     *pages = word >> 2;
     return QY_OK;
+}
+
+/* The same, for whoever is to free it: one of all who try. Who comes later finds no piece. */
+static enum qy_error large_claim(struct qy_heap *heap, const void *piece, pfn_t *first,
+                                 uint64_t *pages)
+{
+    qy_heap_lock(heap);
+    enum qy_error error = large_find(heap, piece, first, pages);
+    if (error == QY_OK) {
+        qy_frame_set_word(heap->arena->db, *first, 0);
+        heap->large_pages -= *pages;
+    }
+    qy_heap_unlock(heap);
+    return error;
 }
 
 /* Blocks in a row, from `at` to `end` exactly. */
@@ -158,7 +177,7 @@ enum qy_error qy_sizes_alloc_slow(struct qy_cpu_objects *cpu, struct qy_sizes *s
     set_pages(heap, first, pages);
     count_large(heap, pages, 0);
     void *piece = qy_port_ram(pfn_to_paddr(first));
-    if (!(sizes->classes[0].flags & QY_CACHE_UNZEROED))
+    if (is_zeroed(sizes))
         memset(piece, 0, pages * QY_PAGE_BYTES);
     *out = piece;
     return QY_OK;
@@ -172,13 +191,10 @@ enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, 
     enum qy_error error = qy_heap_free_any(cpu, heap, NULL, piece);
     if (error != QY_NOT_OWNED)
         return error;
-    error = large_find(heap, piece, &first, &pages);
-    if (error != QY_OK)
-        return error;
-    qy_frame_set_word(heap->arena->db, first, 0); /* who frees it again finds no piece */
-    count_large(heap, 0, pages);
-    blocks_free(cpu, heap, first.raw, first.raw + pages);
-    return QY_OK;
+    error = large_claim(heap, piece, &first, &pages);
+    if (error == QY_OK)
+        blocks_free(cpu, heap, first.raw, first.raw + pages);
+    return error;
 }
 
 /* Of any piece. pages: 0 for what is in a class, or guarded. */
@@ -212,16 +228,24 @@ enum qy_error qy_sizes_room(struct qy_sizes *sizes, void *piece, size_t *bytes)
     return room(sizes, piece, bytes, &first, &pages);
 }
 
-/* A large piece gets another number of pages where it is; false if it cannot. */
+/* A piece of `room` ends at `bytes`: what lies behind is zero when it grows again. */
+static void cut(const struct qy_sizes *sizes, void *piece, size_t bytes, size_t room)
+{
+    if (is_zeroed(sizes))
+        memset((unsigned char *)piece + bytes, 0, room - bytes);
+}
+
+/* A large piece gets `wanted` pages, or a few more, where it is: *count changes; false if it cannot. */
 static bool large_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, pfn_t first,
-                         uint64_t pages, uint64_t wanted)
+                         uint64_t *count, uint64_t wanted)
 {
     struct qy_heap *heap = sizes->heap;
+    uint64_t pages = *count;
     if (wanted > pages) {
         if (wanted > heap->arena->total_pages ||
             !large_extend(heap, first.raw + pages, first.raw + wanted))
             return false;
-        if (!(sizes->classes[0].flags & QY_CACHE_UNZEROED))
+        if (is_zeroed(sizes))
             memset(qy_port_ram(pfn_to_paddr(pfn(first.raw + pages))), 0,
                    (wanted - pages) * QY_PAGE_BYTES);
     } else {
@@ -235,6 +259,7 @@ static bool large_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, pfn
     }
     set_pages(heap, first, wanted);
     count_large(heap, wanted, pages);
+    *count = wanted;
     return true;
 }
 
@@ -250,12 +275,15 @@ enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes
     enum qy_error error = room(sizes, *piece, &have, &first, &pages);
     if (error != QY_OK)
         return error;
-    if (pages == 0 && bytes <= have && bytes > have / 2)
+    if (pages == 0 && bytes <= have && bytes > have / 2) {
+        cut(sizes, *piece, bytes, have);
         return QY_OK;
-    if (pages && bytes > QY_SIZE_CLASS_MAX &&
-        large_resize(cpu, sizes, first, pages,
-                     bytes / QY_PAGE_BYTES + (bytes % QY_PAGE_BYTES != 0)))
+    }
+    uint64_t wanted = bytes / QY_PAGE_BYTES + (bytes % QY_PAGE_BYTES != 0);
+    if (pages && bytes > QY_SIZE_CLASS_MAX && large_resize(cpu, sizes, first, &pages, wanted)) {
+        cut(sizes, *piece, bytes, pages * QY_PAGE_BYTES);
         return QY_OK;
+    }
     error = qy_sizes_alloc(cpu, sizes, bytes, 1, &moved);
     if (error != QY_OK)
         return bytes <= have ? QY_OK : error; /* what is too large will do */

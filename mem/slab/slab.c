@@ -45,8 +45,15 @@ static void list_push(struct qy_slab **list, struct qy_slab *slab)
     *list = slab;
 }
 
+static void broken_header(const struct qy_slab *slab)
+{
+    qy_port_broken("SLAB-FREE", "a slab's header is overwritten, at", (uint64_t)(uintptr_t)slab);
+}
+
 static void list_remove(struct qy_slab **list, struct qy_slab *slab)
 {
+    if ((slab->next && slab->next->prev != slab) || (slab->prev ? slab->prev->next : *list) != slab)
+        broken_header(slab);
     if (slab->next)
         slab->next->prev = slab->prev;
     if (slab->prev)
@@ -89,17 +96,17 @@ static void object_push(struct qy_slab *slab, unsigned index)
  * Take up to `want` free objects, the first ones of the list, each after a look at what it says of the next.
  * Returns how many.
  */
-static unsigned objects_pop(struct qy_slab *slab, unsigned want, enum qy_object_state state,
-                            struct qy_item *items)
+static unsigned objects_pop(const struct qy_cache *cache, struct qy_slab *slab, unsigned want,
+                            enum qy_object_state state, struct qy_item *items)
 {
-    const struct qy_cache *cache = slab->cache;
     const struct qy_heap *heap = cache->heap;
     _Atomic uint8_t *states = qy_slab_state(slab, 0);
     unsigned count = slab->free < want ? slab->free : want, capacity = slab->capacity;
     uint64_t index = slab->first_free;
-    if (index >= capacity || qy_state_load(&states[index]) != QY_OBJECT_FREE)
-        qy_port_broken("SLAB-FREE", "a slab's header is overwritten, at",
-                       (uint64_t)(uintptr_t)slab);
+    if (slab->cache != cache || count == 0 || slab->order > QY_SLAB_MAX_ORDER ||
+        capacity != qy_slab_capacity(cache->stride, slab->order) || index >= capacity ||
+        qy_state_load(&states[index]) != QY_OBJECT_FREE)
+        broken_header(slab);
     for (unsigned i = 0; i < count; i++) {
         unsigned char *place = slab->places + index * cache->stride, *link = place + cache->link;
         uint64_t word;
@@ -217,7 +224,7 @@ enum qy_error qy_slab_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, u
             continue;
         }
         unsigned before = slab->free;
-        *got += objects_pop(slab, want - *got, state, &items[*got]);
+        *got += objects_pop(cache, slab, want - *got, state, &items[*got]);
         slab_place(slab, before);
     }
     cache->out += *got;
@@ -229,6 +236,9 @@ void qy_slab_give(struct qy_cpu_objects *cpu, struct qy_item item)
     struct qy_slab *slab = qy_slab_of_state(item.state);
     struct qy_cache *cache = slab->cache;
     unsigned before = slab->free;
+    if (qy_state_load(item.state) == QY_OBJECT_FREE) /* two CPUs at the same instant */
+        qy_port_broken("SLAB-FREE", "an object was freed twice, at",
+                       (uint64_t)(uintptr_t)item.object);
     object_push(slab, (unsigned)(item.state - qy_slab_state(slab, 0)));
     cache->out--;
     slab_place(slab, before);

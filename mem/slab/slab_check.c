@@ -48,6 +48,8 @@ static const char *check_slab(const struct qy_slab *slab, struct sums *sums)
 {
     const struct qy_cache *cache = slab->cache;
     unsigned states[QY_OBJECT_HELD + 1] = {0};
+    if (slab->order > QY_SLAB_MAX_ORDER)
+        return "SLAB-COUNT";
     uint64_t last = (uint64_t)(uintptr_t)slab | QY_PLACE_SLAB;
     if (!pages_are_ours(cache->heap, qy_slab_pfn(slab), slab->order, last))
         return "EXCLUSIVE";
@@ -195,7 +197,7 @@ static const char *check_mixed_slabs(const struct qy_heap *heap) QY_REQUIRES(qy_
         for (const struct qy_cache *cache = heap->caches; cache; cache = cache->next)
             if (count_mixed(mixed, cache, &objects, &held, &used))
                 return "SLAB-MIXED";
-        if ((mixed->free ^ used) != QY_GRANULES_FREE)
+        if ((mixed->free ^ used) != QY_GRANULES_FREE || mixed->used != ~mixed->free)
             return "SLAB-MIXED";
         pages++;
         empty += used == 0;

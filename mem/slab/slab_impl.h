@@ -42,6 +42,7 @@ struct qy_mixed {
     struct qy_heap *heap;
     struct qy_mixed *next, *prev;
     uint64_t free;              /* bit set: granule free */
+    uint64_t used;              /* the others, so that a flipped bit of either is seen */
     uint8_t owner[QY_GRANULES]; /* of the object that begins there: id of its cache; 0: none does */
 };
 

@@ -103,7 +103,7 @@ prepare() {
 
 # ---- a session at the prompt ----
 
-session='help mem caps maps cpus numa nonsense halt'
+session='help mem caps maps caches cpus numa nonsense halt'
 
 # Type a line whenever the prompt stands at the console's end; gives up by itself after the time limit.
 type_session() { # CONSOLE
@@ -121,7 +121,7 @@ type_session() { # CONSOLE
   sleep 5
 }
 
-session_says='mem +where the RAM is && halt +switch the machine off && use of RAM && all together && rights: r = &&'
+session_says='mem +where the RAM is && objects of +bytes +live && halt +switch the machine off && use of RAM && all together && rights: r = &&'
 session_says="$session_says order of use && r-x +4 KiB && there is no command \"nonsense\" && quarry> halt"
 
 # A leak is planted and looked for; blanks in a command are written "_".

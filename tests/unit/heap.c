@@ -144,9 +144,24 @@ static void wrong_arguments(void) QY_UNCHECKED
     CHECK_EQ(give(small), QY_OK);
     CHECK_EQ(give(large), QY_OK);
     CHECK_EQ(give(page), QY_OK);
-    CHECK(give(small) == QY_NOT_ALLOCATED && give(large) == QY_NOT_OWNED && give(page) == QY_NOT_OWNED);
+    CHECK(give(small) == QY_NOT_ALLOCATED && give(large) == QY_NOT_OWNED &&
+          give(page) == QY_NOT_OWNED);
     CHECK_EQ(qy_sizes_room(&sizes, large, &room), QY_NOT_OWNED);
     CHECK_EQ(qy_sizes_resize(&cpus[0], &sizes, &out, 5), QY_NOT_OWNED);
+    void *freed[3] = {small, large, page};
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_EQ(qy_sizes_resize(&cpus[0], &sizes, &freed[i], 5),
+                 i ? QY_NOT_OWNED : QY_NOT_ALLOCATED);
+    pfn_t user; /* what was a piece is a program's now */
+    while (qy_arena_alloc(&arena, 0, QY_FRAME_USER, &user) == QY_OK &&
+           qy_port_ram(pfn_to_paddr(user)) != large) {
+    }
+    CHECK(give(large) == QY_NOT_OWNED && give(qy_port_ram(paddr(0))) == QY_NOT_OWNED);
+    CHECK(give((void *)(uintptr_t)0x400000) == QY_NOT_OWNED &&
+          give((void *)(uintptr_t)wrong_arguments) == QY_NOT_OWNED);
+    CHECK(give((void *)UINTPTR_MAX) == QY_NOT_OWNED && give("text") == QY_NOT_OWNED);
+    for (uint64_t frame = 3; frame < 1027; frame++)
+        (void)qy_arena_free(&arena, pfn(frame), 0, QY_FRAME_USER);
     CHECK_EQ(qy_arena_free(&arena, other, 0, QY_FRAME_SLAB), QY_OK);
     done();
 }
@@ -189,6 +204,25 @@ static void resizing(void) QY_UNCHECKED
     CHECK_EQ(give(piece), QY_OK);
     CHECK_EQ(heap.large_pages, 0);
     CHECK(check());
+    done();
+}
+
+/* A piece that has become smaller in place and grows again holds zeroes there, not what was there before. */
+static void what_is_new_is_zero(void) QY_UNCHECKED
+{
+    static const size_t sizes_of[][2] = {
+        {112, 100}, {2048, 1100}, {3 * 4096, 2 * 4096 + 1}, {16 * 4096, 12 * 4096}};
+    make(1024, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        size_t large = sizes_of[i][0], small = sizes_of[i][1];
+        void *piece = take(large, 1), *before = piece;
+        memset(piece, 7, large);
+        CHECK_EQ(qy_sizes_resize(&cpus[0], &sizes, &piece, small), QY_OK);
+        CHECK_EQ(qy_sizes_resize(&cpus[0], &sizes, &piece, large), QY_OK);
+        CHECK(piece == before && all_bytes_are(piece, small, 7));
+        CHECK(all_bytes_are((unsigned char *)piece + small, large - small, 0));
+        CHECK_EQ(give(piece), QY_OK);
+    }
     done();
 }
 
@@ -306,6 +340,7 @@ static const struct test tests[] = {
     {"alignments", alignments},
     {"wrong arguments and pointers are refused by name", wrong_arguments},
     {"resizing in place and by moving", resizing},
+    {"what is new is zero", what_is_new_is_zero},
     {"random calls in an arena that runs out", random_small},
     {"random calls with magazines", random_large},
 };

@@ -1,16 +1,17 @@
 /*
  * Every function of mem/phys and mem/slab that can fail for want of memory, made to fail in every way:
  * its n-th inner allocation for each n, alone and with all that follow, and an arena that has only n pages left. After each failure
- * the validators hold and nothing has changed.
+ * the validators hold and nothing has changed, what a piece holds included.
  *
- * Linked with --wrap for what takes memory out of an arena on behalf of somebody: qy_arena_alloc and
- * qy_batch_take (a refill). The functions on arenas themselves have no inner allocation: they find a
+ * Linked with --wrap for what takes memory out of an arena on behalf of somebody: qy_arena_alloc, _pages, _in and _at
+ * for what a heap asks for, and qy_batch_take (a refill). The functions on arenas themselves have no inner allocation: they find a
  * place or not, so they are called at every level of exhaustion. Misses: page tables (pt), objects
  * (kernel-caps).
  */
 #include <hosted/hosted.h>
 #include <qy/debug.h>
 #include <qy/frame_cache.h>
+#include <qy/heap.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tap.h>
@@ -23,6 +24,9 @@ static struct qy_arena arena, child;
 static struct qy_heap heap;
 static const struct qy_heap_hooks *hooks;
 static struct qy_cache cache;
+static struct qy_sizes sizes;
+static unsigned char *piece; /* of size classes, kept from one call to the next */
+static size_t piece_bytes;
 static struct qy_cpu_frames cpu;
 static struct qy_cpu_objects slabs;
 static unsigned fail_at, inner; /* the n-th fails, 0 = none; inner allocations so far */
@@ -44,6 +48,33 @@ enum qy_error __wrap_qy_arena_alloc(struct qy_arena *from, unsigned order,
     return fails() ? QY_OUT_OF_MEMORY : __real_qy_arena_alloc(from, order, state, out);
 }
 
+/* The same of what heaps ask for beside blocks: runs of pages, aligned ones, and what lies behind a piece. */
+#define RUN (struct qy_arena * from, uint64_t pages, enum qy_frame_state state, pfn_t * out)
+enum qy_error __real_qy_arena_alloc_pages RUN;
+enum qy_error __wrap_qy_arena_alloc_pages RUN;
+enum qy_error __wrap_qy_arena_alloc_pages RUN
+{
+    return fails() ? QY_OUT_OF_MEMORY : __real_qy_arena_alloc_pages(from, pages, state, out);
+}
+
+#define BOUNDED                                                                                    \
+    (struct qy_arena * from, uint64_t pages, const struct qy_bounds *bounds,                       \
+     enum qy_frame_state state, pfn_t *out)
+enum qy_error __real_qy_arena_alloc_in BOUNDED;
+enum qy_error __wrap_qy_arena_alloc_in BOUNDED;
+enum qy_error __wrap_qy_arena_alloc_in BOUNDED
+{
+    return fails() ? QY_OUT_OF_MEMORY : __real_qy_arena_alloc_in(from, pages, bounds, state, out);
+}
+
+#define AT (struct qy_arena * from, pfn_t at, unsigned order, enum qy_frame_state state)
+enum qy_error __real_qy_arena_alloc_at AT;
+enum qy_error __wrap_qy_arena_alloc_at AT;
+enum qy_error __wrap_qy_arena_alloc_at AT
+{
+    return fails() ? QY_BUSY : __real_qy_arena_alloc_at(from, at, order, state);
+}
+
 #if QY_CONFIG_FRAME_CACHES
 unsigned __real_qy_batch_take(struct qy_arena *from, unsigned order, unsigned want, uint64_t *out);
 unsigned __wrap_qy_batch_take(struct qy_arena *from, unsigned order, unsigned want, uint64_t *out);
@@ -61,7 +92,7 @@ struct picture {
         uint64_t start;
     } frames[FRAMES];
     uint64_t pages[QY_FRAME_STATE_COUNT];
-    uint64_t live;
+    uint64_t live, large; /* objects, pages of large pieces */
 };
 
 static void look(struct picture *p) QY_UNCHECKED
@@ -85,6 +116,11 @@ static void look(struct picture *p) QY_UNCHECKED
     struct qy_record_cache record;
     qy_cache_record(&cache, &record);
     p->live = record.live;
+    for (unsigned i = 0; i < QY_SIZE_CLASSES; i++) {
+        qy_cache_record(&sizes.classes[i], &record);
+        p->live += record.live;
+    }
+    p->large = heap.large_pages;
 }
 
 static void make(void)
@@ -96,6 +132,8 @@ static void make(void)
     CHECK_EQ(qy_arena_add(&arena, pfn(BASE), pfn(BASE + FRAMES)), QY_OK);
     qy_heap_init(&heap, &arena, hooks, 1);
     CHECK_EQ(qy_cache_init(&cache, &heap, &type), QY_OK);
+    CHECK_EQ(qy_sizes_init(&sizes, &heap, 0), QY_OK);
+    piece = NULL;
     qy_cpu_frames_init(&cpu, 0);
     qy_cpu_objects_init(&slabs, 0, &cpu);
     fail_at = 0;
@@ -118,6 +156,62 @@ static enum qy_error call_debugged(void) QY_UNCHECKED
     if (error == QY_OK && turn++ % 8 == 0)
         CHECK_EQ(qy_cache_free(&slabs, &cache, object), QY_OK);
     return error;
+}
+
+static enum qy_error call_size(size_t bytes, size_t align) QY_UNCHECKED
+{
+    void *out;
+    return qy_sizes_alloc(&slabs, &sizes, bytes, align, &out);
+}
+
+static enum qy_error call_class(void)
+{
+    return call_size(1500, 1);
+}
+
+static enum qy_error call_aligned_class(void)
+{
+    return call_size(1100, 512);
+}
+
+static enum qy_error call_block_piece(void)
+{
+    return call_size(4 * 4096, 1);
+}
+
+static enum qy_error call_run_piece(void)
+{
+    return call_size(5 * 4096 - 7, 1);
+}
+
+static enum qy_error call_aligned_piece(void)
+{
+    return call_size(3 * 4096, 1 << 14);
+}
+
+/* The piece gets the next of these sizes, in place or elsewhere; it holds what it held, whether that works or not. */
+static enum qy_error call_resize(void) QY_UNCHECKED
+{
+    static const size_t wanted[] = {100, 112, 3000, 40, 3 * 4096, 21 * 4096, 70 * 4096, 4097, 2000};
+    static unsigned turn;
+    size_t bytes = wanted[turn % (sizeof(wanted) / sizeof(wanted[0]))];
+    void *at = piece;
+    enum qy_error error = at ? qy_sizes_resize(&slabs, &sizes, &at, bytes)
+                             : qy_sizes_alloc(&slabs, &sizes, bytes, 1, &at);
+    if (piece && error != QY_OK)
+        CHECK(at == piece);
+    if (piece)
+        for (size_t i = 0; i < (error == QY_OK && bytes < piece_bytes ? bytes : piece_bytes); i++)
+            if (((unsigned char *)at)[i] != i % 251)
+                CHECK_EQ(i, piece_bytes);
+    if (error != QY_OK)
+        return error;
+    piece = at;
+    piece_bytes = bytes;
+    for (size_t i = 0; i < bytes; i++)
+        piece[i] = (unsigned char)(i % 251);
+    turn++;
+    return QY_OK;
 }
 
 static enum qy_error call_frame(unsigned order) QY_UNCHECKED
@@ -260,6 +354,12 @@ static void every_level(enum qy_error (*call)(void), bool works)
         every_nth(call_##name);                                                                    \
     }
 NTH(slab)
+NTH(class)
+NTH(aligned_class)
+NTH(block_piece)
+NTH(run_piece)
+NTH(aligned_piece)
+NTH(resize)
 NTH(frame_0)
 NTH(frame_2)
 NTH(frame_9)
@@ -292,6 +392,12 @@ static void places(void)
 static const struct test tests[] = {
     {"an object, every inner allocation failing", nth_slab},
     {"an object with every debug kind", nth_debugged},
+    {"a piece of a class", nth_class},
+    {"an aligned piece of a class", nth_aligned_class},
+    {"a piece of one block of pages", nth_block_piece},
+    {"a piece of a run of pages", nth_run_piece},
+    {"an aligned piece of pages", nth_aligned_piece},
+    {"a piece that is resized", nth_resize},
     {"a frame by a CPU's cache", nth_frame_0},
     {"four frames by a CPU's cache", nth_frame_2},
     {"2 MiB by a CPU's cache", nth_frame_9},

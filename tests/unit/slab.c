@@ -3,9 +3,10 @@
  * damage to free objects, mixed slabs, magazines, what hooks see, and giving memory back. Would miss: long
  * sequences (slab_model), every small state (slab_exhaustive), other CPUs at once (slab_threads).
  */
+#include "../../mem/slab/slab_impl.h"
+
 #include <hosted/hosted.h>
 #include <qy/frame_cache.h>
-#include <qy/slab.h>
 #include <string.h>
 #include <tap.h>
 
@@ -295,6 +296,199 @@ static void use_after_free(void)
     hosted_catch(NULL);
     CHECK(reported);
     hosted_machine_destroy(&machine);
+}
+
+/* ---- damage, and two CPUs that free at the same instant ---- */
+
+/* A report has left the heap's lock taken. */
+static void unlock(void)
+{
+    memset(&heap.lock, 0, sizeof(heap.lock));
+}
+
+/* Whether an action ends in a report of that invariant (null: of any). */
+static bool breaks(const char *invariant, void (*action)(void *argument), void *argument)
+{
+    jmp_buf jump;
+    volatile bool reported = false;
+    if (setjmp(*hosted_catch(&jump)) == 0)
+        action(argument);
+    else
+        reported = !invariant || strcmp(hosted_broken.invariant, invariant) == 0;
+    hosted_catch(NULL);
+    return reported;
+}
+
+/* Use the cache until its slabs have been used up and have come back. */
+static void use(void *argument) QY_UNCHECKED
+{
+    static void *objects[60];
+    (void)argument;
+    for (unsigned i = 0; i < 60; i++)
+        if (qy_cache_alloc(&cpu_1, &cache, &objects[i]) != QY_OK)
+            return;
+    for (unsigned i = 60; i-- > 0;)
+        if (qy_cache_free(&cpu_1, &cache, objects[i]) != QY_OK)
+            return;
+}
+
+static struct qy_slab *slab_of(const void *object)
+{
+    return (struct qy_slab *)(((uintptr_t)object | 4095) + 1) - 1;
+}
+
+/*
+ * Any bit of a slab's numbers (first free object, how many, capacity, order), of its state bytes, and of the link of a
+ * free object, flipped: what uses the slab reports it, or the validator is content too. Lists are below; the pointers to
+ * the cache and to the first place lead out of the slab when they are flipped, and that is a fault.
+ */
+static void flipped_bits_of_a_slab(void) QY_UNCHECKED
+{
+    const size_t numbers = offsetof(struct qy_slab, first_free);
+    unsigned reported = 0, harmless = 0;
+    for (unsigned part = 0; part < 3; part++) {
+        size_t bytes = part == 0 ? 8 : part == 1 ? 20 : sizeof(struct qy_slab) - 1 - numbers;
+        for (unsigned bit = 0; bit < bytes * 8; bit++) {
+            make(8, 200, 8);
+            cache.granules = 0;
+            unsigned char *live = take(), *freed = take();
+            CHECK_EQ(give(freed), QY_OK);
+            struct qy_slab *slab = slab_of(live);
+            CHECK_EQ(slab->capacity, 20);
+            unsigned char *from = part == 0   ? freed
+                                  : part == 1 ? (unsigned char *)(uintptr_t)qy_slab_state(slab, 0)
+                                              : (unsigned char *)slab + numbers;
+            from[bit / 8] ^= (unsigned char)(1u << bit % 8);
+            const char *broken = qy_cache_check(&cache);
+            bool refused = false, found = breaks(NULL, use, NULL);
+            if (!found)
+                refused = give(live) != QY_OK; /* its own state */
+            reported += found || refused;
+            harmless += !found && !refused && !broken;
+            if (!found && !refused && broken) {
+                printf("# part %u, bit %u: %s, but nothing is reported\n", part, bit, broken);
+                CHECK(found);
+            }
+            hosted_machine_destroy(&machine);
+        }
+    }
+    printf("# %u bits reported, %u harmless\n", reported, harmless);
+    CHECK(reported > 200);
+}
+
+/* A list's pointer that leads to another slab than it should: found when a slab leaves the list. */
+static void broken_lists(void) QY_UNCHECKED
+{
+    for (unsigned turn = 0; turn < 3; turn++) {
+        void *objects[60];
+        make(8, 200, 8);
+        cache.granules = 0;
+        for (unsigned i = 0; i < 60; i++)
+            objects[i] = take();
+        struct qy_slab *last = cache.full, *middle = last->next;
+        if (turn == 0)
+            last->next = middle->next;
+        else if (turn == 1)
+            middle->prev = NULL;
+        else
+            middle->cache = &second;
+        CHECK(strcmp(qy_cache_check(&cache), "SLAB-COUNT") == 0);
+        bool found = false;
+        for (unsigned i = 0; i < 60 && !found; i++)
+            found = breaks("SLAB-FREE", (void (*)(void *))give, objects[i]) ||
+                    (turn == 2 && slab_of(objects[i]) == middle);
+        CHECK(found);
+        hosted_machine_destroy(&machine);
+    }
+}
+
+/* The map of free granules and what lies where: any bit. */
+static void flipped_bits_of_a_mixed_slab(void) QY_UNCHECKED
+{
+    for (unsigned bit = 0; bit < 128; bit++) {
+        make(1, 200, 8);
+        unsigned char *live = take(), *freed = take();
+        CHECK_EQ(give(freed), QY_OK);
+        struct qy_mixed *mixed = heap.mixed;
+        uint64_t *word = bit < 64 ? &mixed->free : &mixed->used;
+        *word ^= 1ull << bit % 64;
+        CHECK(qy_heap_check(&heap) != NULL);
+        if (!breaks("SLAB-MIXED", use, NULL))
+            CHECK_EQ(bit, 128);
+        *word ^= 1ull << bit % 64;
+        unlock();
+        CHECK_EQ(give(live), QY_OK);
+        done();
+    }
+    make(1, 200, 8);
+    unsigned char *first = take(), *second_one = take();
+    heap.mixed->owner[((uintptr_t)first & 4095) / 64] = 77; /* no such cache */
+    CHECK(breaks("SLAB-MIXED", (void (*)(void *))give, first));
+    unlock();
+    heap.mixed->owner[((uintptr_t)first & 4095) / 64] = cache.id;
+    heap.mixed->owner[((uintptr_t)second_one & 4095) / 64] = 0; /* its granules are nobody's */
+    CHECK(breaks("SLAB-MIXED", (void (*)(void *))give, second_one));
+    hosted_machine_destroy(&machine);
+}
+
+/* Both CPUs have seen LIVE before either said that it is not: what each does afterwards, one after the other. */
+static void free_again_as_if_live(struct qy_cpu_objects *by, unsigned char *object) QY_UNCHECKED
+{
+    _Atomic uint8_t *state = NULL;
+    for (unsigned i = 0; i < slab_of(object)->capacity; i++)
+        if (slab_of(object)->places + i * cache.stride == object)
+            state = qy_slab_state(slab_of(object), i);
+    CHECK_EQ(qy_cache_free(&cpu, &cache, object), QY_OK);
+    atomic_store(state, QY_OBJECT_LIVE);
+    CHECK_EQ(qy_cache_free(by, &cache, object), QY_OK);
+}
+
+/* The second free ends when the first has put the object into its slab. */
+static void give_again(void *argument) QY_REQUIRES(qy_class_slab)
+{
+    qy_slab_give(&cpu_1, (struct qy_item){argument, qy_slab_state(slab_of(argument), 0)});
+}
+
+static void reclaim_all(void *argument) QY_UNCHECKED
+{
+    (void)argument;
+    qy_heap_reclaim(&heap);
+}
+
+static void take_all(void *argument) QY_UNCHECKED
+{
+    void *object;
+    (void)argument;
+    for (unsigned i = 0; i < 200; i++)
+        if (qy_cache_alloc(i % 2 ? &cpu : &cpu_1, &cache, &object) != QY_OK)
+            return;
+}
+
+static void warm(struct qy_cpu_objects *by);
+
+/* An object that two CPUs free at the same instant is in two magazines or twice in its slab: found at once, when the
+ * second is handed out, and when magazines go back. */
+static void freed_by_two(void) QY_UNCHECKED
+{
+    make(64, 200, 8); /* no magazines */
+    cache.granules = 0;
+    unsigned char *first = take();
+    CHECK(take() != NULL && qy_slab_state(slab_of(first), 0) != NULL);
+    CHECK_EQ(give(first), QY_OK);
+    CHECK(breaks("SLAB-FREE", give_again, first));
+    hosted_machine_destroy(&machine);
+    for (unsigned turn = 0; turn < 2; turn++) {
+        make(1024, 200, 8);
+        cache.granules = 0;
+        warm(&cpu);
+        warm(&cpu_1);
+        CHECK(take() != NULL);
+        free_again_as_if_live(&cpu_1, take());
+        CHECK(strcmp(qy_cache_check(&cache), "SLAB-CACHED") == 0 ||
+              strcmp(qy_cache_check(&cache), "SLAB-COUNT") == 0);
+        CHECK(breaks("SLAB-CACHED", turn ? take_all : reclaim_all, NULL));
+        hosted_machine_destroy(&machine);
+    }
 }
 
 static void memory_goes_back(void)
@@ -689,6 +883,10 @@ static const struct test tests[] = {
     {"every wrong pointer is refused by name", wrong_pointers},
     {"a pointer whose memory has gone is refused", stale_pointers},
     {"a write to a free object is found", use_after_free},
+    {"any flipped bit of a slab is found", flipped_bits_of_a_slab},
+    {"a broken list of slabs is found", broken_lists},
+    {"any flipped bit of a mixed slab's map is found", flipped_bits_of_a_mixed_slab},
+    {"an object that two CPUs free at once is found", freed_by_two},
     {"slabs go back to the arena", memory_goes_back},
     {"an arena that runs out", runs_out},
     {"one page for nine types", one_page},

@@ -125,6 +125,7 @@ static const struct command {
     {"mem", show_mem, "where the RAM is, what is left to hand out, which objects exist"},
     {"caps", show_caps, "the capabilities that the root task holds"},
     {"maps", show_maps, "what is mapped in the root task's address space"},
+    {"caches", show_caches, "the kernel's caches of objects, and its guarded objects"},
     {"cpus", show_cpus, "what each CPU did"},
     {"numa", show_numa, "the NUMA nodes: their memory, and how far they are from each other"},
     {"leaks", show_leaks, "what lives, and who made it (boot with heap=track)"},

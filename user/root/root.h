@@ -126,6 +126,7 @@ void show_summary(struct root *root);
 /* Tables that the summary and the prompt share. */
 void show_memory(struct root *root);
 void show_objects(struct root *root);
+void show_caches(struct root *root);
 void show_cpus(struct root *root);
 void show_numa(struct root *root);
 void show_untypeds(struct root *root);

@@ -152,6 +152,64 @@ void show_objects(struct root *root)
     root_table(&table);
 }
 
+/* Guarded objects, if the kernel was booted with guard=N. */
+static void show_guard(struct root *root)
+{
+    struct qy_record_guard guard;
+    enum qy_error error =
+        system_record(QY_SLOT_SYSTEM, QY_RECORD_KIND_GUARD, 0, &guard, sizeof(guard));
+
+    if (error == QY_UNSUPPORTED)
+        return;
+    if (!root_check(root, error == QY_OK, "the guard record cannot be read"))
+        return;
+    print("   guarded: one in %llu, %llu since boot, %llu live of %llu slots of %S; not guarded "
+          "for want "
+          "of a slot %llu, of memory %llu; frees refused %llu\n",
+          (unsigned long long)guard.interval, (unsigned long long)guard.sampled,
+          (unsigned long long)guard.live, (unsigned long long)guard.slots, guard.slot_bytes,
+          (unsigned long long)guard.no_slot, (unsigned long long)guard.no_frames,
+          (unsigned long long)guard.refused_frees);
+}
+
+void show_caches(struct root *root)
+{
+    static const char *const names[] = {"objects of",  "bytes", "live",  "free here",
+                                        "cached",      "CPUs",  "slabs", "since boot",
+                                        "by magazine", "back",  NULL};
+    static char text[TEXT_BYTES];
+    struct table table;
+
+    table_begin(&table, text, sizeof(text), "<>>>>>>>>>");
+    heads(&table, names);
+    for (uint64_t i = 1; i < QY_OBJ_CONSOLE; i++) {
+        struct qy_record_cache cache;
+        if (!root_check(root, read_record(QY_RECORD_KIND_CACHE, i, &cache, sizeof(cache)),
+                        "a cache record cannot be read"))
+            return;
+        if (!cache.allocations)
+            continue;
+        const uint64_t cells[] = {cache.stride_bytes,
+                                  cache.live,
+                                  cache.capacity - cache.live - cache.cached - cache.held,
+                                  cache.cached,
+                                  cache.magazines,
+                                  cache.slabs,
+                                  cache.allocations,
+                                  cache.fetched,
+                                  cache.returned};
+        table_cell(&table, "%s", qy_object_name((enum qy_object_type)i));
+        for (unsigned j = 0; j < sizeof(cells) / sizeof(cells[0]); j++)
+            table_cell(&table, "%llu", (unsigned long long)cells[j]);
+    }
+    root_table(&table);
+    print("   CPUs: that keep a magazine of it; by magazine: taken out of slabs by one; back: "
+          "returned by one\n"
+          "   to slabs, because it was freed where nobody takes it again, or the magazine went "
+          "away\n");
+    show_guard(root);
+}
+
 void show_cpus(struct root *root)
 {
     static const char *const names[] = {"CPU",        "hardware id", "node",     "calls", "faults",
