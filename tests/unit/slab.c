@@ -300,6 +300,8 @@ static void use_after_free(void)
 
 /* ---- damage, and two CPUs that free at the same instant ---- */
 
+static bool refused; /* by give_action */
+
 /* A report has left the heap's lock taken. */
 static void unlock(void)
 {
@@ -376,8 +378,6 @@ static void flipped_bits_of_a_slab(void) QY_UNCHECKED
     printf("# %u bits reported, %u harmless\n", reported, harmless);
     CHECK(reported > 200);
 }
-
-static bool refused;
 
 static void give_action(void *object)
 {
