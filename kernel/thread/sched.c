@@ -195,7 +195,8 @@ void sched_tick(struct cpu *cpu)
 static void wake(struct thread *thread, struct cpu *cpu) QY_REQUIRES(qy_class_caps, qy_class_sched)
     QY_RELEASES(qy_class_sched)
 {
-    bool elsewhere = can_run(thread) && cpu->current != thread && place_choose(thread) != cpu;
+    bool elsewhere =
+        can_run(thread) && !thread->queued && cpu->current != thread && place_choose(thread) != cpu;
     if (!elsewhere)
         queue_settle(cpu, thread, false);
     bool urgent = !elsewhere && can_run(thread) && preempts(cpu, thread);

@@ -34,6 +34,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
     profile:*) profile=${word#profile:} ;;
     archive:*) archive=${word#archive:} ;;
     tree:*) tree=${word#tree:} ;;
+    turns) m_more='-accel tcg,thread=single' ;;
     typing) typing=yes m_words=interactive ;;
     typing:leaks) typing=yes m_words='interactive heap=track' session=$leaks_session session_says=$leaks_says ;;
     long) limit=$((limit * 3)) ;;

@@ -136,6 +136,11 @@ static void a_thread_without_a_cpu_stays_with_its_memory(void)
     CHECK_EQ(CALL(QY_CALL_thread_suspend, threads[0], 0, 0, 0, 0, 0).error, QY_OK);
     CHECK_EQ(CALL(QY_CALL_thread_resume, threads[0], 0, 0, 0, 0, 0).error, QY_OK);
     CHECK(told(threads[0]).x[2] & 3);
+    /* Resumed without having been suspended: it is in line already, and stays there though another CPU idles. */
+    unsigned cpu = told(threads[0]).x[2] & 3;
+    place_idle(cpu_at(3 - cpu), true);
+    CHECK_EQ(CALL(QY_CALL_thread_resume, threads[0], 0, 0, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(told(threads[0]).x[2] & 3, cpu);
     CHECK(runs(1, fixed));
     scene_end();
     for (unsigned i = 1; i < WORLD_CPUS; i++)

@@ -74,6 +74,8 @@ int main(const struct qy_root_info *info)
         attack_run(&root);
     } else if (asked_for(info, "place")) {
         place_run(&root);
+    } else if (asked_for(info, "storm")) {
+        storm_run(&root);
     } else if (asked_for(info, "leak")) {
         leak_run(&root, asked_for(info, "profile"));
     } else {

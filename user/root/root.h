@@ -11,6 +11,7 @@
  *     bench.c     costs of single calls                        (word `bench`)
  *     attack*.c   what a hostile program would try             (word `attack`)
  *     place.c     threads stay with their memory               (word `place`)
+ *     storm.c     calls of many threads at random              (word `storm`)
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
  *     leak.c      a leak, planted and found                    (word `leak`)
  *
@@ -135,5 +136,6 @@ void prompt_run(struct root *root);
 void bench_run(struct root *root);
 void place_run(struct root *root);
 void attack_run(struct root *root);
+void storm_run(struct root *root);
 
 #endif
