@@ -243,6 +243,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
     struct kernel_arenas *arenas = kernel_arenas_make(&map, &framedb, &topology);
 
     arch_timer_start();
+    arch_interrupts_init(&topology);
     cpus_start(&topology, trampoline, kernel_tables.root);
     print("CPUs: %u of %u run; nodes: %u\n", cpu_count, topology.cpu_count, topology.node_count);
     give_back_boot_memory();
@@ -257,7 +258,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
     kernel_stress_on_request(boot_info->command_line, arenas);
 
     stats_init(&map, &framedb, &topology, arenas, boot_clock);
-    root_task_create(boot_info, archive, &kernel_tables, arenas);
+    root_task_create(boot_info, archive, &kernel_tables, &topology, arenas);
     if (QY_CONFIG_DEBUG)
         debug_check(arenas);
     print("sealed: from here on the kernel allocates only out of memory that a caller names\n\n");

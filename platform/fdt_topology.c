@@ -172,6 +172,96 @@ static bool is_plain_uart(const struct qy_fdt *fdt, const struct qy_fdt_walk *wa
     return !qy_fdt_number(fdt, walk, "reg-io-width", &value) || value == 1;
 }
 
+/* What the firmware or the kernel drives: no program gets its registers. */
+static bool is_kept(const struct qy_fdt *fdt, const struct qy_fdt_walk *walk)
+{
+    static const char *const kept[] = {
+        "riscv,plic0",       "sifive,plic-1.0.0",   "thead,c900-plic",   "riscv,aplic",
+        "riscv,imsics",      "riscv,clint0",        "sifive,clint0",     "thead,c900-clint",
+        "riscv,aclint-mswi", "riscv,aclint-mtimer", "riscv,aclint-sswi", "sifive,test0",
+        "sifive,test1"};
+    for (unsigned i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+        if (qy_fdt_lists(fdt, walk, "compatible", kept[i]))
+            return true;
+    return false;
+}
+
+/* All of its registers, as its bus has them: the addresses of a bus that translates are the first entry's alone. */
+static void keep_registers(const struct qy_fdt *fdt, const struct qy_fdt_walk *walk,
+                           struct qy_topology *out)
+{
+    struct qy_fdt_reg reg;
+    uint64_t first, address, base, bytes;
+    bool bad;
+
+    if (!qy_fdt_cpu_address(fdt, walk, &address) || !qy_fdt_reg(fdt, walk, &reg, &bad))
+        return;
+    qy_fdt_reg_entry(&reg, 0, &first, &bytes);
+    for (unsigned i = 0; i < reg.count; i++) {
+        qy_fdt_reg_entry(&reg, i, &base, &bytes);
+        qy_topology_keep(out, base - first + address, bytes);
+    }
+}
+
+/*
+ * The contexts of a PLIC are the entries of its interrupts-extended, in their order: the phandle of a hart's interrupt
+ * controller, and the cause that it raises there.
+ */
+#define SUPERVISOR_EXTERNAL 9u
+
+static void read_contexts(const struct qy_fdt *fdt, struct qy_bytes contexts,
+                          struct qy_topology *out)
+{
+    struct qy_fdt_walk walk = {0};
+    struct qy_topology_cpu *cpu = NULL;
+    struct qy_fdt_reg reg;
+    uint64_t id, unused, phandle;
+    bool bad;
+
+    while (qy_fdt_next(fdt, &walk)) {
+        if (walk.depth < 2 || !qy_fdt_named(&walk, 1, "cpus"))
+            continue;
+        if (walk.depth == 2) {
+            cpu = NULL;
+            if (qy_fdt_reg(fdt, &walk, &reg, &bad)) {
+                qy_fdt_reg_entry(&reg, 0, &id, &unused);
+                cpu = id <= UINT32_MAX ? qy_topology_cpu(out, (uint32_t)id) : NULL;
+            }
+        }
+        if (walk.depth != 3 || !cpu || !qy_fdt_number(fdt, &walk, "phandle", &phandle))
+            continue;
+        for (size_t i = 0; qy_bytes_hold(contexts, 8 * i, 8) && i < QY_TOPOLOGY_NO_CONTEXT; i++)
+            if (qy_load_be32(contexts.at + 8 * i) == phandle &&
+                qy_load_be32(contexts.at + 8 * i + 4) == SUPERVISOR_EXTERNAL)
+                cpu->plic_context = (uint16_t)i;
+    }
+}
+
+/* The first PLIC; devices of another one's are nobody's. */
+static void read_plic(const struct qy_fdt *fdt, const struct qy_fdt_walk *walk,
+                      struct qy_topology *out)
+{
+    struct qy_fdt_reg reg;
+    struct qy_bytes contexts;
+    uint64_t address, unused, bytes, sources;
+    bool bad;
+
+    if (out->plic.raw || !qy_fdt_cpu_address(fdt, walk, &address) ||
+        !qy_fdt_reg(fdt, walk, &reg, &bad))
+        return;
+    qy_fdt_reg_entry(&reg, 0, &unused, &bytes);
+    if (address & QY_PAGE_MASK || bytes < QY_PAGE_BYTES || bytes > UINT64_MAX - address ||
+        !qy_fdt_number(fdt, walk, "riscv,ndev", &sources) ||
+        !qy_fdt_property(fdt, walk, walk->depth, "interrupts-extended", &contexts)) {
+        qy_topology_complain(out, "a PLIC that does not say what is connected to it is not used");
+        return;
+    }
+    out->plic = paddr(address);
+    out->plic_bytes = bytes;
+    out->plic_sources = sources < UINT32_MAX ? (uint32_t)sources : UINT32_MAX;
+    read_contexts(fdt, contexts, out);
+}
+
 /* The second pass: devices and distances, once the nodes are known and in order. */
 static void read_devices(const struct qy_fdt *fdt, struct qy_topology *out)
 {
@@ -181,8 +271,14 @@ static void read_devices(const struct qy_fdt *fdt, struct qy_topology *out)
     uint64_t address;
 
     while (qy_fdt_next(fdt, &walk)) {
+        if (is_kept(fdt, &walk)) /* enabled or not */
+            keep_registers(fdt, &walk, out);
         if (!qy_fdt_enabled(fdt, &walk))
             continue;
+        out->aplic = out->aplic || qy_fdt_lists(fdt, &walk, "compatible", "riscv,aplic");
+        if (qy_fdt_lists(fdt, &walk, "compatible", "riscv,plic0") ||
+            qy_fdt_lists(fdt, &walk, "compatible", "sifive,plic-1.0.0"))
+            read_plic(fdt, &walk, out);
         if (qy_fdt_lists(fdt, &walk, "compatible", "numa-distance-map-v1") &&
             qy_fdt_property(fdt, &walk, walk.depth, "distance-matrix", &matrix)) {
             const char *wrong = read_distances(matrix, out);
@@ -202,6 +298,8 @@ static void read_devices(const struct qy_fdt *fdt, struct qy_topology *out)
             out->test_finisher = paddr(address);
         }
     }
+    if (out->uart.raw) /* the firmware writes the console's text there */
+        qy_topology_keep(out, out->uart.raw, 1);
 }
 
 enum qy_error qy_fdt_topology(struct qy_bytes bytes, struct qy_topology *out)

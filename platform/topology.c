@@ -26,6 +26,38 @@ void qy_topology_complain(struct qy_topology *out, const char *complaint)
         out->complaint = complaint;
 }
 
+void qy_topology_keep(struct qy_topology *out, uint64_t base, uint64_t bytes)
+{
+    uint64_t end = base + bytes - 1 < base ? UINT64_MAX : (base + bytes - 1) | QY_PAGE_MASK;
+
+    if (!bytes)
+        return;
+    if (out->kept_count == QY_TOPOLOGY_KEPT) {
+        out->kept_full = true;
+        qy_topology_complain(out, "too many device registers are not for programs: none are");
+        return;
+    }
+    out->kept[out->kept_count++] = (struct qy_topology_kept){
+        qy_align_down(base, QY_PAGE_BYTES), end == UINT64_MAX ? UINT64_MAX : end + 1};
+}
+
+#define MESSAGE_BYTES 0x100000u
+
+void qy_topology_keep_local_apic(struct qy_topology *out)
+{
+    qy_topology_keep(out, qy_align_down(out->local_apic.raw, MESSAGE_BYTES), MESSAGE_BYTES);
+}
+
+bool qy_topology_keeps(const struct qy_topology *topology, uint64_t base, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < topology->kept_count; i++) {
+        const struct qy_topology_kept *kept = &topology->kept[i];
+        if (base >= kept->base && base < kept->end && bytes <= kept->end - base)
+            return true;
+    }
+    return false;
+}
+
 struct qy_topology_cpu *qy_topology_cpu(struct qy_topology *out, uint32_t hardware_id)
 {
     for (uint32_t i = 0; i < out->cpu_count; i++)
@@ -43,8 +75,9 @@ void qy_topology_add_cpu(struct qy_topology *out, uint32_t hardware_id)
             out, "more CPUs than this build has room for (max_cpus): the others stay off");
         return;
     }
-    out->cpus[out->cpu_count++] =
-        (struct qy_topology_cpu){.hardware_id = hardware_id, .node = QY_TOPOLOGY_NOWHERE};
+    out->cpus[out->cpu_count++] = (struct qy_topology_cpu){.hardware_id = hardware_id,
+                                                           .node = QY_TOPOLOGY_NOWHERE,
+                                                           .plic_context = QY_TOPOLOGY_NO_CONTEXT};
 }
 
 bool qy_topology_node(struct qy_topology *out, uint32_t domain, uint16_t *node)

@@ -65,7 +65,8 @@ static const char *const prose[QY_CALL_COUNT] = {
                           "and executable in another.",
     [QY_CALL_frame_unmap] =
         "Removes the mapping of this frame at `address`. When it returns, no CPU uses it any more.",
-    [QY_CALL_frame_protect] = "Changes the flags of the mapping of this frame at `address`.",
+    [QY_CALL_frame_protect] =
+        "Changes the flags of the mapping of this frame at `address`. Its memory type stays.",
     [QY_CALL_table_map] =
         "Makes the page table in x0 the table of `level` (1 = of 4 KiB pages, 2 = of 2 MiB, 3 = of "
         "1 GiB) over `address`. MISSING_TABLE says in x1 which level above it is missing.",
@@ -139,6 +140,40 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_cap_move] =
         "Moves the capability `source` to the empty slot `slot` of the node in x0, with its badge, "
         "its mapping and all that was derived from it.",
+    [QY_CALL_interrupt_bind] =
+        "Connects the interrupt in x0 to line `number` of the machine, which signals "
+        "`notification` "
+        "from now on, with the badge of that capability. `system` is the capability of the system, "
+        "with WRITE. On x86-64 numbers are ACPI's global system interrupts, on RISC-V sources of "
+        "the PLIC. The CPU that makes the call serves the line; CPU 0, or the first that can be "
+        "reached, if the controller does not reach it. BUSY: the line or the interrupt is bound. "
+        "INVALID_ARGUMENT: the machine has no such line. UNSUPPORTED: its controller is not "
+        "driven (APLIC), or the line raises NMIs. Deleting the interrupt, or the notification, "
+        "turns the line off.",
+    [QY_CALL_interrupt_acknowledge] =
+        "The driver has served what the interrupt in x0 signalled: the next may come. Until then "
+        "nothing more is signalled. A line that tells its level is held back, so serve the device "
+        "first; an edge that comes meanwhile is remembered and signalled at once. NOT_FOUND: "
+        "nothing is to be acknowledged.",
+    [QY_CALL_ports_bind] =
+        "Makes the object in x0 the I/O ports [`first`, `first` + `count`); `system` as for "
+        "interrupt_bind. BUSY: some of them are another's or the kernel's (0x20, 0x21, 0xa0, 0xa1, "
+        "0x40 to 0x43, 0x61, 0x3f8 to 0x3ff, 0xf4 to 0xf7, 0x8900, and ACPI's power-off), or the "
+        "object has ports. UNSUPPORTED: the machine has none (RISC-V).",
+    [QY_CALL_port_in] =
+        "Reads 1, 2 or 4 bytes (`width`) at a port of the range in x0. INVALID_ARGUMENT: not all "
+        "of them belong to it.",
+    [QY_CALL_port_out] = "Writes 1, 2 or 4 bytes in the same way.",
+    [QY_CALL_device_frame] =
+        "Makes a frame of the device memory in x0: `pages` (a power of two) pages from the "
+        "physical `address`, which is aligned to them, named by the empty slot `slot` of `node`. "
+        "`untyped` pays for the frame's header. A revoke of either, the device memory or the "
+        "untyped, takes the frame away with all its mappings. It is mapped with exactly one of "
+        "QY_MAP_UNCACHED and QY_MAP_WRITE_THROUGH, and never executable. BUSY: it overlaps a frame "
+        "that exists. INVALID_ARGUMENT: it is not all inside the device memory.",
+    [QY_CALL_device_info] =
+        "Where the device memory in x0 begins, how many bytes it has, and how many frames of it "
+        "exist.",
     [QY_CALL_console_write] = "Writes text, at most 1024 bytes a call.",
     [QY_CALL_console_read] = "One character that was typed. WOULD_WAIT: none was.",
     [QY_CALL_system_record] =
@@ -292,7 +327,8 @@ static void print_constants(void)
     printf("## What the root task finds\n\n| slot | capability |\n|---|---|\n");
     printf("| %d | its capability node |\n| %d | its address space |\n| %d | its thread |\n| %d | "
            "the console |\n"
-           "| %d | the system: records, power |\n| %d and on | untypeds, largest first |\n\n",
+           "| %d | the system: records, power, lines and ports |\n| %d and on | untypeds, largest "
+           "first |\n| after them | device memory, lowest address first |\n\n",
            QY_SLOT_NODE, QY_SLOT_SPACE, QY_SLOT_THREAD, QY_SLOT_CONSOLE, QY_SLOT_SYSTEM,
            QY_SLOT_UNTYPED);
     printf("`struct qy_root_info` stands read-only at 0x%llx, its address in rdi or a0; the boot "

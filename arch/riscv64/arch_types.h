@@ -19,8 +19,11 @@ struct arch_frame {
     uint64_t reserved;
 } __attribute__((aligned(16)));
 
+#define ARCH_INTERRUPTS 1024 /* lines of devices: what a PLIC can have */
+
 struct arch_cpu {
     uint64_t timer_next; /* time of the next tick */
+    uint16_t plic_context; /* QY_TOPOLOGY_NO_CONTEXT: no device interrupts this hart */
     uint64_t start[5];   /* struct riscv_start: what the hart finds when it starts */
 };
 

@@ -93,25 +93,24 @@ void arch_protection_names(char *buffer, size_t bytes)
     uint64_t status = riscv_read_csr(sstatus);
     format_to(buffer, bytes, "Sv48, SUM %s, MXR %s, FPU %s%s, %u ASID bits%s",
               status & RISCV_SSTATUS_SUM ? "ON" : "off", status & RISCV_SSTATUS_MXR ? "ON" : "off",
-              status & RISCV_SSTATUS_FS ? "ON" : "off", has_svpbmt ? ", Svpbmt" : "",
-              asid_bits,
+              status & RISCV_SSTATUS_FS ? "ON" : "off", has_svpbmt ? ", Svpbmt" : "", asid_bits,
               has_svpbmt ? "" : "; no Svpbmt");
 }
 
 /*
- * The test finisher is all that the kernel drives itself. Without Svpbmt the physical memory
+ * The test finisher and the PLIC are all that the kernel drives itself. Without Svpbmt the physical memory
  * attributes alone make device registers uncached.
  */
 enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
                                const struct qy_pt_tables *tables)
 {
+    unsigned flags = QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL | (has_svpbmt ? QY_PT_UNCACHED : 0);
     riscv_timer_set_frequency(topology->timebase_hz);
-    if (!topology->test_finisher.raw)
-        return QY_OK;
+    enum qy_error error = riscv_plic_map(pt, topology, flags, tables);
+    if (error != QY_OK || !topology->test_finisher.raw)
+        return error;
     paddr_t page = paddr(qy_align_down(topology->test_finisher.raw, QY_PAGE_BYTES));
-    enum qy_error error = qy_pt_map_range(
-        pt, vaddr(KERNEL_DEVICES_BASE), page, QY_PAGE_BYTES, 1,
-        QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL | (has_svpbmt ? QY_PT_UNCACHED : 0), tables);
+    error = qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), page, QY_PAGE_BYTES, 1, flags, tables);
     if (error == QY_OK)
         finisher_address = KERNEL_DEVICES_BASE + (topology->test_finisher.raw - page.raw);
     return error;

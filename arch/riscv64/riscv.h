@@ -18,6 +18,7 @@
 /* sie, sip */
 #define RISCV_INTERRUPT_SOFTWARE 1
 #define RISCV_INTERRUPT_TIMER 5
+#define RISCV_INTERRUPT_EXTERNAL 9
 
 /* scause */
 #define RISCV_CAUSE_INTERRUPT_SHIFT 63
@@ -126,6 +127,14 @@ void riscv_finisher_set(volatile uint32_t *registers);
 void riscv_timer_set_frequency(uint64_t hz);
 uint64_t riscv_timer_hz(void); /* of the register time */
 void riscv_timer_tick(struct cpu *cpu);
+
+/* plic.c */
+struct qy_pt;
+struct qy_pt_tables;
+enum qy_error riscv_plic_map(struct qy_pt *pt, const struct qy_topology *topology, unsigned flags,
+                             const struct qy_pt_tables *tables) QY_MUST_USE;
+uint16_t riscv_plic_context(uint32_t hart);
+void riscv_plic_interrupt(struct cpu *cpu); /* a line was raised for this CPU */
 
 /* mmu.c */
 void riscv_mmu_probe(void); /* once, on the boot tables */

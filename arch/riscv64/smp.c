@@ -13,10 +13,11 @@ extern char kernel_text_start[];
 void arch_cpu_init(struct cpu *cpu)
 {
     __asm__ volatile("mv tp, %0" : : "r"(cpu) : "memory");
+    cpu->arch.plic_context = riscv_plic_context(cpu->hardware_id);
     riscv_write_csr(sscratch, 0);
     riscv_write_csr(stvec, (uint64_t)riscv_trap_vector);
     riscv_clear_csr(sip, 1 << RISCV_INTERRUPT_SOFTWARE);
-    riscv_write_csr(sie, 1 << RISCV_INTERRUPT_SOFTWARE);
+    riscv_write_csr(sie, 1 << RISCV_INTERRUPT_SOFTWARE | 1 << RISCV_INTERRUPT_EXTERNAL);
 }
 
 uint64_t arch_trampoline_limit(void)

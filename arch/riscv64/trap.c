@@ -42,6 +42,8 @@ static void interrupt(struct cpu *cpu, uint64_t number)
     } else if (number == RISCV_INTERRUPT_SOFTWARE) {
         riscv_clear_csr(sip, 1 << RISCV_INTERRUPT_SOFTWARE);
         entry_ipi(cpu);
+    } else if (number == RISCV_INTERRUPT_EXTERNAL) {
+        riscv_plic_interrupt(cpu);
     }
 }
 
@@ -126,6 +128,8 @@ void arch_idle(void)
         interrupt(cpu, RISCV_INTERRUPT_SOFTWARE);
     if (pending & 1 << RISCV_INTERRUPT_TIMER)
         interrupt(cpu, RISCV_INTERRUPT_TIMER);
+    if (pending & 1 << RISCV_INTERRUPT_EXTERNAL)
+        interrupt(cpu, RISCV_INTERRUPT_EXTERNAL);
 }
 
 void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t stack,

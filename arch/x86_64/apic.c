@@ -52,8 +52,10 @@ static void reg_write(unsigned offset, uint32_t value)
 enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
                                const struct qy_pt_tables *tables)
 {
-    return qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), topology->local_apic, QY_PAGE_BYTES, 1,
-                           QY_PT_READ | QY_PT_WRITE | QY_PT_UNCACHED | QY_PT_GLOBAL, tables);
+    enum qy_error error =
+        qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), topology->local_apic, QY_PAGE_BYTES, 1,
+                        QY_PT_READ | QY_PT_WRITE | QY_PT_UNCACHED | QY_PT_GLOBAL, tables);
+    return error == QY_OK ? x86_ioapic_map(pt, topology, tables) : error;
 }
 
 uint32_t x86_apic_id(void)

@@ -21,6 +21,8 @@ struct arch_frame {
 
 #define ARCH_VECTOR_CALL 0x100
 
+#define ARCH_INTERRUPTS 192 /* lines of devices */
+
 struct x86_tss {
     uint32_t reserved0;
     uint64_t rsp[3];

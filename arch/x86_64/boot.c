@@ -127,6 +127,7 @@ enum qy_error arch_topology(const struct qy_boot_info *info, struct qy_topology 
         qy_topology_default(out, (uint32_t)info->boot_cpu);
         out->complaint = complaint;
         out->local_apic = paddr(base & 0xffffff000ull);
+        qy_topology_keep_local_apic(out);
     }
     x86_power_set(out);
     return error;

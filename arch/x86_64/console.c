@@ -46,6 +46,8 @@ void x86_power_set(const struct qy_topology *topology)
 {
     pm1a_control = topology->pm1a_control;
     sleep_type = topology->sleep_type;
+    if (pm1a_control)
+        x86_ports_keep(pm1a_control, 2);
 }
 
 _Noreturn void arch_power_off(unsigned code)

@@ -67,7 +67,9 @@ static bool interrupt(struct cpu *cpu, uint64_t vector)
         x86_apic_end_of_interrupt();
         entry_ipi(cpu);
         return true;
-    default: /* spurious, or from a device that nobody owns yet */
+    default: /* spurious, or of a device */
+        if (vector - X86_VECTOR_DEVICE < ARCH_INTERRUPTS)
+            entry_interrupt(cpu, (uint32_t)(vector - X86_VECTOR_DEVICE));
         if (vector != X86_VECTOR_SPURIOUS && vector >= 32)
             x86_apic_end_of_interrupt();
         return vector >= 32;

@@ -47,6 +47,7 @@
 #define X86_VECTOR_MACHINE_CHECK 18
 #define X86_VECTOR_TIMER 32
 #define X86_VECTOR_IPI 33
+#define X86_VECTOR_DEVICE 48 /* of line 0; ARCH_INTERRUPTS of them */
 #define X86_VECTOR_SPURIOUS 255
 
 /* Interrupt stack table entries of the task state segment. */
@@ -63,8 +64,7 @@
 #define FRAME_BYTES 176
 
 #ifndef __ASSEMBLER__
-#include <stdbool.h>
-#include <stdint.h>
+#include <qy/pt.h>
 
 static inline void x86_out8(uint16_t port, uint8_t value)
 {
@@ -85,6 +85,20 @@ static inline uint8_t x86_in8(uint16_t port)
 {
     uint8_t value;
     __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+static inline uint16_t x86_in16(uint16_t port)
+{
+    uint16_t value;
+    __asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+static inline uint32_t x86_in32(uint16_t port)
+{
+    uint32_t value;
+    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
     return value;
 }
 
@@ -154,6 +168,14 @@ void x86_apic_end_of_interrupt(void);
 uint32_t x86_apic_id(void);
 void x86_apic_send(uint32_t id, uint32_t command);
 void x86_pit_wait(unsigned microseconds); /* channel 2 of the PIT */
+
+/* Map the I/O APICs behind the local APIC. */
+struct qy_topology;
+enum qy_error x86_ioapic_map(struct qy_pt *pt, const struct qy_topology *topology,
+                             const struct qy_pt_tables *tables) QY_MUST_USE;
+
+/* These ports, where the machine is switched off, are the kernel's. */
+void x86_ports_keep(uint16_t first, uint16_t count);
 
 /* The direct map of the boot tables or the final ones: the same offset. */
 void *x86_ram(uint64_t physical);

@@ -17,13 +17,16 @@ typedef uint64_t qy_handle_t;
 #define QY_HANDLE_INDEX(handle) ((uint32_t)(handle))
 #define QY_HANDLE_GENERATION(handle) ((uint32_t)((handle) >> 32))
 
-/* Flags of a mapping. A memory type other than write-back is for device memory only. */
+/* Flags of a mapping. Device memory is mapped with one of the two memory types, RAM with neither. */
 #define QY_MAP_READ 1u
 #define QY_MAP_WRITE 2u
 #define QY_MAP_EXEC 4u
 #define QY_MAP_WRITE_THROUGH 8u
 #define QY_MAP_UNCACHED 16u
 #define QY_MAP_ALL 31u
+
+/* I/O ports of a machine that has them (x86-64). */
+#define QY_PORTS 0x10000u
 
 /* Labels of a fault message: bits 0..7 say that it is one, 8..15 the access, 16..23 what stood at the address. */
 #define QY_LABEL_FAULT 0xf1u
@@ -67,7 +70,7 @@ enum qy_thread_state {
 /* In place of the number of a CPU: one of the node that the thread's memory is on. */
 #define QY_CPU_ANY 0xffffu
 
-/* Slots of the root task's capability node that are filled at boot; untypeds follow from QY_SLOT_UNTYPED. */
+/* Slots of the root task's capability node that are filled at boot; untypeds follow from QY_SLOT_UNTYPED, then device memory. */
 enum qy_root_slot {
     QY_SLOT_NODE = 1,
     QY_SLOT_SPACE = 2,
@@ -90,7 +93,7 @@ struct qy_root_info {
     uint32_t untypeds;     /* their handles are QY_SLOT_UNTYPED + i, largest first */
     uint32_t node_slots;   /* capacity of the capability node */
     uint32_t free_slot;    /* the first empty slot */
-    uint32_t reserved;
+    uint32_t devices;      /* device memory: handles are QY_SLOT_UNTYPED + untypeds + i, lowest address first */
     uint64_t clock_hz;     /* ticks per second of the user-readable clock, 0 if unknown */
     uint64_t archive_bytes;
     char machine[48];      /* "x86_64" or "riscv64", then how it booted */

@@ -15,7 +15,7 @@
     X(INVALID_ADDRESS, 2, "not canonical, not aligned, page 0, or outside the user half")          \
     X(ALREADY_MAPPED, 3, "something is mapped there already")                                      \
     X(NOT_MAPPED, 4, "nothing is mapped there")                                                    \
-    X(INVALID_FLAGS, 5, "writable and executable, or a flag that does not exist")                  \
+    X(INVALID_FLAGS, 5, "writable and executable, a memory type that does not fit, or a flag that does not exist")                  \
     X(NUMA_NODE_NOT_FOUND, 6, "the machine has no such node")                                      \
     X(INVALID_HANDLE, 7, "null, stale, or outside the capability node")                            \
     X(WRONG_TYPE, 8, "the capability names an object of another type")                             \

@@ -60,7 +60,14 @@
     X(37, thread_schedule, THREAD, QY_RIGHT_WRITE, "priority, cpu", "")                            \
     X(38, untyped_objects, UNTYPED, QY_RIGHT_READ, "type", "live, bytes")                          \
     X(39, system_check, SYSTEM, QY_RIGHT_READ, "", "invariant, ...")                               \
-    X(40, reply_map, REPLY, QY_RIGHT_WRITE, "frame, flags", "level")
+    X(40, reply_map, REPLY, QY_RIGHT_WRITE, "frame, flags", "level")                               \
+    X(41, interrupt_bind, INTERRUPT, QY_RIGHT_WRITE, "system, number, notification", "")           \
+    X(42, interrupt_acknowledge, INTERRUPT, QY_RIGHT_WRITE, "", "")                                \
+    X(43, ports_bind, IO_PORTS, QY_RIGHT_WRITE, "system, first, count", "")                        \
+    X(44, port_in, IO_PORTS, QY_RIGHT_READ, "port, width", "value")                                \
+    X(45, port_out, IO_PORTS, QY_RIGHT_WRITE, "port, width, value", "")                            \
+    X(46, device_frame, DEVICE_MEMORY, QY_RIGHT_WRITE, "untyped, address, pages, node, slot", "handle") \
+    X(47, device_info, DEVICE_MEMORY, QY_RIGHT_READ, "", "address, bytes, frames")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

@@ -11,6 +11,8 @@
  *         SMALL  = from the slab cache of that type in the untyped
  *         RANGE  = any whole number of pages, a child arena
  *         NEVER  = made by the kernel at boot only
+ *
+ * Frames are made of device memory too, by device_frame; their headers are paid by an untyped.
  */
 #define QY_OBJECTS(X)                                                                              \
     X(NONE, 0, "none", NEVER)                                                                      \
@@ -24,8 +26,11 @@
     X(REPLY, 8, "reply", SMALL)                                                                    \
     X(NOTIFICATION, 9, "notification", SMALL)                                                      \
     X(TIMER, 10, "timer", SMALL)                                                                   \
-    X(CONSOLE, 11, "console", NEVER)                                                               \
-    X(SYSTEM, 12, "system", NEVER)
+    X(INTERRUPT, 11, "interrupt", SMALL)                                                           \
+    X(IO_PORTS, 12, "port range", SMALL)                                                           \
+    X(DEVICE_MEMORY, 13, "device memory", NEVER)                                                   \
+    X(CONSOLE, 14, "console", NEVER)                                                               \
+    X(SYSTEM, 15, "system", NEVER)
 
 enum qy_object_type {
 #define X(NAME, value, name, retype) QY_OBJ_##NAME = (value),

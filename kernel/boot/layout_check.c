@@ -140,6 +140,13 @@ static const char *check_cpu_page(const struct check *check, uint64_t address, u
     return end <= area + KERNEL_CPU_AREA_BACKED_BYTES ? NULL : "a page lies behind a CPU's area";
 }
 
+static const char *check_device_page(const struct check *check, uint64_t physical, uint64_t bytes)
+{
+    return qy_topology_keeps(check->topology, physical, bytes)
+               ? NULL
+               : "a page of the device window maps registers that a program may get too";
+}
+
 /* What holds for every page of the kernel, whichever window it is in. */
 static const char *check_any_page(const struct check *check, const struct window *window,
                                   uint64_t last, uint64_t physical, uint64_t bytes, unsigned flags)
@@ -186,6 +193,8 @@ static bool check_page(void *context, vaddr_t address, uint64_t entry, unsigned 
         broken = check_heap_page(check, address.raw, last + 1);
     else if (!broken && window->first == KERNEL_CPU_AREAS_BASE)
         broken = check_cpu_page(check, address.raw, last + 1);
+    else if (!broken && window->first == KERNEL_DEVICES_BASE)
+        broken = check_device_page(check, physical, bytes);
     if (broken) {
         print("layout: %R -> %R, %S, flags %x: %s\n", address.raw, physical, bytes, flags, broken);
         check->broken = broken;

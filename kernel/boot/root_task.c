@@ -2,13 +2,14 @@
  * The root task: made of the same objects and by the same steps as a program would make another.
  *
  *     slots of its node: 0 nothing | node, space, thread, console, system | untypeds, largest first
- *                        | image, stack, tables | free
+ *                        | device memory, lowest first | image, stack, tables | free
  *
  * Everything is paid by the kernel's arena, through an untyped that has no capability. Boot only,
  * one CPU.
  */
 #include <arch/arch.h>
 #include <kernel/arenas.h>
+#include <kernel/device.h>
 #include <kernel/object.h>
 #include <kernel/print.h>
 #include <kernel/root_task.h>
@@ -36,7 +37,7 @@ struct making {
     struct cap_node *node;
     struct space *space;
     uint32_t next; /* the next empty slot */
-    unsigned untypeds;
+    unsigned untypeds, devices;
 };
 
 static struct object *object_take(enum qy_object_type type, uint64_t pages)
@@ -175,12 +176,21 @@ static struct qy_bytes program_find(struct qy_bytes archive, uint64_t *entry, un
     return file.data;
 }
 
+static unsigned devices_count(const struct qy_boot_info *info, const struct qy_topology *topology)
+{
+    unsigned count = 0;
+    uint64_t base = 0, end;
+    for (; qy_device_range(info, topology, arch_physical_limit(), &base, &end); base = end)
+        count++;
+    return count;
+}
+
 /* Slots that the node needs: what is fixed, one for each page, and tables for every 2 MiB and a few
  * more. */
 static uint64_t slots_needed(struct qy_bytes program, unsigned segments, struct qy_bytes archive,
-                             unsigned untypeds)
+                             unsigned memories)
 {
-    uint64_t slots = QY_SLOT_UNTYPED + untypeds + STACK_PAGES + 1 + FREE_SLOTS;
+    uint64_t slots = QY_SLOT_UNTYPED + memories + STACK_PAGES + 1 + FREE_SLOTS;
     slots += archive.count / (QY_PT_ENTRIES * QY_PAGE_BYTES) + 4;
     for (unsigned i = 0; i < segments; i++) {
         struct qy_elf_segment segment = qy_elf_segment(program, i);
@@ -213,6 +223,18 @@ static void untypeds_add(struct making *making, struct kernel_arenas *arenas)
     making->next = QY_SLOT_UNTYPED + arenas->count;
 }
 
+static void devices_add(struct making *making, const struct qy_boot_info *info,
+                        const struct qy_topology *topology) QY_REQUIRES(qy_class_caps)
+{
+    uint64_t base = 0, end;
+    for (; qy_device_range(info, topology, arch_physical_limit(), &base, &end); base = end) {
+        struct slot *slot = &making->node->slots[making->next++];
+        if (device_memory_make(&kernel_untyped, base, end, slot) != QY_OK)
+            kernel_stop("out of memory for the headers of device memory");
+        making->devices++;
+    }
+}
+
 static void stack_add(struct making *making) QY_REQUIRES(qy_class_caps)
 {
     for (unsigned i = 1; i <= STACK_PAGES; i++)
@@ -228,6 +250,7 @@ static void info_fill(struct qy_root_info *out, const struct making *making,
                                  .cpus = cpu_count,
                                  .nodes = nodes,
                                  .untypeds = making->untypeds,
+                                 .devices = making->devices,
                                  .node_slots = making->node->count,
                                  .free_slot = making->next,
                                  .clock_hz = arch_clock_hz(),
@@ -261,12 +284,14 @@ static void seed(const struct qy_boot_info *info) QY_REQUIRES(qy_class_caps)
 }
 
 void root_task_create(const struct qy_boot_info *info, struct qy_bytes archive,
-                      const struct qy_pt *kernel_tables, struct kernel_arenas *arenas)
+                      const struct qy_pt *kernel_tables, const struct qy_topology *topology,
+                      struct kernel_arenas *arenas)
 {
     uint64_t entry;
     unsigned segments;
     struct qy_bytes program = program_find(archive, &entry, &segments);
-    uint64_t slots = slots_needed(program, segments, archive, arenas->count);
+    uint64_t slots =
+        slots_needed(program, segments, archive, arenas->count + devices_count(info, topology));
     struct making making = {0};
 
     space_setup(kernel_tables);
@@ -283,6 +308,7 @@ void root_task_create(const struct qy_boot_info *info, struct qy_bytes archive,
     slot_put(&making, QY_SLOT_CONSOLE, &console_object);
     slot_put(&making, QY_SLOT_SYSTEM, &system_object);
     untypeds_add(&making, arenas);
+    devices_add(&making, info, topology);
     for (unsigned i = 0; i < segments; i++) {
         struct qy_elf_segment segment = qy_elf_segment(program, i);
         segment_load(&making, &segment);

@@ -69,9 +69,10 @@ enum qy_error call_cap_revoke(struct call *call)
     enum qy_error error = node_lookup(thread_node(call->thread), call->arguments[0], &slot);
     if (error != QY_OK)
         return error;
-    /* Whoever may only take memory from an untyped may not take away what others made of it. */
+    /* Whoever may only take memory from an untyped, or from device memory, may not take away what others made of it. */
     const unsigned needed = QY_RIGHT_WRITE | QY_RIGHT_GRANT;
-    if (slot->type == QY_OBJ_UNTYPED && (slot->rights & needed) != needed)
+    if ((slot->type == QY_OBJ_UNTYPED || slot->type == QY_OBJ_DEVICE_MEMORY) &&
+        (slot->rights & needed) != needed)
         return QY_NO_RIGHTS;
     return teardown_revoke(slot);
 }

@@ -2,6 +2,7 @@
  * The engine that takes doomed objects apart and revokes. See kernel/teardown.h.
  */
 #include <arch/arch.h>
+#include <kernel/device.h>
 #include <kernel/ipc.h>
 #include <kernel/print.h>
 #include <kernel/sched.h>
@@ -19,13 +20,36 @@ void teardown_flush(struct teardown *teardown, struct flush flush)
     teardown->flushes[teardown->flush_count++] = flush;
 }
 
+/* Something that objects are made from. */
+static bool is_memory(const struct object *object)
+{
+    return object->type == QY_OBJ_UNTYPED || object->type == QY_OBJ_DEVICE_MEMORY;
+}
+
+/* A capability of what was made from it; null if there is none. */
+static struct slot *first_made(const struct object *memory)
+{
+    const struct device_frame *frame;
+    if (memory->type == QY_OBJ_DEVICE_MEMORY) {
+        frame = ((const struct device_memory *)memory)->frames;
+    } else {
+        const struct untyped *untyped = (const struct untyped *)memory;
+        if (untyped->anchor.child)
+            return untyped->anchor.child;
+        frame = untyped->device_frames;
+    }
+    return frame ? frame->anchor.child : NULL;
+}
+
 void teardown_doom(struct teardown *teardown, struct object *object)
 {
     object->flags |= OBJECT_DYING;
     if (object->flags & OBJECT_STATIC)
         return;
-    if (object->type == QY_OBJ_UNTYPED)
-        teardown_forget_untyped((struct untyped *)object);
+    if (is_memory(object))
+        teardown_forget_memory(object);
+    if (object->flags & OBJECT_DEVICE)
+        device_frame_doom((struct device_frame *)object);
     object->link = teardown->doomed;
     teardown->doomed = object;
 }
@@ -40,26 +64,47 @@ void teardown_forget_slot(struct slot *slot)
     }
 }
 
-void teardown_forget_untyped(struct untyped *untyped)
+void teardown_forget_memory(struct object *memory)
 {
     for (struct teardown *revoke = revokes; revoke; revoke = revoke->next) {
-        if (revoke->memory == untyped) {
+        if (revoke->memory == memory) {
             revoke->memory = NULL;
             revoke->overtaken = true;
         }
     }
 }
 
+/* Is nothing out of it in anybody's use? If so, this CPU keeps nothing of it either. */
+static bool is_whole(struct object *memory) QY_REQUIRES(qy_class_caps)
+{
+    struct untyped *untyped = (struct untyped *)memory;
+    if (memory->type == QY_OBJ_DEVICE_MEMORY)
+        return ((const struct device_memory *)memory)->count == 0;
+    if (untyped->objects)
+        return false;
+    untyped_drain(untyped);
+    return !untyped_is_cached(untyped); /* by other CPUs: see gather */
+}
+
 enum dismantle untyped_dismantle(struct untyped *untyped, struct teardown *teardown)
 {
-    if (untyped->anchor.child) {
-        slot_delete(untyped->anchor.child, teardown);
+    struct slot *made = first_made(&untyped->object);
+    if (made) {
+        slot_delete(made, teardown);
         return DISMANTLE_MORE;
     }
-    if (untyped->objects)
-        return DISMANTLE_WAIT;
-    untyped_drain(untyped);
-    return untyped_is_cached(untyped) ? DISMANTLE_WAIT : DISMANTLE_DONE;
+    return is_whole(&untyped->object) ? DISMANTLE_DONE : DISMANTLE_WAIT;
+}
+
+static enum dismantle device_dismantle(struct device_memory *device, struct teardown *teardown)
+    QY_REQUIRES(qy_class_caps)
+{
+    struct slot *made = first_made(&device->object);
+    if (made) {
+        slot_delete(made, teardown);
+        return DISMANTLE_MORE;
+    }
+    return is_whole(&device->object) ? DISMANTLE_DONE : DISMANTLE_WAIT;
 }
 
 static enum dismantle dismantle(struct object *object, struct teardown *teardown)
@@ -83,6 +128,14 @@ static enum dismantle dismantle(struct object *object, struct teardown *teardown
     case QY_OBJ_TIMER:
         timer_disarm((struct timer *)object);
         return DISMANTLE_DONE;
+    case QY_OBJ_INTERRUPT:
+        interrupt_unbind((struct interrupt *)object);
+        return DISMANTLE_DONE;
+    case QY_OBJ_IO_PORTS:
+        ports_release((struct io_ports *)object);
+        return DISMANTLE_DONE;
+    case QY_OBJ_DEVICE_MEMORY:
+        return device_dismantle((struct device_memory *)object, teardown);
     case QY_OBJ_NOTIFICATION:
         return notification_dismantle((struct notification *)object);
     default: /* a frame: its mappings went with its capabilities */
@@ -121,20 +174,18 @@ static bool step_doomed(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 /* One step of a revoke; false when there is nothing to do now. */
 static bool step_revoke(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 {
-    struct untyped *memory = teardown->memory;
+    struct object *memory = teardown->memory;
+    struct slot *made = memory ? first_made(memory) : NULL;
     if (teardown->root && teardown->root->child) {
         slot_delete(teardown->root->child, teardown);
         return true;
     }
-    if (memory && memory->anchor.child) {
-        slot_delete(memory->anchor.child, teardown);
+    if (made) {
+        slot_delete(made, teardown);
         return true;
     }
-    if (memory && memory->objects == 0) {
-        untyped_drain(memory);
-        if (untyped_is_cached(memory)) /* by other CPUs: see gather */
-            return false;
-        memory->object.flags &= (uint8_t)~OBJECT_REVOKING;
+    if (memory && is_whole(memory)) {
+        memory->flags &= (uint8_t)~OBJECT_REVOKING;
         teardown->memory = NULL;
     }
     return false;
@@ -197,8 +248,7 @@ static void unpin(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
     for (unsigned i = 0; i < teardown->flush_count; i++) {
         const struct flush *flush = &teardown->flushes[i];
         if (flush->unmapped)
-            qy_frame_unmap(flush->memory->untyped->arena->db,
-                           ((struct frame *)flush->memory)->first);
+            frame_uncount((struct frame *)flush->memory);
         flush->space->object.pins--;
         flush->memory->pins--;
     }
@@ -208,8 +258,8 @@ static void unpin(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 /* The untyped whose memory this revoke still waits for, pinned; null if there is none. */
 static struct untyped *pin_memory(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 {
-    struct untyped *memory = teardown->memory;
-    if (!memory || memory->objects)
+    struct untyped *memory = (struct untyped *)teardown->memory;
+    if (!memory || memory->object.type != QY_OBJ_UNTYPED || memory->objects)
         return NULL;
     memory->object.pins++;
     return memory;
@@ -268,13 +318,13 @@ static void revoke_unlink(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 
 enum qy_error teardown_revoke(struct slot *slot)
 {
-    struct untyped *memory = slot->type == QY_OBJ_UNTYPED ? (struct untyped *)slot->object : NULL;
-    if ((slot->flags & SLOT_REVOKING) || (memory && (memory->object.flags & OBJECT_REVOKING)))
+    struct object *memory = is_memory(slot->object) ? slot->object : NULL;
+    if ((slot->flags & SLOT_REVOKING) || (memory && (memory->flags & OBJECT_REVOKING)))
         return QY_REVOKED;
     struct teardown teardown = {.root = slot, .memory = memory, .next = revokes};
     slot->flags |= SLOT_REVOKING;
     if (memory)
-        memory->object.flags |= OBJECT_REVOKING;
+        memory->flags |= OBJECT_REVOKING;
     revokes = &teardown;
     teardown_run(&teardown);
     revoke_unlink(&teardown);

@@ -1,6 +1,7 @@
 /*
  * Notifications: words of signals, and those who wait for them. See kernel/ipc.h.
  */
+#include <kernel/device.h>
 #include <kernel/sched.h>
 #include <kernel/timer.h>
 
@@ -66,6 +67,10 @@ enum dismantle notification_dismantle(struct notification *notification)
     notification->bound = NULL;
     if (notification->timers) {
         timer_disarm(notification->timers);
+        return DISMANTLE_MORE;
+    }
+    if (notification->interrupts) {
+        interrupt_unbind(notification->interrupts);
         return DISMANTLE_MORE;
     }
     if (!thread)

@@ -1,6 +1,7 @@
 /*
  * The validators of untypeds, of what their objects hold against what their arenas say, and of everything.
  */
+#include <kernel/device.h>
 #include <kernel/guard.h>
 #include <kernel/ipc.h>
 #include <kernel/sched.h>
@@ -41,27 +42,43 @@ static const char *object_check(struct object *object) QY_REQUIRES(qy_class_caps
         return endpoint_check((const struct endpoint *)object);
     case QY_OBJ_NOTIFICATION:
         return notification_check((const struct notification *)object);
+    case QY_OBJ_INTERRUPT:
+        return interrupt_check((const struct interrupt *)object);
+    case QY_OBJ_DEVICE_MEMORY:
+        return device_memory_check((const struct device_memory *)object);
     default:
         return NULL;
     }
 }
 
-/* The objects made from an untyped: each has a capability at the top of its tree, the first or what moved up. */
-static const char *objects_check(const struct untyped *untyped) QY_REQUIRES(qy_class_caps)
+/* The objects below a root or an anchor: each has a capability at the top of its tree, the first or what moved up. */
+static const char *objects_check(const struct slot *top) QY_REQUIRES(qy_class_caps)
 {
     const char *broken = NULL;
-    for (const struct slot *slot = untyped->anchor.child; slot && !broken; slot = slot_next(slot))
+    for (const struct slot *slot = top->child; slot && !broken; slot = slot_next(slot))
         broken = object_check(slot->object);
+    return broken;
+}
+
+/* What was made from an untyped, and the device frames that it pays for. */
+static const char *made_check(struct untyped *untyped, uint64_t *slots) QY_REQUIRES(qy_class_caps)
+{
+    const char *broken = cap_check(&untyped->anchor, slots);
+    if (!broken)
+        broken = objects_check(&untyped->anchor);
+    for (struct device_frame *frame = untyped->device_frames; frame && !broken;
+         frame = frame->next[DEVICE_PAYER])
+        broken = cap_check(&frame->anchor, slots);
     return broken;
 }
 
 const char *system_check(uint64_t *slots)
 {
     const char *broken = cap_check(&cap_root, slots);
+    if (!broken)
+        broken = objects_check(&cap_root);
     for (struct untyped *untyped = untyped_first(); untyped && !broken; untyped = untyped->next) {
-        broken = cap_check(&untyped->anchor, slots);
-        if (!broken)
-            broken = objects_check(untyped);
+        broken = made_check(untyped, slots);
         if (!broken)
             broken = untyped->object.flags & OBJECT_STATIC ? qy_arena_check(untyped->arena)
                                                            : untyped_check(untyped);

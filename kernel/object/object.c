@@ -1,6 +1,7 @@
 /*
  * Memory of objects: headers from the slab caches of an untyped, pages from its arena.
  */
+#include <kernel/device.h>
 #include <kernel/guard.h>
 #include <kernel/heap.h>
 #include <kernel/ipc.h>
@@ -37,7 +38,19 @@ static const struct kind kinds[QY_OBJ_COUNT] = {
     [QY_OBJ_TIMER] = {HEADER("timer", struct timer), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_NOTIFICATION] = {HEADER("notification", struct notification), false, false,
                              QY_FRAME_OBJECT},
+    [QY_OBJ_INTERRUPT] = {HEADER("interrupt", struct interrupt), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_IO_PORTS] = {HEADER("port range", struct io_ports), false, false, QY_FRAME_OBJECT},
+    /* Of device memory, and of the frames that are made of it. */
+    [QY_OBJ_DEVICE_MEMORY] = {HEADER("device memory", struct device_frame), false, false,
+                              QY_FRAME_OBJECT},
 };
+_Static_assert(sizeof(struct device_memory) <= sizeof(struct device_frame), "one cache for both");
+
+/* Whose kind and cache an object's header is of. */
+static unsigned kind_of(const struct object *object)
+{
+    return object->flags & OBJECT_DEVICE ? (unsigned)QY_OBJ_DEVICE_MEMORY : object->type;
+}
 
 /* Where headers are allocated: a site for each type. */
 static struct qy_site sites[QY_OBJ_COUNT] QY_SITES = {
@@ -70,6 +83,8 @@ struct untyped *untyped_first(void)
 static bool pages_of(const struct object *object, pfn_t *first, unsigned *order)
 {
     *order = 0;
+    if (object->flags & OBJECT_DEVICE) /* they are nobody's memory */
+        return false;
     switch ((enum qy_object_type)object->type) {
     case QY_OBJ_FRAME:
         *first = ((const struct frame *)object)->first;
@@ -103,7 +118,7 @@ uint64_t object_pages(const struct object *object)
 
 static uint64_t object_bytes(const struct object *object)
 {
-    return kinds[object->type].header.bytes + object_pages(object) * QY_PAGE_BYTES;
+    return kinds[kind_of(object)].header.bytes + object_pages(object) * QY_PAGE_BYTES;
 }
 
 static void set_pages(struct object *object, pfn_t first, unsigned order)
@@ -151,6 +166,7 @@ static void untyped_unlink(struct untyped *untyped) QY_REQUIRES(qy_class_caps)
 
 static enum qy_error header_alloc(struct untyped *from, enum qy_object_type type,
                                   struct object **out, struct shortage *shortage)
+    QY_REQUIRES(qy_class_caps)
 {
     struct qy_cache *cache = untyped_cache(from, type);
     if (!cache->heap) {
@@ -168,12 +184,13 @@ static enum qy_error header_alloc(struct untyped *from, enum qy_object_type type
     *out = memory;
     (*out)->type = (uint8_t)type;
     (*out)->untyped = from;
+    (*out)->id = object_new_id();
     return QY_OK;
 }
 
 static void header_free(struct object *object)
 {
-    struct qy_cache *cache = untyped_cache(object->untyped, object->type);
+    struct qy_cache *cache = untyped_cache(object->untyped, kind_of(object));
     qy_irq_is_off();
     qy_origin_freeing(cache, object, QY_SITE("the header of an object"));
     enum qy_error error = qy_cache_free(&cpu_this()->objects, cache, object);
@@ -257,11 +274,18 @@ static enum qy_error object_alloc(struct untyped *from, enum qy_object_type type
     enum qy_error error = header_alloc(from, type, out, shortage);
     if (error != QY_OK)
         return error;
-    (*out)->id = object_new_id();
     error = pages_alloc(from, *out, pages, shortage);
     if (error != QY_OK)
         header_free(*out);
     return error;
+}
+
+/* It has all its memory. */
+static void object_made(struct untyped *from, struct object *object) QY_REQUIRES(qy_class_caps)
+{
+    from->objects++;
+    account(object, 1);
+    heap_object_made(untyped_cache(from, kind_of(object)), object, object_bytes(object));
 }
 
 enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uint64_t pages,
@@ -281,10 +305,26 @@ enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uin
     }
     if (type == QY_OBJ_UNTYPED)
         untyped_link((struct untyped *)object);
-    from->objects++;
-    account(object, 1);
-    heap_object_made(untyped_cache(from, type), object, object_bytes(object));
+    object_made(from, object);
     *out = object;
+    return QY_OK;
+}
+
+enum qy_error object_reserve_device_frame(struct untyped *from, struct object **out,
+                                          struct shortage *shortage)
+{
+    enum qy_error error = header_alloc(from, QY_OBJ_DEVICE_MEMORY, out, shortage);
+    if (error == QY_OUT_OF_MEMORY) {
+        untyped_drain(from);
+        error = header_alloc(from, QY_OBJ_DEVICE_MEMORY, out, shortage);
+    }
+    if (error != QY_OK) {
+        shortage->largest_order = qy_arena_largest(from->arena);
+        return error;
+    }
+    (*out)->type = QY_OBJ_FRAME;
+    (*out)->flags = OBJECT_DEVICE;
+    object_made(from, *out);
     return QY_OK;
 }
 
@@ -333,6 +373,8 @@ void object_free(struct object *object)
         untyped_unlink(untyped);
         if (untyped->arena == &untyped->own)
             error = qy_arena_return(&untyped->own);
+    } else if (object->flags & OBJECT_DEVICE) {
+        device_frame_forget((struct device_frame *)object);
     } else if (pages_of(object, &first, &order)) {
         qy_irq_is_off();
         error = qy_frame_free(&cpu_this()->frames, from->arena, first, order,
@@ -365,13 +407,10 @@ enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena, struct
     if (error != QY_OK)
         return error;
     *out = (struct untyped *)object;
-    object->id = object_new_id();
     (*out)->arena = arena;
     guard_heap_init(&(*out)->heap, arena, new_secret());
     untyped_link(*out);
-    from->objects++;
-    account(object, 1);
-    heap_object_made(untyped_cache(from, QY_OBJ_UNTYPED), object, object_bytes(object));
+    object_made(from, object);
     return QY_OK;
 }
 

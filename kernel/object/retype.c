@@ -109,7 +109,7 @@ enum qy_error call_untyped_retype(struct call *call)
                             .index = call->arguments[4],
                             .count = call->arguments[5]};
     struct cap_node *node;
-    if (call->arguments[1] == QY_OBJ_NONE || call->arguments[1] >= OBJECT_SMALL_TYPES ||
+    if (call->arguments[1] == QY_OBJ_NONE || call->arguments[1] >= QY_OBJ_DEVICE_MEMORY ||
         retype.count == 0 || retype.count > RETYPE_MAX)
         return QY_INVALID_ARGUMENT;
     retype.type = (enum qy_object_type)call->arguments[1];

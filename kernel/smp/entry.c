@@ -4,6 +4,7 @@
 #include <arch/arch.h>
 #include <kernel/call.h>
 #include <kernel/cpus.h>
+#include <kernel/device.h>
 #include <kernel/entry.h>
 #include <kernel/fault.h>
 #include <kernel/panic.h>
@@ -51,6 +52,13 @@ void entry_ipi(struct cpu *cpu)
     QY_COUNT(cpu->stats.interrupts, 1);
     shootdown_answer(cpu);
     cpus_gather_here();
+}
+
+void entry_interrupt(struct cpu *cpu, uint32_t number)
+{
+    begin(cpu);
+    QY_COUNT(cpu->stats.interrupts, 1);
+    interrupt_raised(number);
 }
 
 struct arch_frame *entry_choose(struct cpu *cpu)

@@ -7,8 +7,9 @@
 #include "space_impl.h"
 
 /* QY_MAP_* and QY_PT_* agree in these bits, so nothing is translated. */
-_Static_assert((QY_PT_READ | QY_PT_WRITE << 8 | QY_PT_EXEC << 16) ==
-                   (QY_MAP_READ | QY_MAP_WRITE << 8 | QY_MAP_EXEC << 16),
+_Static_assert(QY_PT_READ == QY_MAP_READ && QY_PT_WRITE == QY_MAP_WRITE &&
+                   QY_PT_EXEC == QY_MAP_EXEC && QY_PT_WRITE_THROUGH == QY_MAP_WRITE_THROUGH &&
+                   QY_PT_UNCACHED == QY_MAP_UNCACHED,
                "flags of the ABI are those of the page tables");
 
 static struct frame *frame_of(const struct slot *slot)
@@ -16,9 +17,19 @@ static struct frame *frame_of(const struct slot *slot)
     return (struct frame *)slot->object;
 }
 
-static struct qy_framedb *db_of(const struct slot *slot)
+/* Count a mapping in the frame database, which knows RAM only: nobody can execute device memory (WXOR). */
+static enum qy_error frame_count(const struct frame *frame, uint64_t flags)
 {
-    return slot->object->untyped->arena->db;
+    if (frame->object.flags & OBJECT_DEVICE)
+        return QY_OK;
+    return qy_frame_map(frame->object.untyped->arena->db, frame->first, flags & QY_MAP_WRITE,
+                        flags & QY_MAP_EXEC);
+}
+
+void frame_uncount(const struct frame *frame)
+{
+    if (!(frame->object.flags & OBJECT_DEVICE))
+        qy_frame_unmap(frame->object.untyped->arena->db, frame->first);
 }
 
 /* Entries of a mapping with pages of that level. */
@@ -32,21 +43,38 @@ vaddr_t frame_address(const struct slot *slot)
     return vaddr(slot->table->base.raw + slot->index * qy_pt_page_bytes(slot->level));
 }
 
-static enum qy_error flags_check(uint64_t flags, unsigned rights)
+#define MEMORY_TYPES (QY_MAP_WRITE_THROUGH | QY_MAP_UNCACHED)
+
+/* RAM is cached; of device memory the caller says how it is to be read and written, and not both ways. */
+static bool memory_type_fits(const struct slot *slot, uint64_t flags)
 {
-    const uint64_t allowed = QY_MAP_READ | QY_MAP_WRITE | QY_MAP_EXEC; /* RAM is cached */
-    if ((flags & ~allowed) || !(flags & QY_MAP_READ) ||
-        ((flags & QY_MAP_WRITE) && (flags & QY_MAP_EXEC)))
+    uint64_t type = flags & MEMORY_TYPES;
+    return slot->object->flags & OBJECT_DEVICE ? type && type != MEMORY_TYPES : !type;
+}
+
+/* Where the format has no uncached pages, physical addresses have a type of their own, and device memory's is uncached
+ * (RISC-V without Svpbmt). */
+static unsigned pt_flags(const struct qy_pt_format *format, uint64_t flags)
+{
+    unsigned wanted = (unsigned)flags | QY_PT_USER;
+    return qy_pt_supports(format, QY_PT_READ | QY_PT_USER | QY_PT_UNCACHED, 1)
+               ? wanted
+               : wanted & ~(unsigned)QY_PT_UNCACHED;
+}
+
+static enum qy_error flags_check(const struct slot *slot, const struct qy_pt_format *format,
+                                 uint64_t flags)
+{
+    unsigned rights = slot->rights;
+    if ((flags & ~(uint64_t)QY_MAP_ALL) || !memory_type_fits(slot, flags) ||
+        !(flags & QY_MAP_READ) || ((flags & QY_MAP_WRITE) && (flags & QY_MAP_EXEC)))
+        return QY_INVALID_FLAGS;
+    if (!qy_pt_supports(format, pt_flags(format, flags), 1)) /* a type that this CPU has not */
         return QY_INVALID_FLAGS;
     if (((flags & QY_MAP_WRITE) && !(rights & QY_RIGHT_WRITE)) ||
         ((flags & QY_MAP_EXEC) && !(rights & QY_RIGHT_EXEC)) || !(rights & QY_RIGHT_READ))
         return QY_NO_RIGHTS;
     return QY_OK;
-}
-
-static unsigned pt_flags(uint64_t flags)
-{
-    return (unsigned)flags | QY_PT_USER;
 }
 
 /* Point the entries of a mapping at its frame. */
@@ -140,7 +168,7 @@ enum qy_error frame_map(struct slot *slot, struct space *space, uint64_t address
     const struct frame *frame = frame_of(slot);
     uint64_t bytes = QY_PAGE_BYTES << frame->order;
     struct table *table;
-    enum qy_error error = flags_check(flags, slot->rights);
+    enum qy_error error = flags_check(slot, space->pt.format, flags);
     if (error != QY_OK)
         return error;
     if (address < QY_PAGE_BYTES || address >= USER_END || bytes > USER_END - address ||
@@ -148,17 +176,17 @@ enum qy_error frame_map(struct slot *slot, struct space *space, uint64_t address
         return QY_INVALID_ADDRESS;
     if (slot->table)
         return QY_ALREADY_MAPPED;
-    unsigned page = page_level(space->pt.format, frame->order, pt_flags(flags));
+    unsigned page = page_level(space->pt.format, frame->order, pt_flags(space->pt.format, flags));
     if (page == 0)
         return QY_UNSUPPORTED;
     error = place_find(space, address, page, entries_of(frame->order, page), &table, level);
     if (error != QY_OK)
         return error;
-    error = qy_frame_map(db_of(slot), frame->first, flags & QY_MAP_WRITE, flags & QY_MAP_EXEC);
+    error = frame_count(frame, flags);
     if (error != QY_OK)
         return error;
     mapping_link(slot, table, table_index(table, address), page);
-    entries_set(slot, space->pt.format, pt_flags(flags));
+    entries_set(slot, space->pt.format, pt_flags(space->pt.format, flags));
     trace_page_mapped(space->object.id, address, entry_get(table, slot->index), page);
     return QY_OK;
 }
@@ -171,7 +199,7 @@ enum qy_error space_map_reserved(struct space *space, uint64_t address, paddr_t 
     if (error != QY_OK)
         return error;
     entry_set(table, table_index(table, address),
-              qy_pt_encode(space->pt.format, page, 1, pt_flags(QY_MAP_READ)));
+              qy_pt_encode(space->pt.format, page, 1, pt_flags(space->pt.format, QY_MAP_READ)));
     table->leaves++;
     return QY_OK;
 }
@@ -202,12 +230,15 @@ void mapping_forget(struct slot *slot)
 {
     entries_clear(slot);
     mapping_unlink(slot);
-    qy_frame_unmap(db_of(slot), frame_of(slot)->first);
+    frame_uncount(frame_of(slot));
 }
 
 static enum qy_error class_change(const struct slot *slot, uint64_t flags)
 {
-    return qy_frame_remap(db_of(slot), frame_of(slot)->first, flags & QY_MAP_WRITE,
+    const struct frame *frame = frame_of(slot);
+    if (frame->object.flags & OBJECT_DEVICE)
+        return QY_OK;
+    return qy_frame_remap(frame->object.untyped->arena->db, frame->first, flags & QY_MAP_WRITE,
                           flags & QY_MAP_EXEC);
 }
 
@@ -221,7 +252,7 @@ static void protect_narrow(const struct slot *slot, unsigned left, bool replaced
     struct space *space = table_space(slot->table);
     struct flush flush = {.space = space, .memory = slot->object, .code = code};
     if (replaced) {
-        entries_set(slot, space->pt.format, pt_flags(left));
+        entries_set(slot, space->pt.format, left | QY_PT_USER);
         flush.address = frame_address(slot);
         flush.entries = entries_of(frame_of(slot)->order, slot->level);
         flush.level = slot->level;
@@ -235,15 +266,17 @@ enum qy_error frame_protect(struct slot *slot, uint64_t flags, bool fenced,
     const struct table *table = slot->table;
     const struct space *space = table_space(table);
     const struct qy_pt_format *format = space->pt.format;
-    enum qy_error error = flags_check(flags, slot->rights);
+    enum qy_error error = flags_check(slot, format, flags);
     *again = false;
     if (error != QY_OK)
         return error;
-    if (!qy_pt_supports(format, pt_flags(flags), slot->level))
+    unsigned wanted = pt_flags(format, flags);
+    unsigned old = qy_pt_decode(format, entry_get(table, slot->index)) & QY_MAP_ALL;
+    if ((old ^ wanted) & MEMORY_TYPES) /* two types of one page at a time are nobody's to have */
+        return QY_INVALID_FLAGS;
+    if (!qy_pt_supports(format, wanted, slot->level))
         return QY_UNSUPPORTED;
-    unsigned old = qy_pt_decode(format, entry_get(table, slot->index)) &
-                   (QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC);
-    unsigned left = old & (unsigned)flags;
+    unsigned left = old & wanted;
     bool code = arch_fence_code && (flags & ~(uint64_t)old & QY_MAP_EXEC) && !fenced;
     error = class_change(slot, flags);
     if (error != QY_OK)
@@ -254,7 +287,7 @@ enum qy_error frame_protect(struct slot *slot, uint64_t flags, bool fenced,
         *again = true;
         return error;
     }
-    entries_set(slot, format, pt_flags(flags));
+    entries_set(slot, format, wanted);
     trace_page_protected(space->object.id, frame_address(slot).raw, entry_get(table, slot->index),
                          slot->level);
     return QY_OK;

@@ -13,6 +13,8 @@ struct arch_frame {
     uint64_t instruction, stack, base;
 } __attribute__((aligned(16)));
 
+#define ARCH_INTERRUPTS 64
+
 struct arch_cpu {
     unsigned interrupts; /* asked of this CPU by others */
 };

@@ -74,7 +74,7 @@ static void every_object_once(void)
     sums_agree();
     qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 300);
     for (unsigned type = 1; type < OBJECT_SMALL_TYPES; type++)
-        for (unsigned i = 0; i < type * 3; i++)
+        for (unsigned i = 0; type < QY_OBJ_DEVICE_MEMORY && i < type * 3; i++)
             make(untyped, (enum qy_object_type)type, 1);
     sums_agree();
     for (unsigned i = 0; i < count; i++)

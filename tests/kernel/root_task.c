@@ -16,13 +16,16 @@ static size_t program_bytes;
 static bool stops_with(struct qy_bytes archive, const char *text)
 {
     static const struct qy_boot_info info;
+    static const struct qy_topology topology = {.node_count = 1, .kept_full = true};
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
         jmp_buf jump;
         if (setjmp(jump) == 0) {
             world_end = &jump;
-            root_task_create(&info, archive, &world_kernel_tables, &world_arenas);
+            /* A second boot: no CPU has magazines of the first one's headers. */
+            qy_cpu_objects_init(&cpu_this()->objects, 0, &cpu_this()->frames);
+            root_task_create(&info, archive, &world_kernel_tables, &topology, &world_arenas);
             _exit(99);
         }
         _exit(world_exit_code == 1 && strstr(world_console, text) ? 0 : 98);

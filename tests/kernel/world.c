@@ -158,6 +158,82 @@ uint64_t arch_time_ns(void)
     return world_time_ns;
 }
 
+uint64_t arch_physical_limit(void)
+{
+    return 1ull << 40;
+}
+
+/* ---- devices ---- */
+
+struct world_line world_lines[ARCH_INTERRUPTS];
+uint8_t world_ports[QY_PORTS];
+static bool ports_taken[QY_PORTS];
+
+enum qy_error arch_interrupt_enable(uint32_t number, struct cpu *cpu, bool *edge)
+{
+    if (number >= 32)
+        return QY_INVALID_ARGUMENT;
+    if (number == 31)
+        return QY_UNSUPPORTED;
+    world_lines[number] = (struct world_line){.enabled = true, .cpu = cpu->index};
+    *edge = number < 16;
+    return QY_OK;
+}
+
+void arch_interrupt_hold(uint32_t number)
+{
+    world_lines[number].held = true;
+}
+
+void arch_interrupt_let(uint32_t number)
+{
+    if (!world_lines[number].held)
+        world_broken = "a line that is not held back is let through";
+    world_lines[number].held = false;
+}
+
+void arch_interrupt_disable(uint32_t number)
+{
+    world_lines[number].enabled = false;
+}
+
+void world_line_set(uint32_t number, bool high)
+{
+    struct world_line *line = &world_lines[number];
+    bool edge = high && !line->high;
+    line->high = high;
+    if (line->enabled && !line->held && (number < 16 ? edge : high))
+        interrupt_raised(number);
+    if (number >= 16 && line->high && line->enabled && !line->held)
+        world_broken = "a line that is high is neither served nor held back";
+}
+
+enum qy_error arch_ports_take(uint32_t first, uint32_t count)
+{
+    for (uint32_t port = first; port < first + count; port++)
+        if (ports_taken[port] || port / 8 == 0x3f8 / 8)
+            return QY_BUSY;
+    memset(ports_taken + first, true, count);
+    return QY_OK;
+}
+
+void arch_ports_give(uint32_t first, uint32_t count)
+{
+    memset(ports_taken + first, false, count);
+}
+
+uint32_t arch_port_in(uint16_t port, unsigned width)
+{
+    uint32_t value = 0;
+    memcpy(&value, world_ports + port, width);
+    return value;
+}
+
+void arch_port_out(uint16_t port, unsigned width, uint32_t value)
+{
+    memcpy(world_ports + port, &value, width);
+}
+
 bool arch_random(uint64_t *out)
 {
     *out = 0x77;
@@ -249,6 +325,14 @@ void __wrap_qy_port_fence_cpu(unsigned cpu)
     yield();
 }
 
+static void check_range_unreachable(pfn_t first, uint64_t pages)
+{
+    fill_all();
+    for (unsigned i = 0; i < WORLD_CPUS; i++)
+        if (sim_reaches(i, first, pages))
+            world_broken = "REVOKED: memory has a new owner, and a CPU still reaches it";
+}
+
 /* Memory for a new owner: nobody may still reach it, as pages or as a table. */
 static void check_unreachable(const struct object *object)
 {
@@ -262,10 +346,7 @@ static void check_unreachable(const struct object *object)
     } else {
         return;
     }
-    fill_all();
-    for (unsigned i = 0; i < WORLD_CPUS; i++)
-        if (sim_reaches(i, first, pages))
-            world_broken = "REVOKED: memory has a new owner, and a CPU still reaches it";
+    check_range_unreachable(first, pages);
     sim_written(first, pages);
 }
 
@@ -277,6 +358,14 @@ void __wrap_object_zero(struct object *object)
     yield();
     __real_object_zero(object);
     yield();
+}
+
+void __real_device_frame_forget(struct device_frame *frame);
+void __wrap_device_frame_forget(struct device_frame *frame);
+void __wrap_device_frame_forget(struct device_frame *frame)
+{
+    check_range_unreachable(frame->frame.first, 1ull << frame->frame.order);
+    __real_device_frame_forget(frame);
 }
 
 /* ---- console and end ---- */
@@ -454,8 +543,12 @@ void world_make(unsigned mib)
     stats_init(&map, &machine.db, &topology, &world_arenas, 0);
     static unsigned char program[0x3000];
     size_t bytes = world_program(program);
+    info.range_count = 1;
+    info.ranges[0] = (struct qy_range){0, (uint64_t)mib << 20, QY_MEM_USABLE, 0};
+    topology.kept_count = 1;
+    topology.kept[0] = (struct qy_topology_kept){WORLD_KEPT, WORLD_KEPT + QY_PAGE_BYTES};
     root_task_create(&info, world_archive(ARCHIVE_BASE, "root", program, bytes),
-                     &world_kernel_tables, &world_arenas);
+                     &world_kernel_tables, &topology, &world_arenas);
     world_pick(0);
 }
 

@@ -17,6 +17,7 @@
 
 #include <kernel/arenas.h>
 #include <kernel/call.h>
+#include <kernel/device.h>
 #include <kernel/ipc.h>
 #include <kernel/object.h>
 #include <kernel/root_task.h>
@@ -40,6 +41,25 @@ extern uint64_t world_time_ns; /* what arch_time_ns tells */
 /* Where a CPU yields beside: after a call, before it chooses what to run; and while it loads tables, with its lock. */
 extern bool world_yields_at_exit, world_yields_at_load;
 extern char world_console[]; /* what was printed since world_make */
+
+/*
+ * Lines of devices: below 16 they tell edges, below 31 their level, 31 is not for us to drive, and there are no more. As
+ * the manuals allow, an edge is lost while the line is held back, and a level raises as long as it is high.
+ */
+struct world_line {
+    bool enabled, held, high;
+    unsigned cpu;
+};
+extern struct world_line world_lines[ARCH_INTERRUPTS];
+/* The device raises or lowers its line. */
+void world_line_set(uint32_t number, bool high);
+
+/* Registers in the middle of the device memory that no program gets: one page. */
+#define WORLD_KEPT 0xfee00000ull
+
+/* What stands behind each I/O port. 0x3f8 to 0x3ff are the kernel's. */
+extern uint8_t world_ports[QY_PORTS];
+
 /* Boot a machine of that many MiB, with RAM full of garbage. Once in a process. */
 void world_make(unsigned mib);
 

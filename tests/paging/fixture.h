@@ -227,7 +227,9 @@ static void boot_make(const struct boot_machine *kind, uint32_t capacity)
     boot.topology.cpu_count = kind->cpus;
     boot.topology.node_count = kind->nodes;
     for (unsigned i = 0; i < kind->cpus; i++)
-        boot.topology.cpus[i] = (struct qy_topology_cpu){i, (uint16_t)(i % kind->nodes)};
+        boot.topology.cpus[i] = (struct qy_topology_cpu){i, (uint16_t)(i % kind->nodes),
+                                                         QY_TOPOLOGY_NO_CONTEXT};
+    qy_topology_keep(&boot.topology, DEVICE, QY_PAGE_BYTES);
 }
 
 static enum qy_error boot_build(void)

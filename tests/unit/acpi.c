@@ -32,6 +32,9 @@ static void from_qemu(void)
     CHECK_EQ(topology.node_count, 1);
     CHECK_EQ(topology.local_apic.raw, 0xfee00000);
     CHECK_EQ(topology.pm1a_control, 0x604);
+    CHECK_EQ(topology.ioapic_count, 1);
+    CHECK_EQ(topology.ioapics[0].base.raw, 0xfec00000);
+    CHECK_EQ(topology.lines[0].number, 2); /* the interval timer's */
     CHECK_EQ(topology.sleep_type, 0);
     CHECK(!topology.complaint && !topology.distances_known);
     memory_free(&memory);
@@ -223,6 +226,90 @@ static void which_cpus_count(void)
     CHECK_EQ(topology.cpus[1].hardware_id, 300);
     CHECK_EQ(topology.local_apic.raw, 0xfeb00000);
     CHECK(!topology.complaint);
+}
+
+static void io_apic(uint32_t base, uint32_t first)
+{
+    put(1, 1), put(12, 1), put(9, 1), put(0, 1), put(base, 4), put(first, 4);
+}
+
+static void override(uint8_t source, uint32_t number, uint32_t flags)
+{
+    put(2, 1), put(10, 1), put(0, 1), put(source, 1), put(number, 4), put(flags, 2);
+}
+
+static void interrupt_lines(void)
+{
+    root();
+    begin_madt();
+    lapic(0, 1);
+    io_apic(0xfec00000, 0);
+    io_apic(0xfec10040, 24);
+    override(0, 2, 0);    /* as the bus has it */
+    override(9, 20, 0xf); /* level, low */
+    override(5, 5, 0xd);  /* level, high */
+    override(6, 6, 0x7);  /* edge, low */
+    put(3, 1), put(8, 1), put(5, 2), put(23, 4);
+    finish(MADT_AT);
+    CHECK_EQ(parse(), QY_OK);
+    CHECK_EQ(topology.ioapic_count, 2);
+    CHECK_EQ(topology.ioapics[1].base.raw, 0xfec10040);
+    CHECK_EQ(topology.ioapics[1].first, 24);
+    static const struct qy_topology_line lines[] = {{2, false, false, false},
+                                                    {20, true, true, false},
+                                                    {5, true, false, false},
+                                                    {6, false, true, false},
+                                                    {23, false, false, true}};
+    CHECK_EQ(topology.line_count, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK_EQ(topology.lines[i].number, lines[i].number);
+        CHECK_EQ(topology.lines[i].level, lines[i].level);
+        CHECK_EQ(topology.lines[i].low, lines[i].low);
+        CHECK_EQ(topology.lines[i].nmi, lines[i].nmi);
+    }
+    CHECK(qy_topology_keeps(&topology, 0xfec10000, 0x1000));
+    CHECK(qy_topology_keeps(&topology, 0xfee00000, 0x100000)); /* messages to local APICs */
+    CHECK(!qy_topology_keeps(&topology, 0xfed00000, 0x1000));
+    CHECK(!topology.complaint);
+}
+
+static void broken_interrupt_lines(void)
+{
+    static const uint8_t types[] = {1, 2, 3}, needed[] = {12, 10, 8};
+    for (unsigned i = 0; i < sizeof(types); i++) {
+        root();
+        begin_madt();
+        lapic(0, 1);
+        put(types[i], 1), put(needed[i] - 1u, 1), put(0, needed[i] - 3u);
+        finish(MADT_AT);
+        CHECK_EQ(parse(), QY_NOT_FOUND);
+        CHECK(complained("MADT"));
+    }
+    root();
+    begin_madt();
+    lapic(0, 1);
+    io_apic(0, 0);
+    io_apic(0xfec00008, 0);
+    finish(MADT_AT);
+    CHECK_EQ(parse(), QY_OK);
+    CHECK_EQ(topology.ioapic_count, 0);
+    CHECK(complained("I/O APIC"));
+    for (unsigned more = 0; more < 2; more++) {
+        root();
+        begin_madt();
+        lapic(0, 1);
+        for (unsigned i = 0; i < QY_TOPOLOGY_IOAPICS + more; i++)
+            io_apic(0xfec00000 + i * 0x1000, i * 8);
+        for (unsigned i = 0; i < QY_TOPOLOGY_LINES + more; i++)
+            override(0, i, 0);
+        finish(MADT_AT);
+        CHECK_EQ(parse(), QY_OK);
+        CHECK_EQ(topology.ioapic_count, QY_TOPOLOGY_IOAPICS);
+        CHECK_EQ(topology.line_count, QY_TOPOLOGY_LINES);
+        CHECK_EQ(topology.complaint != NULL, more);
+        CHECK(qy_topology_keeps(&topology, 0xfec00000 + (QY_TOPOLOGY_IOAPICS - 1 + more) * 0x1000,
+                                0x1000)); /* used or not */
+    }
 }
 
 static void more_cpus_than_fit(void)
@@ -624,6 +711,8 @@ static const struct test tests[] = {
     {"QEMU's tables, captured", from_qemu},
     {"QEMU's tables of four nodes, captured; the root pointer also as a copy", nodes_from_qemu},
     {"which CPUs count", which_cpus_count},
+    {"interrupt lines", interrupt_lines},
+    {"broken interrupt lines", broken_interrupt_lines},
     {"as many CPUs as there is room for, and one more", more_cpus_than_fit},
     {"a broken or missing MADT: NOT_FOUND, and why", a_broken_madt},
     {"root pointers, XSDT and RSDT", root_pointers},

@@ -44,6 +44,10 @@ static void from_qemu(void)
     CHECK_EQ(topology.uart.raw, 0x10000000);
     CHECK_EQ(topology.test_finisher.raw, 0x100000);
     CHECK_EQ(topology.timebase_hz, 10000000);
+    CHECK_EQ(topology.plic.raw, 0xc000000);
+    CHECK_EQ(topology.plic_sources, 0x60);
+    CHECK_EQ(topology.cpus[0].plic_context, 1);
+    CHECK(!topology.aplic);
     CHECK(!topology.complaint && !topology.distances_known);
 }
 
@@ -647,6 +651,89 @@ static void which_uart(void)
     CHECK_EQ(topology.uart.raw, 0x110002000);
 }
 
+static void hart(const char *name, uint32_t id, uint32_t phandle)
+{
+    cpu(name, id, "riscv,sv48");
+    begin("interrupt-controller");
+    CELLS("phandle", phandle);
+    end();
+    end();
+}
+
+/* Harts 0, 3 and 5 with controllers 10, 13 and 15, and a bus whose addresses are 0x40000000 too low. */
+static void plant_harts(void)
+{
+    plant(2, 2);
+    begin_cpus();
+    hart("cpu@0", 0, 10);
+    hart("cpu@3", 3, 13);
+    hart("cpu@5", 5, 15);
+    end();
+    begin("soc");
+    CELLS("#address-cells", 1);
+    CELLS("#size-cells", 1);
+    CELLS("ranges", 0, 0, 0x40000000, 0x20000000);
+}
+
+static void interrupt_controllers(void)
+{
+    plant_harts();
+    begin("plic@1000000");
+    text("compatible", "riscv,plic0");
+    CELLS("reg", 0x1000000, 0x400000);
+    CELLS("riscv,ndev", 53);
+    CELLS("interrupts-extended", 10, 11, 13, 11, 13, 9, 10, 9, 99, 9);
+    end();
+    begin("plic@2000000"); /* a second one is not used, and not given away */
+    text("compatible", "riscv,plic0");
+    CELLS("reg", 0x2000000, 0x400000);
+    CELLS("riscv,ndev", 9);
+    CELLS("interrupts-extended", 15, 9);
+    end();
+    begin("clint");
+    text("compatible", "riscv,clint0");
+    text("status", "disabled"); /* by the firmware, for itself */
+    CELLS("reg", 0x3000000, 0x10000, 0x3020000, 0x1000);
+    end();
+    end();
+    CHECK_EQ(qy_fdt_topology(grown(), &topology), QY_OK);
+    CHECK_EQ(topology.plic.raw, 0x41000000);
+    CHECK_EQ(topology.plic_bytes, 0x400000);
+    CHECK_EQ(topology.plic_sources, 53);
+    CHECK_EQ(topology.cpus[0].plic_context, 3);
+    CHECK_EQ(topology.cpus[1].plic_context, 2);
+    CHECK_EQ(topology.cpus[2].plic_context, QY_TOPOLOGY_NO_CONTEXT);
+    CHECK(qy_topology_keeps(&topology, 0x42000000, 0x400000));
+    CHECK(qy_topology_keeps(&topology, 0x43000000, 0x10000));
+    CHECK(qy_topology_keeps(&topology, 0x43020000, 0x1000));
+    CHECK_EQ(topology.kept_count, 4);
+    CHECK(!topology.complaint && !topology.aplic);
+}
+
+static void interrupt_controllers_that_cannot_be_used(void)
+{
+    plant_harts();
+    begin("plic"); /* does not say what is connected */
+    text("compatible", "sifive,plic-1.0.0");
+    CELLS("reg", 0x1000000, 0x400000);
+    end();
+    begin("aplic");
+    text("compatible", "riscv,aplic");
+    CELLS("reg", 0x5000000, 0x8000);
+    end();
+    begin("elsewhere"); /* outside what the bus shows */
+    text("compatible", "riscv,plic0");
+    CELLS("reg", 0x30000000, 0x400000);
+    end();
+    end();
+    CHECK_EQ(qy_fdt_topology(grown(), &topology), QY_OK);
+    CHECK_EQ(topology.plic.raw, 0);
+    CHECK(topology.aplic);
+    CHECK(topology.complaint && strstr(topology.complaint, "PLIC"));
+    CHECK(qy_topology_keeps(&topology, 0x45000000, 0x8000));
+    CHECK_EQ(topology.kept_count, 2);
+}
+
 /* A UART on a bus that shows [0x2000, 0x3000), or nothing for address 0; sizes of that many cells. */
 static uint64_t uart_at(uint32_t address, uint32_t size_cells)
 {
@@ -732,6 +819,8 @@ static const struct test tests[] = {
     {"nodes whose memory overlaps: one node", nodes_whose_memory_overlaps},
     {"which UART, and where the CPU sees it", which_uart},
     {"what a bus shows of its addresses", buses},
+    {"interrupt controllers", interrupt_controllers},
+    {"interrupt controllers that cannot be used", interrupt_controllers_that_cannot_be_used},
     {"every prefix, every byte damaged", damage},
 };
 TEST_MAIN(tests)

@@ -72,6 +72,13 @@ static inline void check_topology(enum qy_error error, const struct qy_topology 
     }
     CHECK(t->node_count >= 1 && t->node_count <= QY_TOPOLOGY_NODES);
     CHECK(t->range_count <= QY_TOPOLOGY_RANGES);
+    CHECK(t->kept_count <= QY_TOPOLOGY_KEPT && t->ioapic_count <= QY_TOPOLOGY_IOAPICS &&
+          t->line_count <= QY_TOPOLOGY_LINES);
+    for (uint32_t i = 0; i < t->kept_count && i < QY_TOPOLOGY_KEPT; i++)
+        CHECK(t->kept[i].base < t->kept[i].end && !(t->kept[i].base & QY_PAGE_MASK));
+    for (uint32_t i = 0; i < t->ioapic_count && i < QY_TOPOLOGY_IOAPICS; i++)
+        CHECK(t->kept_full || qy_topology_keeps(t, t->ioapics[i].base.raw, 32));
+    CHECK(!t->plic.raw || t->kept_full || qy_topology_keeps(t, t->plic.raw, t->plic_bytes));
     if (t->node_count < 1 || t->node_count > QY_TOPOLOGY_NODES)
         return;
     for (uint32_t i = 0; i < t->cpu_count; i++) {

@@ -49,8 +49,9 @@ void attack_stopped(struct attack *attack, bool stopped, const char *how, const 
 static enum qy_error make_objects(struct attack *attack)
 {
     static const enum qy_object_type types[] = {
-        QY_OBJ_UNTYPED, QY_OBJ_FRAME,    QY_OBJ_PAGE_TABLE, QY_OBJ_ADDRESS_SPACE, QY_OBJ_CAP_NODE,
-        QY_OBJ_THREAD,  QY_OBJ_ENDPOINT, QY_OBJ_REPLY,      QY_OBJ_NOTIFICATION,  QY_OBJ_TIMER};
+        QY_OBJ_UNTYPED,      QY_OBJ_FRAME,  QY_OBJ_PAGE_TABLE, QY_OBJ_ADDRESS_SPACE,
+        QY_OBJ_CAP_NODE,     QY_OBJ_THREAD, QY_OBJ_ENDPOINT,   QY_OBJ_REPLY,
+        QY_OBJ_NOTIFICATION, QY_OBJ_TIMER,  QY_OBJ_INTERRUPT,  QY_OBJ_IO_PORTS};
     struct root *root = attack->root;
     qy_handle_t frame;
     enum qy_error error;
@@ -60,6 +61,7 @@ static enum qy_error make_objects(struct attack *attack)
         if (error != QY_OK)
             return error;
     }
+    attack->object[QY_OBJ_DEVICE_MEMORY] = QY_SLOT_UNTYPED + root->info->untypeds;
     attack->object[QY_OBJ_CONSOLE] = QY_SLOT_CONSOLE;
     attack->object[QY_OBJ_SYSTEM] = QY_SLOT_SYSTEM;
     error = root_make(root, attack->budget, QY_OBJ_FRAME, 1, &attack->stale);
@@ -92,6 +94,7 @@ void attack_run(struct root *root)
     attack_retype(&attack);
     attack_pointers(&attack);
     attack_mappings(&attack);
+    attack_devices(&attack);
     attack_leftovers(&attack);
     attack_threads(&attack);
     attack_touches(&attack);

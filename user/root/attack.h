@@ -30,6 +30,7 @@ void attack_handles(struct attack *attack);   /* handles, call numbers, rights (
 void attack_retype(struct attack *attack);    /* retype and its numbers (attack_caps.c) */
 void attack_pointers(struct attack *attack);  /* pointers (attack_memory.c) */
 void attack_mappings(struct attack *attack);  /* addresses and flags (attack_memory.c) */
+void attack_devices(struct attack *attack);   /* lines, ports, device memory (attack_devices.c) */
 void attack_leftovers(struct attack *attack); /* memory of earlier owners (attack_leftovers.c) */
 void attack_touches(
     struct attack *attack); /* loads, stores and jumps in child threads (attack_thread.c) */

@@ -164,6 +164,7 @@ void attack_retype(struct attack *attack)
         {"an untyped of 2^64 - 1 pages", QY_OBJ_UNTYPED, ~0ull, slot, 1, QY_OUT_OF_MEMORY},
         {"more pages than there are", QY_OBJ_FRAME, 2048, slot, 1, QY_OUT_OF_MEMORY},
         {"the kind \"none\"", QY_OBJ_NONE, 1, slot, 1, QY_INVALID_ARGUMENT},
+        {"device memory", QY_OBJ_DEVICE_MEMORY, 1, slot, 1, QY_INVALID_ARGUMENT},
         {"a console", QY_OBJ_CONSOLE, 1, slot, 1, QY_INVALID_ARGUMENT},
         {"the right to switch off", QY_OBJ_SYSTEM, 1, slot, 1, QY_INVALID_ARGUMENT},
         {"a type beyond the last", QY_OBJ_COUNT, 1, slot, 1, QY_INVALID_ARGUMENT},

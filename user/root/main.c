@@ -72,6 +72,8 @@ int main(const struct qy_root_info *info)
         bench_run(&root);
     } else if (asked_for(info, "attack")) {
         attack_run(&root);
+    } else if (asked_for(info, "devices")) {
+        devices_run(&root);
     } else if (asked_for(info, "place")) {
         place_run(&root);
     } else if (asked_for(info, "storm")) {

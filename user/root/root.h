@@ -13,6 +13,7 @@
  *     place.c     threads stay with their memory               (word `place`)
  *     storm.c     calls of many threads at random              (word `storm`)
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
+ *     devices.c   a clock, driven by a program             (word `devices`)
  *     leak.c      a leak, planted and found                    (word `leak`)
  *
  * Slots of the capability node are taken in order and given back in the opposite order (root_mark,
@@ -137,5 +138,31 @@ void bench_run(struct root *root);
 void place_run(struct root *root);
 void attack_run(struct root *root);
 void storm_run(struct root *root);
+void devices_run(struct root *root);
+
+/* The capability of the device memory that holds a physical address; 0 = none does. */
+qy_handle_t device_memory_at(const struct root *root, uint64_t address);
+
+/*
+ * The machine's clock as a device that interrupts, one for each architecture (user/root/ARCH/clock.c).
+ */
+struct clock {
+    qy_handle_t budget, interrupt, registers; /* made out of the budget; registers: ports or a frame */
+    const char *name;
+    uint64_t number; /* of its line */
+};
+
+/* Get at its registers. Errors: what the kernel answered. */
+enum qy_error clock_open(struct root *root, struct clock *clock) CALL_MUST_USE;
+
+/* Let it interrupt in about a millisecond (once or periodically), and no more. */
+enum qy_error clock_start(struct clock *clock) CALL_MUST_USE;
+enum qy_error clock_stop(struct clock *clock) CALL_MUST_USE;
+
+/* Serve its interrupt: true if the clock says that it has raised one. */
+bool clock_serve(struct clock *clock) CALL_MUST_USE;
+
+/* What it says the time is, in units of its own. */
+uint64_t clock_time(struct clock *clock) CALL_MUST_USE;
 
 #endif

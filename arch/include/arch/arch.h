@@ -64,6 +64,9 @@ uint64_t arch_trampoline_limit(void);
 /* Start a CPU whose struct cpu and stacks exist; it runs cpu_main(cpu) on its kernel stack. Errors: UNSUPPORTED. */
 enum qy_error arch_cpu_start(struct cpu *cpu, paddr_t trampoline, paddr_t root) QY_MUST_USE;
 
+/* Before other CPUs start: every line of a device is off. Says on the console if the machine's controller is not driven. */
+void arch_interrupts_init(const struct qy_topology *topology);
+
 /* Start this CPU's periodic timer. */
 void arch_timer_start(void);
 
@@ -117,6 +120,31 @@ extern void (*const arch_fence_code)(void);
 
 /* The page-table format of this CPU. */
 const struct qy_pt_format *arch_pt_format(void);
+
+/* ---- devices ---- */
+
+/* Lines of devices have numbers below ARCH_INTERRUPTS (arch_types.h): global system interrupts of ACPI, or sources of the
+ * PLIC. When one is raised a CPU calls entry_interrupt. All of these under qy_class_caps. */
+
+/* Let a line through to a CPU, or to CPU 0 if the controller cannot reach that one. *edge: it tells of changes, not of its
+ * level. Errors: INVALID_ARGUMENT (the machine has no such line), UNSUPPORTED (or it is not for us to drive). */
+enum qy_error arch_interrupt_enable(uint32_t number, struct cpu *cpu, bool *edge) QY_MUST_USE;
+
+/* Hold a line that was raised back; let it through again. */
+void arch_interrupt_hold(uint32_t number);
+void arch_interrupt_let(uint32_t number);
+
+/* The line is off, whatever state it was in. */
+void arch_interrupt_disable(uint32_t number);
+
+/* Give the ports [first, first + count) away, and take them back. Errors: UNSUPPORTED (there are no ports), BUSY (given
+ * away already, or the kernel's own). */
+enum qy_error arch_ports_take(uint32_t first, uint32_t count) QY_MUST_USE;
+void arch_ports_give(uint32_t first, uint32_t count);
+
+/* One access of 1, 2 or 4 bytes. */
+uint32_t arch_port_in(uint16_t port, unsigned width);
+void arch_port_out(uint16_t port, unsigned width, uint32_t value);
 
 /* ---- threads ---- */
 

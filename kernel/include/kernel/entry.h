@@ -28,6 +28,9 @@ void entry_exception(struct cpu *cpu, const char *name, uint64_t number);
 void entry_timer(struct cpu *cpu);
 void entry_ipi(struct cpu *cpu);
 
+/* The same, a line of a device. */
+void entry_interrupt(struct cpu *cpu, uint32_t number);
+
 /* Choose what runs next, load its space, and return the registers to restore. Idles while there is nothing to run. */
 struct arch_frame *entry_choose(struct cpu *cpu);
 

@@ -28,6 +28,7 @@
 
 #include <kernel/thread.h>
 
+struct interrupt;
 struct timer;
 
 struct endpoint {
@@ -48,6 +49,7 @@ struct notification {
     uint64_t word;
     struct thread *bound;  /* null = nobody's receive ends with a signal */
     struct timer *timers;  /* those armed for it */
+    struct interrupt *interrupts; /* those bound to it */
 };
 
 /*

@@ -25,6 +25,7 @@ enum object_flags {
     OBJECT_REVOKING = 2, /* an untyped: its descendants are being destroyed */
     OBJECT_STATIC = 4,   /* part of the kernel: it has no memory to give back */
     OBJECT_ZEROED = 16,  /* reserved: its pages hold zeroes already */
+    OBJECT_DEVICE = 32,  /* a frame of device memory: kernel/device.h */
     OBJECT_DETACHED = 8, /* a thread or table: the first step of taking it apart is done */
 };
 
@@ -39,7 +40,9 @@ struct object {
     struct object *link;     /* next in a list of a teardown or of a retype under way */
 };
 
-#define OBJECT_SMALL_TYPES (QY_OBJ_TIMER + 1) /* types below it have a slab cache in an untyped */
+#define OBJECT_SMALL_TYPES (QY_OBJ_DEVICE_MEMORY + 1) /* types below it have a slab cache in an untyped */
+
+struct device_frame;
 
 /* Objects that exist, and their bytes (headers and pages). */
 struct object_totals {
@@ -53,6 +56,7 @@ struct untyped {
     struct qy_arena *arena; /* &own, or a root arena */
     struct qy_arena own;
     uint64_t objects;
+    struct device_frame *device_frames;         /* whose headers it pays for, and which have a capability */
     struct untyped *next, *prev;                /* of all untypeds */
     struct qy_heap heap;                        /* of the headers of objects made from it */
     struct qy_cache caches[OBJECT_SMALL_TYPES - 1]; /* by type, from 1; heap null = not used yet */
@@ -96,6 +100,11 @@ struct shortage {
  */
 enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uint64_t pages,
                              struct object **out, struct shortage *shortage) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
+
+/* The header of a frame of device memory, which brings no pages from the untyped. Errors: OUT_OF_MEMORY. */
+enum qy_error object_reserve_device_frame(struct untyped *from, struct object **out,
+                                          struct shortage *shortage) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
 
 /* Zero the pages of a reserved object (ZERO). Needs no lock: nobody else knows the object yet. */

@@ -78,7 +78,7 @@ void space_finish(struct space *space);
 
 /*
  * Map the frame of a capability at address with these QY_MAP_* flags, with the largest pages that
- * the format has. Errors: ALREADY_MAPPED (something is there, or the capability maps it elsewhere),
+ * the format has; RAM write-back, device memory with the memory type of the flags. Errors: ALREADY_MAPPED (something is there, or the capability maps it elsewhere),
  * INVALID_FLAGS, NO_RIGHTS, INVALID_ADDRESS (the address is aligned to the frame's size),
  * MISSING_TABLE (*level), UNSUPPORTED, TOO_MANY, REVOKED.
  */
@@ -95,6 +95,9 @@ enum qy_error space_map_reserved(struct space *space, uint64_t address, paddr_t 
 
 /* Take out a mapping; the teardown has room. slot->table is not null. */
 void frame_unmap(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_class_caps);
+
+/* A mapping of the frame is gone, and no CPU translates to it by that mapping any more. */
+void frame_uncount(const struct frame *frame) QY_REQUIRES(qy_class_caps);
 
 /* The capability of a mapping has moved to another slot, whose fields are the old one's. */
 void mapping_moved(struct slot *from, struct slot *to) QY_REQUIRES(qy_class_caps);

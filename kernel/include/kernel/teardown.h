@@ -46,7 +46,7 @@ struct teardown {
     struct object *doomed;  /* to take apart */
     struct object *waiting; /* until another CPU lets go */
     struct slot *root;      /* revoke: what is derived from it goes */
-    struct untyped *memory; /* revoke: what was made from it goes */
+    struct object *memory;  /* revoke: what was made from it goes: an untyped or device memory */
     bool overtaken;         /* revoke: root or memory has itself been deleted meanwhile */
     unsigned flush_count;
     struct flush flushes[TEARDOWN_FLUSHES];
@@ -72,15 +72,15 @@ void teardown_doom(struct teardown *teardown, struct object *object) QY_REQUIRES
 void teardown_run(struct teardown *teardown) QY_REQUIRES(qy_class_caps);
 
 /*
- * Delete everything derived from slot and, if it names an untyped, everything made from it.
+ * Delete everything derived from slot and, if it names an untyped or device memory, everything made from it.
  * Releases and retakes the lock. Errors: REVOKED (that is under way already, or the capability
  * itself was deleted meanwhile).
  */
 enum qy_error teardown_revoke(struct slot *slot) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
-/* A slot or untyped that a revoke has in hand is going. */
+/* A slot or memory that a revoke has in hand is going. */
 void teardown_forget_slot(struct slot *slot) QY_REQUIRES(qy_class_caps);
-void teardown_forget_untyped(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
+void teardown_forget_memory(struct object *memory) QY_REQUIRES(qy_class_caps);
 
 /* One step each, by type. */
 enum dismantle untyped_dismantle(struct untyped *untyped, struct teardown *teardown)

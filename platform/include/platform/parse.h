@@ -61,6 +61,13 @@ enum qy_error qy_fdt_topology(struct qy_bytes fdt, struct qy_topology *out) QY_M
 enum qy_error qy_acpi_topology(const struct qy_reader *reader, paddr_t rsdp, struct qy_bytes rsdp_copy,
                                struct qy_topology *out) QY_MUST_USE;
 
+/*
+ * The first stretch of device memory at or above *base, in whole pages below limit: what neither a range of the map, of
+ * whatever type, nor memory of the topology, nor registers that are kept cover. False: there is none.
+ */
+bool qy_device_range(const struct qy_boot_info *info, const struct qy_topology *topology, uint64_t limit,
+                     uint64_t *base, uint64_t *end) QY_MUST_USE;
+
 /* A table dumped to a file (/sys/firmware/acpi/tables/SRAT): null if it is a sound table of that signature, else a
  * sentence that says what is wrong. */
 const char *qy_acpi_dump_check(struct qy_bytes table, const char signature[4]);

@@ -341,6 +341,59 @@ static inline CALL_MUST_USE enum qy_error timer_info(qy_handle_t timer, struct t
     return r.error;
 }
 
+/* Connect it to line `number` of the machine (see docs/abi.md): it signals the notification with that badge. */
+static inline CALL_MUST_USE enum qy_error interrupt_bind(qy_handle_t interrupt, qy_handle_t system,
+                                                         uint64_t number, qy_handle_t notification)
+{
+    return qy_call(QY_CALL_interrupt_bind, interrupt, system, number, notification, 0, 0).error;
+}
+
+/* It was served: the next may come. */
+static inline CALL_MUST_USE enum qy_error interrupt_acknowledge(qy_handle_t interrupt)
+{
+    return qy_call(QY_CALL_interrupt_acknowledge, interrupt, 0, 0, 0, 0, 0).error;
+}
+
+/* Make it the ports [first, first + count). x86-64 only. */
+static inline CALL_MUST_USE enum qy_error ports_bind(qy_handle_t ports, qy_handle_t system,
+                                                     uint64_t first, uint64_t count)
+{
+    return qy_call(QY_CALL_ports_bind, ports, system, first, count, 0, 0).error;
+}
+
+/* width: 1, 2 or 4 bytes. value[1]: what was read. */
+static inline CALL_MUST_USE struct call_result port_in(qy_handle_t ports, uint64_t port,
+                                                       uint64_t width)
+{
+    return qy_call(QY_CALL_port_in, ports, port, width, 0, 0, 0);
+}
+
+static inline CALL_MUST_USE enum qy_error port_out(qy_handle_t ports, uint64_t port, uint64_t width,
+                                                   uint64_t value)
+{
+    return qy_call(QY_CALL_port_out, ports, port, width, value, 0, 0).error;
+}
+
+/* A frame of device memory at a physical address, its header paid by an untyped. value[1]: its handle. */
+static inline CALL_MUST_USE struct call_result device_frame(qy_handle_t device, qy_handle_t untyped,
+                                                            uint64_t address, uint64_t pages,
+                                                            qy_handle_t node, uint64_t slot)
+{
+    return qy_call(QY_CALL_device_frame, device, untyped, address, pages, node, slot);
+}
+
+struct device_state {
+    uint64_t address, bytes; /* physical */
+    uint64_t frames;         /* made of it */
+};
+
+static inline CALL_MUST_USE enum qy_error device_info(qy_handle_t device, struct device_state *out)
+{
+    struct call_result r = qy_call(QY_CALL_device_info, device, 0, 0, 0, 0, 0);
+    *out = (struct device_state){r.value[1], r.value[2], r.value[3]};
+    return r.error;
+}
+
 static inline CALL_MUST_USE enum qy_error console_write(qy_handle_t console, const void *text,
                                                         size_t bytes)
 {
