@@ -161,6 +161,16 @@ struct qy_found {
  * locks. */
 struct qy_found qy_framedb_find(const struct qy_framedb *db, uint64_t frame);
 
+/* Whether the entry of a frame was ever initialised. */
+static inline bool qy_framedb_has_entry(const struct qy_framedb *db, uint64_t frame)
+{
+    if (frame >= db->limit.raw)
+        return false;
+    uint64_t ready = atomic_load_explicit(&db->sections[frame / QY_SECTION_PAGES].entries_ready,
+                                          memory_order_acquire);
+    return ready >> frame / QY_BLOCK_PAGES % QY_SECTION_BLOCKS & 1;
+}
+
 /*
  * The entry of a frame, null if it was never initialised. By FRAME-STALE whoever finds in it the HEAD tag
  * of an order below 9 needs no other descriptor. One word says so for a whole section: it stays in the
@@ -168,11 +178,7 @@ struct qy_found qy_framedb_find(const struct qy_framedb *db, uint64_t frame);
  */
 static inline struct qy_frame *qy_framedb_entry(const struct qy_framedb *db, uint64_t frame)
 {
-    if (frame >= db->limit.raw)
-        return NULL;
-    uint64_t ready = atomic_load_explicit(&db->sections[frame / QY_SECTION_PAGES].entries_ready,
-                                          memory_order_acquire);
-    return ready >> frame / QY_BLOCK_PAGES % QY_SECTION_BLOCKS & 1 ? &db->frames[frame] : NULL;
+    return qy_framedb_has_entry(db, frame) ? &db->frames[frame] : NULL;
 }
 
 /* Initialise the block descriptors of a section, or the frame entries of a block, unless done

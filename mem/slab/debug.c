@@ -86,7 +86,8 @@ static void fresh(struct qy_cache *cache, void *object)
 static void taken(struct qy_cache *cache, void *object, const struct qy_site *site)
 {
     unsigned char *at = object;
-    qy_debug_poisoned(cache, object);
+    if (cache->flags & QY_CACHE_POISONED)
+        qy_debug_poisoned(cache, object);
     if (cache->flags & QY_CACHE_REDZONED) {
         memset(at - qy_object_front_bytes(cache), QY_REDZONE_PATTERN, qy_object_front_bytes(cache));
         memset(at + cache->type->bytes, QY_REDZONE_PATTERN, qy_object_back_bytes(cache));
@@ -98,7 +99,7 @@ static void taken(struct qy_cache *cache, void *object, const struct qy_site *si
 static bool given(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object) QY_UNCHECKED
 {
     struct qy_debug_report report;
-    if (!redzones_are_whole(cache, object, &report))
+    if (cache->flags & QY_CACHE_REDZONED && !redzones_are_whole(cache, object, &report))
         tell(cache->heap, &report);
     if (cache->flags & QY_CACHE_TRACKED)
         qy_origin_given(cache, object);

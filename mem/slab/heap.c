@@ -50,7 +50,7 @@ static bool lay_out(struct qy_cache *cache)
     uint64_t stride = qy_align_up(end < QY_SLAB_OBJECT_MIN ? QY_SLAB_OBJECT_MIN : end, align);
     if (stride > UINT16_MAX || qy_slab_capacity((uint32_t)stride, QY_SLAB_MAX_ORDER) == 0)
         return false;
-    cache->stride = (uint32_t)stride;
+    cache->stride = (uint16_t)stride;
     cache->reciprocal = (uint32_t)(((1ull << 32) + stride - 1) / stride);
     cache->front = (uint16_t)front;
     cache->link = (uint16_t)link;
@@ -71,7 +71,7 @@ static enum qy_error cache_set_up(struct qy_cache *cache, struct qy_heap *heap,
     if (!lay_out(cache))
         return QY_INVALID_ARGUMENT;
     if (!(cache->flags & (QY_CACHE_UNZEROED | QY_CACHE_CONSTRUCTED)))
-        cache->zero_bytes = (uint32_t)qy_align_up(type->bytes, sizeof(uint64_t));
+        cache->zero_bytes = (uint16_t)qy_align_up(type->bytes, sizeof(uint64_t));
     while (qy_slab_capacity(cache->stride, cache->min_order) == 0)
         cache->min_order++;
     cache->order = (uint8_t)order_for(cache->stride, cache->min_order);
@@ -89,6 +89,7 @@ void qy_heap_init(struct qy_heap *heap, struct qy_arena *arena, const struct qy_
     memset(heap, 0, sizeof(*heap));
     heap->arena = arena;
     heap->secret = secret;
+    heap->ram = (uintptr_t)qy_port_ram(paddr(0));
     heap->slab_tag = qy_tag(QY_KIND_HEAD, 0, QY_FRAME_SLAB, arena);
     if (cache_set_up(&heap->magazine_cache, heap, &magazine) != QY_OK)
         qy_port_broken("SLAB-COUNT", "magazines are too large, bytes", sizeof(struct qy_magazine));
@@ -118,16 +119,16 @@ void qy_heap_guard_every(struct qy_heap *heap, uint32_t every)
 {
     qy_heap_lock(heap);
     heap->guard_every = every;
-    heap->guard_left = every ? 1 + (int32_t)((heap->secret >> 32) % every) : 0;
+    heap->guard_left = every ? (uint32_t)((heap->secret >> 32) % every) : 0;
     qy_heap_unlock(heap);
 }
 
-/* Whether the next object is to be a guarded one. */
+/* Whether the next object, which no magazine counts, is to be a guarded one. */
 static bool guard_is_due(struct qy_heap *heap) QY_REQUIRES(qy_class_slab)
 {
-    if (heap->guard_every == 0 || heap->guard_left > 0)
+    if (heap->guard_every == 0 || heap->guard_left-- > 0)
         return false;
-    heap->guard_left += (int32_t)heap->guard_every;
+    heap->guard_left = heap->guard_every - 1;
     return true;
 }
 
@@ -183,17 +184,17 @@ static enum qy_error obtain(struct qy_cpu_objects *cpu, struct qy_cache *cache, 
     enum qy_error error = QY_OUT_OF_MEMORY;
     qy_percpu_enter(&cpu->own);
     struct qy_magazine *magazine = qy_magazine_of(cpu, cache);
-    *out = magazine ? qy_magazine_pop(magazine) : NULL;
-    if (!*out) {
+    if (guard)
+        *guard = magazine && qy_magazine_guard_is_due(magazine);
+    *out = magazine && !(guard && *guard) ? qy_magazine_pop(magazine) : NULL;
+    if (!*out && !(guard && *guard)) {
         qy_heap_lock(heap);
-        uint32_t taken = 1;
-        if (guard && guard_is_due(heap))
-            *guard = true;
-        else if (magazine && qy_magazine_refill(cpu, magazine, &taken) == QY_OK)
+        if (magazine && qy_magazine_refill(cpu, magazine) == QY_OK)
             *out = qy_magazine_pop(magazine);
+        else if (guard && !magazine && guard_is_due(heap))
+            *guard = true;
         else
             error = take(cpu, cache, out);
-        heap->guard_left -= (int32_t)(heap->guard_every && *out ? taken : 0);
         qy_heap_unlock(heap);
     }
     qy_percpu_leave(&cpu->own);
@@ -220,14 +221,13 @@ static bool make_room(struct qy_cpu_objects *cpu, struct qy_heap *heap)
     return kept(heap) != before;
 }
 
-static void fill(struct qy_cache *cache, void *object, size_t bytes, bool fresh)
+/* Objects that come from no slab are as their memory is, and end where they end. */
+static void fill_guarded(const struct qy_cache *cache, void *object, size_t bytes)
 {
-    if (cache->flags & QY_CACHE_CONSTRUCTED) {
-        if (fresh)
-            cache->type->construct(object);
-    } else if (cache->zero_bytes) {
+    if (cache->flags & QY_CACHE_CONSTRUCTED)
+        cache->type->construct(object);
+    else if (cache->zero_bytes)
         memset(object, 0, bytes);
-    }
 }
 
 enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
@@ -239,7 +239,7 @@ enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *c
     enum qy_error error = obtain(cpu, cache, &guard, &object);
     if (guard) {
         if (hooks->guard_alloc(cache, bytes, site, out)) {
-            fill(cache, *out, bytes, true);
+            fill_guarded(cache, *out, bytes);
             return QY_OK;
         }
         error = obtain(cpu, cache, NULL, &object);
@@ -250,174 +250,17 @@ enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *c
         return error;
     if (cache->flags & QY_CACHE_HOOKED && hooks && hooks->taken)
         hooks->taken(cache, object, site);
-    fill(cache, object, cache->type->bytes, cache->flags & QY_CACHE_POISONED);
+    if (cache->flags & QY_CACHE_CONSTRUCTED && cache->flags & QY_CACHE_POISONED)
+        cache->type->construct(object);
+    if (cache->flags & QY_CACHE_REDZONED && cache->zero_bytes)
+        memset(object, 0, cache->type->bytes); /* and not a byte more */
+    else
+        qy_object_zero(object, cache->zero_bytes);
     *out = object;
     return QY_OK;
 }
 
-/* ---- freeing ---- */
-
-/* word: of the block that it points into. */
-static enum qy_error place_find(uint64_t word, const void *pointer, struct qy_place *out)
-    QY_REQUIRES(qy_class_slab)
-{
-    *out = (struct qy_place){0};
-    if (word == 0 || qy_word_kind(word) == QY_PLACE_LARGE)
-        return QY_NOT_OWNED;
-    return qy_word_kind(word) == QY_PLACE_MIXED ? qy_mixed_find(qy_word_address(word), pointer, out)
-                                                : qy_slab_find(qy_word_address(word), pointer, out);
-}
-
-/* From the state that it was found in. False: another CPU was there first. */
-static bool set_held(const struct qy_place *place)
-{
-    uint8_t state = (uint8_t)place->state;
-    if (!place->mixed)
-        return atomic_compare_exchange_strong(qy_slab_state(place->slab, place->index), &state,
-                                              QY_OBJECT_HELD);
-    place->mixed->owner[place->index] |= QY_MIXED_HELD;
-    return true;
-}
-
-/*
- * The object's place, if it is the cache's (any cache's, if that is null) and in that state; a live one
- * is HELD then. Only mixed slabs need the lock: a state byte is its object's owner's.
- */
-static enum qy_error claim(struct qy_heap *heap, const struct qy_cache *cache, const void *object,
-                           enum qy_object_state state, struct qy_place *out) QY_UNCHECKED
-{
-    uint64_t word = qy_heap_word(heap, object);
-    bool mixed = qy_word_kind(word) == QY_PLACE_MIXED;
-    if (mixed)
-        qy_heap_lock(heap);
-    enum qy_error error = place_find(mixed ? qy_heap_word(heap, object) : word, object, out);
-    if (cache && out->cache && out->cache != cache)
-        error = QY_NOT_OWNED;
-    else if (error == QY_OK && (out->object != object || out->state != state))
-        error = QY_NOT_ALLOCATED;
-    if (error == QY_OK && !set_held(out))
-        error = QY_NOT_ALLOCATED;
-    if (mixed)
-        qy_heap_unlock(heap);
-    return error;
-}
-
-/* An object that is HELD goes into this CPU's magazine or its slab. */
-static void put_back(struct qy_cpu_objects *cpu, const struct qy_place *place)
-{
-    struct qy_heap *heap = place->cache->heap;
-    if (place->mixed) {
-        qy_heap_lock(heap);
-        qy_mixed_give(cpu, place);
-        qy_heap_unlock(heap);
-        return;
-    }
-    struct qy_item item = {place->object, qy_slab_state(place->slab, place->index)};
-    qy_percpu_enter(&cpu->own);
-    struct qy_magazine *magazine = qy_magazine_of(cpu, place->cache);
-    if (magazine) {
-        qy_magazine_put(cpu, magazine, item);
-    } else {
-        qy_heap_lock(heap);
-        qy_slab_give(cpu, item);
-        qy_heap_unlock(heap);
-    }
-    qy_percpu_leave(&cpu->own);
-}
-
-static void count_held(struct qy_cache *cache, int by)
-{
-    qy_heap_lock(cache->heap);
-    cache->held += (uint32_t)by;
-    qy_heap_unlock(cache->heap);
-}
-
-/*
- * The common case at once: a live object of a slab, without hooks, into this CPU's magazine, which has room
- * for it. False: nothing has changed. Its state byte is the caller's alone, so one look at it is enough.
- */
-static inline bool free_to_magazine(struct qy_cpu_objects *cpu, const struct qy_heap *heap,
-                                    const struct qy_cache *cache, void *object)
-{
-    uint64_t word = qy_heap_word(heap, object);
-    const struct qy_slab *slab = qy_word_address(word);
-    if (qy_word_kind(word) != QY_PLACE_SLAB || !slab || (cache && slab->cache != cache))
-        return false;
-    const struct qy_cache *of = slab->cache;
-    uint64_t offset = (uint64_t)((uintptr_t)object - (uintptr_t)slab->places);
-    if (offset >= (uint64_t)slab->capacity * of->stride)
-        return false;
-    unsigned index = qy_slab_index(of, offset);
-    _Atomic uint8_t *state = qy_slab_state(slab, index);
-    if (index * of->stride != offset || qy_state_load(state) != QY_OBJECT_LIVE)
-        return false;
-    struct qy_magazine *magazine = qy_magazine_enter(cpu, of);
-    struct qy_item *top = qy_magazine_top(magazine);
-    bool fits = magazine->serves == of && top <= &magazine->items[magazine->limit];
-    if (fits) {
-        qy_state_store(state, QY_OBJECT_CACHED);
-        *top = (struct qy_item){object, state};
-        qy_magazine_set_top(magazine, top + 1);
-    }
-    qy_percpu_leave(&cpu->own);
-    return fits;
-}
-
-enum qy_error qy_heap_free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
-                               struct qy_cache *cache, void *object)
-{
-    if (free_to_magazine(cpu, heap, cache, object))
-        return QY_OK;
-    const struct qy_heap_hooks *hooks = heap->hooks;
-    struct qy_place place;
-    if (hooks && hooks->guard_free &&
-        paddr_to_pfn(qy_port_paddr(object)).raw >= heap->arena->db->limit.raw)
-        return hooks->guard_free(heap, cache, object);
-    enum qy_error error = claim(heap, cache, object, QY_OBJECT_LIVE, &place);
-    if (error != QY_OK)
-        return error;
-    if (place.cache->flags & QY_CACHE_HOOKED && hooks && hooks->given &&
-        hooks->given(cpu, place.cache, object)) {
-        count_held(place.cache, 1);
-        return QY_OK;
-    }
-    put_back(cpu, &place);
-    return QY_OK;
-}
-
-enum qy_error qy_cache_free_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object)
-{
-    return qy_heap_free_any(cpu, cache->heap, cache, object);
-}
-
-enum qy_error qy_cache_release(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object)
-{
-    struct qy_place place;
-    enum qy_error error = claim(cache->heap, cache, object, QY_OBJECT_HELD, &place);
-    if (error != QY_OK)
-        return error;
-    count_held(cache, -1);
-    put_back(cpu, &place);
-    return QY_OK;
-}
-
-/* ---- looking, draining, counting ---- */
-
-enum qy_error qy_heap_find(struct qy_heap *heap, const void *pointer, struct qy_cache **cache,
-                           void **object)
-{
-    struct qy_place place;
-    qy_heap_lock(heap);
-    enum qy_error error = place_find(qy_heap_word(heap, pointer), pointer, &place);
-    qy_heap_unlock(heap);
-    if (error == QY_OK && place.state != QY_OBJECT_LIVE)
-        error = QY_NOT_ALLOCATED;
-    if (error == QY_OK) {
-        *cache = place.cache;
-        *object = place.object;
-    }
-    return error;
-}
+/* ---- visiting, draining, counting ---- */
 
 static void visit_slabs(const struct qy_slab *slab, struct qy_cache *cache,
                         void (*visit)(void *, struct qy_cache *, void *), void *context)
@@ -455,8 +298,11 @@ void qy_heap_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap)
         qy_percpu_leave(&cpu->own);
     }
     qy_heap_lock(heap);
-    for (struct qy_cache *cache = heap->caches; cache; cache = cache->next)
+    for (struct qy_cache *cache = heap->caches; cache; cache = cache->next) {
+        qy_depot_drain(cpu, cache);
         qy_slab_release(cache);
+    }
+    qy_depot_release(cpu, heap);
     qy_slab_release(&heap->magazine_cache);
     qy_mixed_release(heap);
     qy_heap_unlock(heap);
@@ -498,10 +344,11 @@ void qy_cache_record(struct qy_cache *cache, struct qy_record_cache *out)
             continue;
         out->magazines++;
         out->cached += qy_magazine_count(magazine);
-        out->allocations += atomic_load_explicit(&magazine->taken, memory_order_relaxed);
+        out->allocations += qy_magazine_taken(magazine);
         out->fetched += atomic_load_explicit(&magazine->fetched, memory_order_relaxed);
         out->returned += atomic_load_explicit(&magazine->returned, memory_order_relaxed);
     }
+    out->cached += qy_depot_count(cache);
     out->live = cache->out + cache->mixed - cache->held - out->cached;
     qy_heap_unlock(heap);
 }

@@ -15,6 +15,7 @@
 #define MISSES_TAKEN 64u /* and one whose magazine served fewer meanwhile */
 #define LIMIT_MIN 4u     /* objects; a magazine of fewer is not worth it */
 #define ARENA_SHARE 128u /* one CPU's magazine of one cache has at most this part of the arena */
+#define IDLE (1 << 16)   /* objects after which one that samples nothing asks whether it is to */
 
 /* What empty slots point at: serves no cache, has nothing, is never written. */
 static const struct qy_magazine none = {
@@ -42,12 +43,17 @@ static uint64_t number(const _Atomic uint64_t *number)
     return atomic_load_explicit(number, memory_order_relaxed);
 }
 
+static uint32_t epoch_of(const struct qy_cache *cache)
+{
+    return atomic_load_explicit(&cache->epoch, memory_order_relaxed);
+}
+
 /* ---- objects in and out ---- */
 
 /* Nobody's objects from `from` on. */
 static void forget(struct qy_magazine *magazine, struct qy_item *from)
 {
-    while (from != &magazine->items[magazine->limit + 2])
+    while (from != magazine->full + 1)
         *from++ = (struct qy_item){NULL, &magazine->nobody};
 }
 
@@ -61,48 +67,78 @@ void *qy_magazine_pop(struct qy_magazine *magazine)
                        (uint64_t)(uintptr_t)item->object);
     qy_state_store(item->state, QY_OBJECT_LIVE);
     qy_magazine_set_top(magazine, item);
-    qy_percpu_count(&magazine->taken, 1);
+    int64_t left = atomic_load_explicit(&magazine->left, memory_order_relaxed);
+    if (left > 0)
+        atomic_store_explicit(&magazine->left, left - 1, memory_order_relaxed);
+    else
+        qy_percpu_count(&magazine->armed, 1);
     return item->object;
 }
 
-enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu, struct qy_magazine *magazine,
-                                 unsigned *taken)
+/* So many objects more until it asks again. */
+static void arm(struct qy_magazine *magazine, uint64_t objects)
 {
-    enum qy_error error = qy_slab_take(cpu, magazine->cache, (magazine->limit + 1u) / 2,
-                                       QY_OBJECT_CACHED, qy_magazine_top(magazine), taken);
-    qy_magazine_set_top(magazine, qy_magazine_top(magazine) + *taken);
-    qy_percpu_count(&magazine->fetched, *taken);
+    uint64_t left = (uint64_t)atomic_load_explicit(&magazine->left, memory_order_relaxed);
+    qy_percpu_count(&magazine->armed, objects - left);
+    atomic_store_explicit(&magazine->left, (int64_t)objects, memory_order_relaxed);
+}
+
+/* By lot, so that what a program always does after as many allocations is not always missed. */
+static void arm_first(struct qy_magazine *magazine) QY_REQUIRES(qy_class_slab)
+{
+    struct qy_heap *heap = magazine->cache->heap;
+    magazine->samples = heap->guard_every != 0;
+    heap->lots = heap->lots * 6364136223846793005ull + (heap->secret | 1);
+    arm(magazine, magazine->samples ? (heap->lots >> 32) % heap->guard_every : IDLE);
+}
+
+bool qy_magazine_guard_is_due(struct qy_magazine *magazine)
+{
+    struct qy_heap *heap = magazine->cache->heap;
+    if (atomic_load_explicit(&magazine->left, memory_order_relaxed) > 0)
+        return false;
+    qy_heap_lock(heap);
+    bool due = magazine->samples && heap->guard_every;
+    if (due)
+        arm(magazine, heap->guard_every - 1);
+    else
+        arm_first(magazine);
+    qy_heap_unlock(heap);
+    return due;
+}
+
+enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
+{
+    enum qy_error error = QY_OK;
+    struct qy_item *top = qy_magazine_top(magazine);
+    unsigned want = (qy_magazine_limit(magazine) + 1u) / 2;
+    unsigned got = qy_depot_pop(magazine->cache, want, top);
+    if (got == 0)
+        error = qy_slab_take(cpu, magazine->cache, want, QY_OBJECT_CACHED, top, &got);
+    qy_magazine_set_top(magazine, top + got);
+    qy_percpu_count(&magazine->fetched, got);
     return error;
 }
 
-/* What was put in first goes back to its slabs; the rest moves down. */
-static void flush(struct qy_cpu_objects *cpu, struct qy_magazine *magazine, unsigned n)
+/* What was put in first goes to the depot, or its slabs; the rest moves down. */
+static void flush(struct qy_cpu_objects *cpu, struct qy_magazine *magazine, unsigned n, bool depot)
     QY_REQUIRES(qy_class_slab)
 {
     unsigned left = qy_magazine_count(magazine) - n;
-    for (unsigned i = 1; i <= n; i++) {
-        if (qy_state_load(magazine->items[i].state) != QY_OBJECT_CACHED)
-            qy_port_broken("SLAB-CACHED", "a cached object is in use, or cached twice, at",
-                           (uint64_t)(uintptr_t)magazine->items[i].object);
-        qy_slab_give(cpu, magazine->items[i]);
-    }
+    if (!depot || !qy_depot_push(cpu, magazine->cache, &magazine->items[1], n))
+        qy_slab_give_cached(cpu, &magazine->items[1], n);
     memmove(&magazine->items[1], &magazine->items[1 + n], left * sizeof(magazine->items[0]));
     qy_magazine_set_top(magazine, &magazine->items[1 + left]);
     qy_percpu_count(&magazine->returned, n);
 }
 
-void qy_magazine_put(struct qy_cpu_objects *cpu, struct qy_magazine *magazine, struct qy_item item)
+struct qy_item *qy_magazine_make_room(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
 {
     struct qy_heap *heap = magazine->cache->heap;
-    if (qy_magazine_count(magazine) == magazine->limit) {
-        qy_heap_lock(heap);
-        flush(cpu, magazine, (magazine->limit + 1u) / 2);
-        qy_heap_unlock(heap);
-    }
-    qy_state_store(item.state, QY_OBJECT_CACHED);
-    struct qy_item *top = qy_magazine_top(magazine);
-    *top = item;
-    qy_magazine_set_top(magazine, top + 1);
+    qy_heap_lock(heap);
+    flush(cpu, magazine, (qy_magazine_limit(magazine) + 1u) / 2, true);
+    qy_heap_unlock(heap);
+    return qy_magazine_top(magazine);
 }
 
 /* ---- a magazine comes and goes ---- */
@@ -122,8 +158,8 @@ static void dismantle(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
 {
     struct qy_cache *cache = magazine->cache;
     struct qy_heap *heap = cache->heap;
-    flush(cpu, magazine, qy_magazine_count(magazine));
-    cache->taken += number(&magazine->taken);
+    flush(cpu, magazine, qy_magazine_count(magazine), false);
+    cache->taken += qy_magazine_taken(magazine);
     cache->fetched += number(&magazine->fetched);
     cache->returned += number(&magazine->returned);
     if (magazine->next)
@@ -132,11 +168,7 @@ static void dismantle(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
         magazine->prev->next = magazine->next;
     else
         heap->magazines = magazine->next;
-    struct qy_place place;
-    if (qy_slab_find(qy_word_address(qy_heap_word(heap, magazine)), magazine, &place) != QY_OK)
-        qy_port_broken("SLAB-CACHED", "a magazine is in no slab, at",
-                       (uint64_t)(uintptr_t)magazine);
-    qy_slab_give(cpu, (struct qy_item){magazine, qy_slab_state(place.slab, place.index)});
+    qy_slab_give_own(cpu, heap, magazine);
 }
 
 static void slot_empty(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
@@ -185,11 +217,12 @@ static struct qy_magazine *attach(struct qy_cpu_objects *cpu, struct qy_cache *c
     memset(magazine, 0, sizeof(*magazine));
     magazine->serves = cache->flags & QY_CACHE_HOOKED ? NULL : cache;
     magazine->cache = cache;
-    magazine->epoch = number(&cache->epoch);
+    magazine->epoch = epoch_of(cache);
     magazine->home = cpu;
-    magazine->limit = (uint16_t)limit;
+    magazine->full = &magazine->items[1 + limit];
     qy_magazine_set_top(magazine, &magazine->items[1]);
     forget(magazine, magazine->items);
+    arm_first(magazine);
     magazine->next = heap->magazines;
     if (magazine->next)
         magazine->next->prev = magazine;
@@ -206,7 +239,7 @@ static struct qy_magazine *wish(struct qy_cpu_objects *cpu, struct qy_cache *cac
 {
     unsigned slot = cache->slot, limit = limit_of(cache);
     bool is_free = holder == no_magazine();
-    uint32_t served = (uint32_t)number(&holder->taken);
+    uint32_t served = (uint32_t)qy_magazine_taken(holder);
     if (limit == 0)
         return NULL;
     if (cpu->wishes[slot].cache != cache) {
@@ -231,7 +264,7 @@ struct qy_magazine *qy_magazine_of(struct qy_cpu_objects *cpu, struct qy_cache *
         atomic_load_explicit(&cpu->slots[cache->slot], memory_order_acquire);
     if (magazine->cache != cache)
         return wish(cpu, cache, magazine);
-    uint64_t epoch = number(&cache->epoch);
+    uint32_t epoch = epoch_of(cache);
     if (magazine->epoch != epoch) {
         forget(magazine, qy_magazine_top(magazine));
         magazine->epoch = epoch;

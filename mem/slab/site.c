@@ -4,6 +4,8 @@
  * A trailer is believed only as far as it can be checked: an overflow may have reached it, so a pointer to
  * a site is compared with the section before anything is read or counted through it.
  */
+#include "slab_impl.h"
+
 #include <qy/site.h>
 
 #define WORD(field) atomic_load_explicit(&origin->field, memory_order_relaxed)
@@ -29,7 +31,7 @@ static void add(_Atomic uint64_t *counter, uint64_t by)
 /* Bytes of a live allocation change from `from` to `to`. */
 static void resized(struct qy_site *site, uint64_t from, uint64_t to)
 {
-    if (!site)
+    if (!site || from == to)
         return;
     add(&site->live_bytes, to - from);
     add(&site->total_bytes, to - from);
@@ -79,7 +81,7 @@ void qy_origin_taken(struct qy_cache *cache, void *object, const struct qy_site 
 void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner)
 {
     struct qy_origin *origin = origin_of(cache, object);
-    if (paddr_to_pfn(qy_port_paddr(object)).raw >= cache->heap->arena->db->limit.raw)
+    if (qy_heap_is_guarded(cache->heap, object))
         return; /* a guarded object: it has no trailer */
     resized(site_of(WORD(site)), WORD(bytes), owner->bytes);
     owner_write(origin, owner);
@@ -87,10 +89,7 @@ void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy
 
 void qy_origin_freeing_tracked(struct qy_cache *cache, void *object, const struct qy_site *site)
 {
-    struct qy_cache *found;
-    void *start;
-    if (qy_heap_find(cache->heap, object, &found, &start) != QY_OK || found != cache ||
-        start != object)
+    if (!qy_cache_is_live(cache, object))
         return;
     struct qy_origin *origin = origin_of(cache, object);
     SET_WORD(freed, site);

@@ -157,14 +157,8 @@ enum qy_error qy_sizes_alloc_slow(struct qy_cpu_objects *cpu, struct qy_sizes *s
     if (bytes == 0 || align == 0 || (align & (align - 1)))
         return QY_INVALID_ARGUMENT;
     struct qy_cache *class = class_for(sizes, bytes, align);
-    if (class) {
-        void *piece = qy_cache_pop(cpu, class); /* again: align may have led elsewhere */
-        if (!piece)
-            return qy_cache_alloc_slow(cpu, class, class->type->bytes, site, out);
-        qy_object_zero(piece, class->zero_bytes);
-        *out = piece;
-        return QY_OK;
-    }
+    if (class) /* again from the front: align may have led elsewhere */
+        return qy_cache_alloc_from(cpu, class, site, out);
     enum qy_error error = large_alloc(cpu, heap, bytes, align, &first, &pages);
     if (error == QY_OUT_OF_MEMORY) {
         qy_heap_drain(cpu, heap);
@@ -188,7 +182,7 @@ enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, 
     struct qy_heap *heap = sizes->heap;
     pfn_t first;
     uint64_t pages;
-    enum qy_error error = qy_heap_free_any(cpu, heap, NULL, piece);
+    enum qy_error error = qy_heap_free(cpu, heap, piece);
     if (error != QY_NOT_OWNED)
         return error;
     error = large_claim(heap, piece, &first, &pages);
@@ -206,8 +200,7 @@ static enum qy_error room(struct qy_sizes *sizes, void *piece, size_t *bytes, pf
     struct qy_cache *class;
     void *object;
     *pages = 0;
-    if (hooks && hooks->guard_size &&
-        paddr_to_pfn(qy_port_paddr(piece)).raw >= heap->arena->db->limit.raw)
+    if (hooks && hooks->guard_size && qy_heap_is_guarded(heap, piece))
         return hooks->guard_size(heap, piece, bytes);
     enum qy_error error = qy_heap_find(heap, piece, &class, &object);
     if (error == QY_OK) {

@@ -92,37 +92,75 @@ static void object_push(struct qy_slab *slab, unsigned index)
     qy_state_store(qy_slab_state(slab, index), QY_OBJECT_FREE);
 }
 
+/* A slab with free objects says of itself what it should. */
+static void header_check(const struct qy_cache *cache, const struct qy_slab *slab)
+{
+    if (slab->cache != cache || slab->order > QY_SLAB_MAX_ORDER || slab->free == 0 ||
+        slab->capacity != qy_slab_capacity(cache->stride, slab->order) ||
+        slab->free > slab->capacity || slab->fresh > slab->capacity ||
+        slab->free < slab->capacity - slab->fresh ||
+        (slab->free == slab->capacity - slab->fresh) != (slab->first_free == QY_SLAB_NIL) ||
+        slab->span_bytes != (uint32_t)slab->capacity * cache->stride)
+        broken_header(slab);
+}
+
 /*
  * Take up to `want` free objects, the first ones of the list, each after a look at what it says of the next.
  * Returns how many.
  */
-static unsigned objects_pop(const struct qy_cache *cache, struct qy_slab *slab, unsigned want,
-                            enum qy_object_state state, struct qy_item *items)
+static unsigned listed_pop(const struct qy_cache *cache, struct qy_slab *slab, unsigned want,
+                           enum qy_object_state state, struct qy_item *items)
 {
     const struct qy_heap *heap = cache->heap;
-    _Atomic uint8_t *states = qy_slab_state(slab, 0);
-    unsigned count = slab->free < want ? slab->free : want, capacity = slab->capacity;
+    unsigned capacity = slab->capacity, listed = slab->free - (capacity - slab->fresh);
+    unsigned count = listed < want ? listed : want;
     uint64_t index = slab->first_free;
-    if (slab->cache != cache || count == 0 || slab->order > QY_SLAB_MAX_ORDER ||
-        capacity != qy_slab_capacity(cache->stride, slab->order) || index >= capacity ||
-        qy_state_load(&states[index]) != QY_OBJECT_FREE)
+    if (count == 0)
+        return 0;
+    if (index >= capacity || qy_state_load(qy_slab_state(slab, (unsigned)index)) != QY_OBJECT_FREE)
         broken_header(slab);
     for (unsigned i = 0; i < count; i++) {
         unsigned char *place = slab->places + index * cache->stride, *link = place + cache->link;
+        _Atomic uint8_t *at = qy_slab_state(slab, (unsigned)index);
         uint64_t word;
         memcpy(&word, link, sizeof(word));
         uint64_t next = qy_slab_encode(heap, link, word);
-        qy_state_store(&states[index], state);
-        if (i + 1 == slab->free
+        qy_state_store(at, state);
+        if (i + 1 == listed
                 ? next != QY_SLAB_NIL
-                : next >= capacity || qy_state_load(&states[next]) != QY_OBJECT_FREE) {
-            qy_state_store(&states[index], QY_OBJECT_FREE);
+                : next >= capacity ||
+                      qy_state_load(qy_slab_state(slab, (unsigned)next)) != QY_OBJECT_FREE) {
+            qy_state_store(at, QY_OBJECT_FREE);
             broken_object(place + cache->front);
         }
-        items[i] = (struct qy_item){place + cache->front, &states[index]};
+        items[i] = (struct qy_item){place + cache->front, at};
         index = next;
     }
     slab->first_free = (uint16_t)index;
+    slab->free = (uint16_t)(slab->free - count);
+    return count;
+}
+
+/* The same of those that nobody has had: by address, and no list is touched. */
+static unsigned fresh_pop(struct qy_slab *slab, unsigned want, enum qy_object_state state,
+                          struct qy_item *items)
+{
+    const struct qy_heap_hooks *hooks = slab->cache->heap->hooks;
+    struct qy_cache *cache = slab->cache;
+    unsigned left = slab->capacity - slab->fresh, count = left < want ? left : want;
+    unsigned char *object = qy_slab_place(slab, slab->fresh) + cache->front;
+    _Atomic uint8_t *at = qy_slab_state(slab, slab->fresh);
+    for (unsigned i = 0; i < count; i++, object += cache->stride, at--) {
+        if (cache->flags & QY_CACHE_POISONED && hooks && hooks->fresh)
+            hooks->fresh(cache, object);
+        if (cache->flags & QY_CACHE_CONSTRUCTED)
+            cache->type->construct(object);
+        if (qy_state_load(at) != QY_OBJECT_FREE)
+            broken_header(slab);
+        qy_state_store(at, state);
+        items[i] = (struct qy_item){object, at};
+    }
+    slab->fresh = (uint16_t)(slab->fresh + count);
     slab->free = (uint16_t)(slab->free - count);
     return count;
 }
@@ -138,19 +176,6 @@ static unsigned next_colour(struct qy_cache *cache, unsigned order)
     unsigned colour = cache->colour <= slack ? cache->colour : 0;
     cache->colour = (uint16_t)(colour + step <= slack ? colour + step : 0);
     return colour;
-}
-
-static void slab_fill(struct qy_cache *cache, struct qy_slab *slab)
-{
-    const struct qy_heap_hooks *hooks = cache->heap->hooks;
-    for (unsigned i = slab->capacity; i-- > 0;) {
-        unsigned char *object = qy_slab_place(slab, i) + cache->front;
-        if (cache->flags & QY_CACHE_POISONED && hooks && hooks->fresh)
-            hooks->fresh(cache, object);
-        if (cache->flags & QY_CACHE_CONSTRUCTED)
-            cache->type->construct(object);
-        object_push(slab, i);
-    }
 }
 
 /* A new slab, on the list of empty ones. */
@@ -169,12 +194,16 @@ static enum qy_error slab_add(struct qy_cpu_objects *cpu, struct qy_cache *cache
         return error;
     unsigned char *base = qy_port_ram(pfn_to_paddr(block));
     struct qy_slab *slab = qy_slab_at(base, order);
+    unsigned capacity = qy_slab_capacity(cache->stride, order);
     *slab = (struct qy_slab){.cache = cache,
                              .places = base + next_colour(cache, order),
+                             .span_bytes = capacity * cache->stride,
                              .first_free = QY_SLAB_NIL,
-                             .capacity = (uint16_t)qy_slab_capacity(cache->stride, order),
+                             .free = (uint16_t)capacity,
+                             .capacity = (uint16_t)capacity,
                              .order = (uint8_t)order};
-    slab_fill(cache, slab);
+    for (unsigned i = 0; i < capacity; i++)
+        qy_state_store(qy_slab_state(slab, i), QY_OBJECT_FREE);
     struct qy_frame *entries = &arena->db->frames[block.raw];
     for (unsigned i = 1; i < 1u << order; i++)
         qy_word_store(&entries[i].word, order);
@@ -224,7 +253,9 @@ enum qy_error qy_slab_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, u
             continue;
         }
         unsigned before = slab->free;
-        *got += objects_pop(cache, slab, want - *got, state, &items[*got]);
+        header_check(cache, slab);
+        *got += listed_pop(cache, slab, want - *got, state, &items[*got]);
+        *got += fresh_pop(slab, want - *got, state, &items[*got]);
         slab_place(slab, before);
     }
     cache->out += *got;
@@ -239,11 +270,29 @@ void qy_slab_give(struct qy_cpu_objects *cpu, struct qy_item item)
     if (qy_state_load(item.state) == QY_OBJECT_FREE) /* two CPUs at the same instant */
         qy_port_broken("SLAB-FREE", "an object was freed twice, at",
                        (uint64_t)(uintptr_t)item.object);
-    object_push(slab, (unsigned)(item.state - qy_slab_state(slab, 0)));
+    object_push(slab, (unsigned)(qy_slab_state(slab, 0) - item.state));
     cache->out--;
     slab_place(slab, before);
     if (slab->free == slab->capacity && cache->empty->next)
         slab_return(cpu, slab);
+}
+
+void qy_slab_give_cached(struct qy_cpu_objects *cpu, const struct qy_item *items, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (qy_state_load(items[i].state) != QY_OBJECT_CACHED)
+            qy_port_broken("SLAB-CACHED", "a cached object is in use, or cached twice, at",
+                           (uint64_t)(uintptr_t)items[i].object);
+        qy_slab_give(cpu, items[i]);
+    }
+}
+
+void qy_slab_give_own(struct qy_cpu_objects *cpu, struct qy_heap *heap, void *object)
+{
+    struct qy_place place;
+    if (qy_slab_find(qy_word_address(qy_heap_word(heap, object)), object, &place) != QY_OK)
+        qy_port_broken("SLAB-CACHED", "a magazine is in no slab, at", (uint64_t)(uintptr_t)object);
+    qy_slab_give(cpu, (struct qy_item){object, qy_slab_state(place.slab, place.index)});
 }
 
 enum qy_error qy_slab_find(struct qy_slab *slab, const void *pointer, struct qy_place *out)
@@ -251,7 +300,7 @@ enum qy_error qy_slab_find(struct qy_slab *slab, const void *pointer, struct qy_
     struct qy_cache *cache = slab->cache;
     uint64_t offset = (uint64_t)((uintptr_t)pointer - (uintptr_t)slab->places);
     *out = (struct qy_place){.slab = slab, .cache = cache};
-    if (offset >= (uint64_t)slab->capacity * cache->stride) /* below the first too: it wraps */
+    if (offset >= slab->span_bytes) /* below the first too: it wraps */
         return QY_NOT_ALLOCATED;
     out->index = qy_slab_index(cache, offset);
     out->object = qy_slab_place(slab, out->index) + cache->front;

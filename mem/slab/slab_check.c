@@ -18,9 +18,11 @@ static const char *check_free_list(const struct qy_slab *slab)
 {
     uint64_t seen[QY_SLAB_OBJECTS_MAX / 64] = {0};
     unsigned count = 0, index = slab->first_free;
+    for (unsigned i = slab->fresh; i < slab->capacity; i++, count++)
+        if (qy_state_load(qy_slab_state(slab, i)) != QY_OBJECT_FREE)
+            return "SLAB-FREE";
     for (; index != QY_SLAB_NIL; count++) {
-        if (index >= slab->capacity ||
-            qy_state_load(qy_slab_state(slab, index)) != QY_OBJECT_FREE ||
+        if (index >= slab->fresh || qy_state_load(qy_slab_state(slab, index)) != QY_OBJECT_FREE ||
             (seen[index / 64] >> index % 64 & 1))
             return "SLAB-FREE";
         seen[index / 64] |= 1ull << index % 64;
@@ -57,8 +59,10 @@ static const char *check_slab(const struct qy_slab *slab, struct sums *sums)
         if (qy_heap_word(cache->heap, qy_slab_base(slab) + page * QY_PAGE_BYTES) != last)
             return "EXCLUSIVE";
     if (slab->capacity != qy_slab_capacity(cache->stride, slab->order) ||
+        slab->fresh > slab->capacity || slab->span_bytes != slab->capacity * cache->stride ||
         slab->places < qy_slab_base(slab) ||
-        qy_slab_place(slab, slab->capacity) > (unsigned char *)(uintptr_t)qy_slab_state(slab, 0))
+        qy_slab_place(slab, slab->capacity) >
+            (unsigned char *)(uintptr_t)qy_slab_state(slab, slab->capacity - 1u))
         return "SLAB-COUNT";
     for (unsigned i = 0; i < slab->capacity; i++) {
         unsigned state = qy_state_load(qy_slab_state(slab, i));
@@ -94,24 +98,47 @@ static const char *check_list(const struct qy_cache *cache, const struct qy_slab
     return NULL;
 }
 
-static const char *check_magazine(const struct qy_magazine *magazine)
+/* Cached objects of that cache, none twice. */
+static bool items_are_cached(const struct qy_cache *cache, const struct qy_item *items,
+                             unsigned count)
 {
-    unsigned count = qy_magazine_count(magazine);
-    if (count > magazine->limit || magazine->limit > QY_MAGAZINE_OBJECTS)
-        return "SLAB-CACHED";
-    for (unsigned i = 1; i <= count; i++) {
-        const struct qy_item *item = &magazine->items[i];
+    for (unsigned i = 0; i < count; i++) {
+        const struct qy_item *item = &items[i];
         const struct qy_slab *slab = qy_slab_of_state(item->state);
         struct qy_place place;
-        if (qy_heap_word(magazine->cache->heap, item->object) != (uint64_t)(uintptr_t)slab ||
-            slab->cache != magazine->cache ||
+        if (qy_heap_word(cache->heap, item->object) !=
+                ((uint64_t)(uintptr_t)slab | QY_PLACE_SLAB) ||
+            slab->cache != cache ||
             qy_slab_find(qy_slab_of_state(item->state), item->object, &place) != QY_OK ||
             place.object != item->object || place.state != QY_OBJECT_CACHED ||
             qy_slab_state(slab, place.index) != item->state)
+            return false;
+        for (unsigned j = 0; j < i; j++)
+            if (items[j].object == item->object)
+                return false;
+    }
+    return true;
+}
+
+static const char *check_magazine(const struct qy_magazine *magazine)
+{
+    unsigned count = qy_magazine_count(magazine);
+    return count <= qy_magazine_limit(magazine) &&
+                   qy_magazine_limit(magazine) <= QY_MAGAZINE_OBJECTS &&
+                   items_are_cached(magazine->cache, &magazine->items[1], count)
+               ? NULL
+               : "SLAB-CACHED";
+}
+
+/* *cached is made less by what is in the depot. */
+static const char *check_depot(const struct qy_cache *cache, uint32_t *cached)
+{
+    for (const struct qy_depot *part = cache->depot; part; part = part->below) {
+        uint32_t below = part->below ? part->below->count + part->below->count_below : 0;
+        if (part->count == 0 || part->count > QY_MAGAZINE_OBJECTS || part->count_below != below ||
+            !items_are_cached(cache, part->items, part->count))
             return "SLAB-CACHED";
-        for (unsigned j = 1; j < i; j++)
-            if (magazine->items[j].object == item->object)
-                return "SLAB-CACHED";
+        *cached -= part->count;
     }
     return NULL;
 }
@@ -147,7 +174,8 @@ static const char *check_cache(const struct qy_cache *cache, uint32_t mixed_held
         sums.capacity != cache->capacity || sums.out != cache->out ||
         (cache->empty && cache->empty->next))
         return "SLAB-COUNT";
-    return check_magazines(cache, sums.cached);
+    broken = check_depot(cache, &sums.cached);
+    return broken ? broken : check_magazines(cache, sums.cached);
 }
 
 /* Objects of that cache in a mixed slab; all their granules are in use and theirs alone. */
@@ -223,6 +251,11 @@ static const char *check_own(struct qy_heap *heap)
     qy_heap_lock(heap);
     for (const struct qy_magazine *m = heap->magazines; m; m = m->next)
         magazines++;
+    for (const struct qy_depot *part = heap->parts; part; part = part->below)
+        magazines++;
+    for (const struct qy_cache *cache = heap->caches; cache; cache = cache->next)
+        for (const struct qy_depot *part = cache->depot; part; part = part->below)
+            magazines++;
     const char *broken = magazines == heap->magazine_cache.out
                              ? check_cache(&heap->magazine_cache, 0)
                              : "SLAB-CACHED";

@@ -4,6 +4,7 @@
  *     slab    | colour | place | place | ...      | slack | a state byte each | struct qy_slab |
  *     mixed   | struct qy_mixed: 2 granules | 62 granules of 64 bytes                           |
  *     large   | pages of their own, see qy/heap.h                                               |
+ *     depot   | cached objects of one cache, in an object of the heap's magazines               |
  *
  * The word in the frame entry of a block's first frame says which of the three it is and where: an
  * address or a number of pages, with enum qy_place_kind in the low bits. The words of the other frames of
@@ -25,10 +26,20 @@ struct qy_slab {
     struct qy_cache *cache;
     struct qy_slab *next, *prev; /* list of the cache; null ends it */
     unsigned char *places;       /* the first one */
-    uint16_t first_free;         /* index, QY_SLAB_NIL if none */
+    uint32_t span_bytes;         /* of all places */
+    uint16_t first_free;         /* index of what was freed last, QY_SLAB_NIL if none */
+    uint16_t fresh;              /* index of the first that nobody has had yet: free, and in no list */
     uint16_t free;               /* free objects */
     uint16_t capacity;
     uint8_t order;
+};
+
+/* A part of a cache's depot, or an empty one for any cache: a stack of batches, the one freed last on top. */
+struct qy_depot {
+    struct qy_depot *below;
+    uint32_t count;
+    uint32_t count_below; /* in all that are below */
+    struct qy_item items[QY_MAGAZINE_OBJECTS];
 };
 
 #define QY_GRANULE_BYTES 64u
@@ -46,11 +57,12 @@ struct qy_mixed {
     uint8_t owner[QY_GRANULES]; /* of the object that begins there: id of its cache; 0: none does */
 };
 
-enum qy_place_kind { QY_PLACE_SLAB, QY_PLACE_MIXED, QY_PLACE_LARGE, QY_PLACE_KIND_MASK };
+enum qy_place_kind { QY_PLACE_NONE, QY_PLACE_SLAB, QY_PLACE_MIXED, QY_PLACE_LARGE, QY_PLACE_KIND_MASK = 3 };
 
 _Static_assert(sizeof(struct qy_mixed) <= QY_GRANULES_HEADER * QY_GRANULE_BYTES, "fits its granules");
 _Static_assert(sizeof(struct qy_slab) + QY_SLAB_OBJECTS_MAX <= QY_PAGE_BYTES,
                "states lie in the header's page");
+_Static_assert(sizeof(struct qy_depot) <= sizeof(struct qy_magazine), "of the same cache");
 _Static_assert(sizeof(struct qy_cache) <= 128, "an untyped has one a type");
 _Static_assert(QY_SLAB_MAX_ORDER <= QY_PLACE_KIND_MASK, "a word holds an order or a kind");
 
@@ -85,9 +97,22 @@ static inline pfn_t qy_slab_pfn(const struct qy_slab *slab)
     return paddr_to_pfn(qy_port_paddr(qy_slab_base(slab)));
 }
 
+/* They lie below the header, the first one next to it. */
 static inline _Atomic uint8_t *qy_slab_state(const struct qy_slab *slab, unsigned index)
 {
-    return (_Atomic uint8_t *)(uintptr_t)slab - slab->capacity + index;
+    return (_Atomic uint8_t *)(uintptr_t)slab - 1 - index;
+}
+
+/* The number of the frame that holds it; for what is no RAM, none that the frame database knows. */
+static inline uint64_t qy_heap_frame(const struct qy_heap *heap, const void *pointer)
+{
+    return ((uintptr_t)pointer - heap->ram) >> QY_PAGE_SHIFT;
+}
+
+/* An object that the heap has handed out is a guarded one: not in RAM. */
+static inline bool qy_heap_is_guarded(const struct qy_heap *heap, const void *object)
+{
+    return qy_heap_frame(heap, object) >= heap->arena->db->limit.raw;
 }
 
 /* The slab that a state byte is in: both are in its last page. */
@@ -124,7 +149,10 @@ static inline unsigned char *qy_slab_place(const struct qy_slab *slab, unsigned 
     return slab->places + (size_t)index * slab->cache->stride;
 }
 
-/* offset / stride, for offsets in a slab: both are below 2^16, so the rounded reciprocal is exact. */
+/*
+ * offset / stride, for offsets in a slab: both are below 2^16, so the rounded reciprocal is exact; the offset
+ * is a multiple if the fraction, the product's lower half, is below the reciprocal (Lemire, Kaser, Kurz 2019).
+ */
 static inline unsigned qy_slab_index(const struct qy_cache *cache, uint64_t offset)
 {
     return (unsigned)(offset * cache->reciprocal >> 32);
@@ -158,28 +186,44 @@ static inline unsigned char *qy_granule_at(const struct qy_mixed *mixed, unsigne
 }
 
 /*
- * The word of the SLAB block of this heap's arena that a pointer points into, if the block has at most
- * 256 pages; 0 if there is none. Reads nothing but the frame database; no lock.
+ * The word of the SLAB block of this heap's arena that a pointer points into, if the block is no larger
+ * than a slab; 0 if there is none. Reads nothing but the frame database; no lock.
  */
 static inline uint64_t qy_heap_word(const struct qy_heap *heap, const void *pointer)
 {
     const struct qy_framedb *db = heap->arena->db;
-    uint64_t frame = paddr_to_pfn(qy_port_paddr(pointer)).raw;
-    if (frame >= db->limit.raw ||
-        qy_tag_kind(qy_load(&db->sections[frame / QY_SECTION_PAGES].tag)) != QY_KIND_SPLIT ||
-        !qy_tag_is_divided(qy_load(&db->blocks[frame / QY_BLOCK_PAGES].tag)))
+    uint64_t frame = qy_heap_frame(heap, pointer);
+    const struct qy_frame *entry = qy_framedb_entry(db, frame);
+    if (!entry)
         return 0;
-    const uint64_t variable = 31u << 4 | QY_TAG_AUX_MASK; /* order and pins */
-    const struct qy_frame *entry = &db->frames[frame];
-    qy_tag_t tag = qy_load(&entry->tag);
-    if (((tag ^ heap->slab_tag) & ~variable) == 0)
+    if (((qy_load(&entry->tag) ^ heap->slab_tag) &
+         ~(QY_TAG_AUX_MASK | (qy_tag_t)QY_SLAB_MAX_ORDER << 4)) == 0)
         return qy_word_load(&entry->word);
     unsigned order = qy_word_load(&entry->word) & QY_SLAB_MAX_ORDER;
     entry = &db->frames[qy_align_down(frame, 1ull << order)];
-    tag = qy_load(&entry->tag);
-    return ((tag ^ heap->slab_tag) & ~variable) == 0 && qy_tag_order(tag) == order
+    return ((qy_load(&entry->tag) ^ (heap->slab_tag + (order << 4))) & ~QY_TAG_AUX_MASK) == 0
                ? qy_word_load(&entry->word)
                : 0;
+}
+
+static inline enum qy_place_kind qy_word_kind(uint64_t word)
+{
+    return (enum qy_place_kind)(word & QY_PLACE_KIND_MASK);
+}
+
+static inline void *qy_word_address(uint64_t word)
+{
+    return (void *)(uintptr_t)(word & ~(uint64_t)QY_PLACE_KIND_MASK);
+}
+
+static inline bool qy_word_is_slab(uint64_t word)
+{
+    return qy_word_kind(word - QY_PLACE_SLAB) == 0;
+}
+
+static inline struct qy_slab *qy_word_slab(uint64_t word)
+{
+    return (struct qy_slab *)(uintptr_t)(word - QY_PLACE_SLAB);
 }
 
 /* Where an object is, or would be. */
@@ -201,24 +245,18 @@ enum qy_error qy_slab_find(struct qy_slab *slab, const void *pointer, struct qy_
 enum qy_error qy_mixed_find(struct qy_mixed *mixed, const void *pointer, struct qy_place *out)
     QY_REQUIRES(qy_class_slab);
 
-static inline enum qy_place_kind qy_word_kind(uint64_t word)
-{
-    return (enum qy_place_kind)(word & QY_PLACE_KIND_MASK);
-}
-
-static inline void *qy_word_address(uint64_t word)
-{
-    return (void *)(uintptr_t)(word & ~(uint64_t)QY_PLACE_KIND_MASK);
-}
-
 /* ---- slab.c: a cache's own slabs ---- */
 
 /* Up to `want` free objects into items; less if slabs would have to be added after the first. Errors: as qy_arena_alloc, if none. */
 enum qy_error qy_slab_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, unsigned want,
                            enum qy_object_state state, struct qy_item *items,
                            unsigned *got) QY_REQUIRES(qy_class_slab);
-/* An object of a slab becomes free. */
+/* An object of a slab becomes free; cached ones do; a magazine or a part of a depot does. */
 void qy_slab_give(struct qy_cpu_objects *cpu, struct qy_item item) QY_REQUIRES(qy_class_slab);
+void qy_slab_give_cached(struct qy_cpu_objects *cpu, const struct qy_item *items,
+                         unsigned count) QY_REQUIRES(qy_class_slab);
+void qy_slab_give_own(struct qy_cpu_objects *cpu, struct qy_heap *heap,
+                      void *object) QY_REQUIRES(qy_class_slab);
 /* The empty slab that the cache keeps goes back; false if there is none. */
 bool qy_slab_release(struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
 
@@ -236,14 +274,13 @@ enum qy_error qy_mixed_take(struct qy_cpu_objects *cpu, struct qy_cache *cache,
 void qy_mixed_give(struct qy_cpu_objects *cpu, const struct qy_place *place) QY_REQUIRES(qy_class_slab);
 bool qy_mixed_release(struct qy_heap *heap) QY_REQUIRES(qy_class_slab);
 
-/* ---- heap.c ---- */
+/* ---- free.c ---- */
 
-/*
- * qy_cache_free, of any cache of the heap if that is null.
- */
-enum qy_error qy_heap_free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
-                               struct qy_cache *cache, void *object) QY_MUST_USE
-    QY_REQUIRES(qy_irq_off);
+/* Whether a live object of the cache begins there. Any pointer is safe to pass. */
+bool qy_cache_is_live(struct qy_cache *cache, const void *object);
+/* qy_cache_free, of any cache of the heap. */
+enum qy_error qy_heap_free(struct qy_cpu_objects *cpu, struct qy_heap *heap,
+                           void *object) QY_MUST_USE QY_REQUIRES(qy_irq_off);
 
 /* ---- magazine.c: the first three by the CPU itself, between enter and leave, without the lock ---- */
 
@@ -251,17 +288,62 @@ enum qy_error qy_heap_free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
 struct qy_magazine *qy_magazine_of(struct qy_cpu_objects *cpu, struct qy_cache *cache);
 /* An object out, live; null if it is empty. */
 void *qy_magazine_pop(struct qy_magazine *magazine);
-/* An object of a slab in; what was put in first makes room. */
-void qy_magazine_put(struct qy_cpu_objects *cpu, struct qy_magazine *magazine, struct qy_item item);
-/* Fill half of an empty one, by *taken objects. Errors: as qy_slab_take. */
-enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu, struct qy_magazine *magazine,
-                                 unsigned *taken) QY_REQUIRES(qy_class_slab);
+/* Whether the next object is to be a guarded one; this says so once. */
+bool qy_magazine_guard_is_due(struct qy_magazine *magazine);
+/* A full one makes room by what was put in first; returns its top. Takes the heap's lock. */
+struct qy_item *qy_magazine_make_room(struct qy_cpu_objects *cpu, struct qy_magazine *magazine);
+/* Fill half of an empty one. Errors: as qy_slab_take. */
+enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu,
+                                 struct qy_magazine *magazine) QY_REQUIRES(qy_class_slab);
 /* This CPU gives up what it has of the heap; false if that is nothing. */
 bool qy_magazine_give_up(struct qy_cpu_objects *cpu, const struct qy_heap *heap);
 
 static inline unsigned qy_magazine_count(const struct qy_magazine *magazine)
 {
     return (unsigned)(qy_magazine_top(magazine) - magazine->items) - 1;
+}
+
+/* As many as it may hold. */
+static inline unsigned qy_magazine_limit(const struct qy_magazine *magazine)
+{
+    return (unsigned)(magazine->full - magazine->items) - 1;
+}
+
+/* Objects that it has handed out. Exact for its CPU, and when that is elsewhere. */
+static inline uint64_t qy_magazine_taken(const struct qy_magazine *magazine)
+{
+    return atomic_load_explicit(&magazine->armed, memory_order_relaxed) -
+           (uint64_t)atomic_load_explicit(&magazine->left, memory_order_relaxed);
+}
+
+/* An object of a slab in; what was put in first makes room. */
+static inline void qy_magazine_put(struct qy_cpu_objects *cpu, struct qy_magazine *magazine,
+                                   struct qy_item item)
+{
+    struct qy_item *top = qy_magazine_top(magazine);
+    if (top == magazine->full)
+        top = qy_magazine_make_room(cpu, magazine);
+    qy_state_store(item.state, QY_OBJECT_CACHED);
+    *top = item;
+    qy_magazine_set_top(magazine, top + 1);
+}
+
+/* ---- depot.c: cached objects that no CPU has. All with the heap's lock ---- */
+
+/* A batch of at most QY_MAGAZINE_OBJECTS / 2 goes there; false, nothing changed: it has enough. */
+bool qy_depot_push(struct qy_cpu_objects *cpu, struct qy_cache *cache, const struct qy_item *items,
+                   unsigned count) QY_REQUIRES(qy_class_slab);
+/* Up to `want` objects out; how many. */
+unsigned qy_depot_pop(struct qy_cache *cache, unsigned want,
+                      struct qy_item *items) QY_REQUIRES(qy_class_slab);
+/* All of it goes back to its slabs. */
+void qy_depot_drain(struct qy_cpu_objects *cpu, struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
+/* The parts that no depot uses go. */
+void qy_depot_release(struct qy_cpu_objects *cpu, struct qy_heap *heap) QY_REQUIRES(qy_class_slab);
+
+static inline uint32_t qy_depot_count(const struct qy_cache *cache)
+{
+    return cache->depot ? cache->depot->count + cache->depot->count_below : 0;
 }
 
 #endif

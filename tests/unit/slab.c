@@ -340,16 +340,18 @@ static struct qy_slab *slab_of(const void *object)
 }
 
 /*
- * Any bit of a slab's numbers (first free object, how many, capacity, order), of its state bytes, and of the link of a
+ * Any bit of a slab's numbers (first free object, first fresh one, how many, capacity, order), of its state bytes, and of the link of a
  * free object, flipped: what uses the slab reports it, or the validator is content too. Lists are below; the pointers to
  * the cache and to the first place lead out of the slab when they are flipped, and that is a fault.
  */
 static void flipped_bits_of_a_slab(void) QY_UNCHECKED
 {
-    const size_t numbers = offsetof(struct qy_slab, first_free);
+    const size_t numbers = offsetof(struct qy_slab, span_bytes);
     unsigned reported = 0, harmless = 0;
     for (unsigned part = 0; part < 3; part++) {
-        size_t bytes = part == 0 ? 8 : part == 1 ? 20 : sizeof(struct qy_slab) - 1 - numbers;
+        size_t bytes = part == 0   ? 8
+                       : part == 1 ? 20
+                                   : offsetof(struct qy_slab, order) + 1 - numbers;
         for (unsigned bit = 0; bit < bytes * 8; bit++) {
             make(8, 200, 8);
             cache.granules = 0;
@@ -358,7 +360,7 @@ static void flipped_bits_of_a_slab(void) QY_UNCHECKED
             struct qy_slab *slab = slab_of(live);
             CHECK_EQ(slab->capacity, 20);
             unsigned char *from = part == 0   ? freed
-                                  : part == 1 ? (unsigned char *)(uintptr_t)qy_slab_state(slab, 0)
+                                  : part == 1 ? (unsigned char *)(uintptr_t)qy_slab_state(slab, 19)
                                               : (unsigned char *)slab + numbers;
             from[bit / 8] ^= (unsigned char)(1u << bit % 8);
             const char *broken = qy_cache_check(&cache);
@@ -624,7 +626,8 @@ static void magazines(void) QY_UNCHECKED
     }
     struct qy_record_cache r = record(&cache);
     CHECK_EQ(r.live, 1);
-    CHECK(r.cached <= 2 * QY_MAGAZINE_OBJECTS && r.fetched > 300 && r.returned > 200);
+    CHECK(r.cached <= 301 + 2 * QY_MAGAZINE_OBJECTS); /* most of them in the depot */
+    CHECK(r.fetched > 300 && r.returned > 200);
     CHECK_EQ(give(a), QY_OK);
     qy_heap_reclaim(&heap);
     CHECK(!qy_heap_is_cached(&heap));

@@ -60,12 +60,8 @@ static inline QY_MUST_USE enum qy_error qy_sizes_alloc_from(struct qy_cpu_object
 {
     if (bytes - 1 < QY_SIZE_CLASS_MAX && align <= 16 && align != 0 && (align & (align - 1)) == 0) {
         struct qy_cache *class = &sizes->classes[qy_size_class(bytes)];
-        void *piece = qy_cache_pop(cpu, class);
-        if (piece) {
-            qy_object_zero(piece, class->zero_bytes);
-            *out = piece;
+        if (qy_cache_pop(cpu, class, out))
             return QY_OK;
-        }
     }
     return qy_sizes_alloc_slow(cpu, sizes, bytes, align, site, out);
 }

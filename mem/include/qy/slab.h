@@ -3,21 +3,24 @@
  *
  *     CPU's table        magazine               cache            slab, 2^order pages
  *     | slot | --------> | object, state | ...  -> partial ----> | objects ... | states | header |
- *     |  ... |             ^ refill, flush: half of it at a time under the heap's lock
- *                                               heap ----------> mixed slab: a page of 64-byte granules
+ *     |  ... |             ^ half of it at a    -> depot: batches of (object, state) for any CPU
+ *                            time, under the    heap ----------> mixed slab: a page of 64-byte granules
+ *                            heap's lock
  *
  * A heap is the small objects of one arena, a cache those of one type in it. The first objects of a
  * type share mixed slabs with other types; once they would fill a page, the cache gets slabs of its own.
  * A CPU takes a magazine of a cache after repeated use; the heap pays for it, and it can be taken away.
+ * Magazines give to and take from the cache's depot first, so slabs see little of what comes and goes.
  * Every object of a slab has a state byte in the slab, so CPUs share no word that both write. The frame
  * entries of a slab's pages lead from any pointer to the slab: a pointer of anyone else's is told apart
  * without touching what it points at.
  *
  * Invariants
  *   SLAB-COUNT   free + cached + held + live = capacity of each slab; sums and lists agree
- *   SLAB-FREE    a free object lies in its slab, at a multiple of the stride, once in its free list
+ *   SLAB-FREE    a free object lies in its slab, at a multiple of the stride, once in its free list or
+ *                behind those that somebody has had
  *   SLAB-MIXED   a granule of a mixed slab is free or part of one object
- *   SLAB-CACHED  the cached objects of a slab are those in magazines, each once
+ *   SLAB-CACHED  the cached objects of a slab are those in magazines and the depot, each once
  *   EXCLUSIVE    the pages of a slab are one SLAB block of the heap's arena
  * A broken list is found when it is used, in release builds too, and reported through qy_port_broken.
  * Locking: one lock a heap (class qy_class_slab), outside the arena's; a CPU uses its own table with
@@ -35,6 +38,7 @@
 
 struct qy_slab;       /* slab_impl.h */
 struct qy_mixed;      /* slab_impl.h */
+struct qy_depot;      /* slab_impl.h */
 struct qy_cpu_frames; /* qy/frame_cache.h */
 
 #define QY_SLAB_MAX_ORDER 3u
@@ -69,24 +73,26 @@ struct qy_item {
 struct qy_magazine {
     const struct qy_cache *serves; /* whom the fast path may serve: null if it has hooks, or is none */
     struct qy_item *_Atomic top;
-    uint64_t epoch; /* of the cache, when what is above the top was known to be right */
+    struct qy_item *full;    /* top with as many as there may be */
+    _Atomic uint64_t armed;  /* objects that it may have handed out when `left` is 0 */
+    _Atomic int64_t left;    /* objects until it asks the heap what is due */
     struct qy_cache *cache;
-    _Atomic uint64_t taken;    /* objects handed out */
     _Atomic uint64_t fetched;  /* objects that refills brought */
     _Atomic uint64_t returned; /* objects that flushes gave back */
     struct qy_cpu_objects *home;
     struct qy_magazine *next, *prev QY_GUARDED_BY(qy_class_slab); /* of its heap */
-    uint16_t limit;
+    uint32_t epoch; /* of the cache, when what is above the top was known to be right */
     bool leaving QY_GUARDED_BY(qy_class_slab); /* somebody takes it away */
+    bool samples;                              /* when nothing is left, a guarded object is due */
     _Atomic uint8_t nobody;                    /* state of nobody's object */
     struct qy_item items[QY_MAGAZINE_OBJECTS + 2];
 };
 
 /* What a CPU has. One a CPU, anywhere; only that CPU passes it to the functions below. */
 struct qy_cpu_objects {
+    struct qy_magazine *_Atomic slots[QY_OBJECT_SLOTS]; /* never null */
     struct qy_percpu own;
     struct qy_cpu_frames *frames; /* of the same CPU: slabs come from there; null: from the arena */
-    struct qy_magazine *_Atomic slots[QY_OBJECT_SLOTS]; /* never null */
     struct {
         const struct qy_cache *cache; /* that would like the slot; compared only */
         uint32_t misses;
@@ -98,9 +104,9 @@ struct qy_cpu_objects {
 struct qy_cache {
     struct qy_heap *heap;
     const struct qy_cache_type *type;
-    _Atomic uint64_t epoch; /* grows when a slab goes back to the arena */
-    uint32_t zero_bytes;    /* what an object is zeroed by; 0: unzeroed or constructed */
-    uint32_t stride;        /* what one object takes, with all that belongs to it */
+    _Atomic uint32_t epoch; /* another one after a slab has gone back to the arena */
+    uint16_t zero_bytes;    /* what an object is zeroed by; 0: unzeroed or constructed */
+    uint16_t stride;        /* what one object takes, with all that belongs to it */
     uint8_t slot;           /* where CPUs keep a magazine of it */
     uint8_t flags;          /* of enum qy_cache_flag: its type's and its heap's */
     uint8_t id;             /* in its heap, from 1 */
@@ -114,6 +120,7 @@ struct qy_cache {
     struct qy_slab *partial; /* some objects free */
     struct qy_slab *full;
     struct qy_slab *empty; /* at most one kept, against flapping */
+    struct qy_depot *depot; /* cached objects that no CPU has, for all CPUs */
     struct qy_cache *next; /* of its heap */
     uint32_t slabs, pages; /* of its own, and their pages */
     uint32_t capacity, out; /* objects that its own slabs hold; not free of them */
@@ -128,14 +135,17 @@ struct qy_heap {
     const struct qy_heap_hooks *hooks; /* or null */
     uint64_t secret;                   /* encodes links */
     uint64_t slab_tag;                 /* of the frame entry of a slab, but for its order */
+    uintptr_t ram;                     /* where physical address 0 would be reached */
     struct qy_cache *caches QY_GUARDED_BY(qy_class_slab);
     struct qy_magazine *magazines QY_GUARDED_BY(qy_class_slab); /* of all CPUs */
+    struct qy_depot *parts QY_GUARDED_BY(qy_class_slab);        /* of depots, that none of them uses now */
     struct qy_mixed *mixed QY_GUARDED_BY(qy_class_slab);        /* those without a free granule last */
     uint32_t mixed_pages QY_GUARDED_BY(qy_class_slab);
     uint32_t mixed_empty QY_GUARDED_BY(qy_class_slab); /* pages of them without objects: at most one kept */
     uint64_t large_pages QY_GUARDED_BY(qy_class_slab); /* qy/heap.h */
     uint32_t guard_every QY_GUARDED_BY(qy_class_slab); /* one object in so many is guarded; 0: none */
-    int32_t guard_left QY_GUARDED_BY(qy_class_slab);
+    uint32_t guard_left QY_GUARDED_BY(qy_class_slab); /* of objects that come from no magazine */
+    uint64_t lots QY_GUARDED_BY(qy_class_slab); /* where in its first interval a magazine samples */
     uint32_t cache_count;
     struct qy_cache magazine_cache; /* where its magazines come from */
 };
@@ -165,8 +175,10 @@ void qy_cpu_objects_init(struct qy_cpu_objects *cpu, uint32_t number, struct qy_
 enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
                                   const struct qy_site *site, void **out) QY_MUST_USE
     QY_REQUIRES(qy_irq_off);
-enum qy_error qy_cache_free_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache,
-                                 void *object) QY_MUST_USE QY_REQUIRES(qy_irq_off);
+/* Between enter and leave; this leaves. */
+enum qy_error qy_cache_free_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                                    struct qy_magazine *magazine, void *object) QY_MUST_USE
+    QY_REQUIRES(qy_irq_off);
 
 static inline struct qy_magazine *qy_magazine_enter(struct qy_cpu_objects *cpu,
                                                     const struct qy_cache *cache)
@@ -194,22 +206,26 @@ static inline void qy_object_zero(void *object, size_t bytes)
         *at++ = 0;
 }
 
-/* An object out of this CPU's magazine, not zeroed; null if that is not to be had at once. */
-static inline void *qy_cache_pop(struct qy_cpu_objects *cpu, const struct qy_cache *cache)
+/* An object out of this CPU's magazine, zeroed if its type is; false if that is not to be had at once. */
+static inline bool qy_cache_pop(struct qy_cpu_objects *cpu, const struct qy_cache *cache, void **out)
     QY_REQUIRES(qy_irq_off)
 {
     struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
     struct qy_item *item = qy_magazine_top(magazine) - 1;
-    void *object = NULL;
-    if (magazine->serves == cache &&
+    int64_t left = atomic_load_explicit(&magazine->left, memory_order_relaxed) - 1;
+    if (magazine->serves == cache && left >= 0 &&
         atomic_load_explicit(item->state, memory_order_relaxed) == QY_OBJECT_CACHED) {
         atomic_store_explicit(item->state, QY_OBJECT_LIVE, memory_order_relaxed);
-        object = item->object;
+        void *object = item->object;
         qy_magazine_set_top(magazine, item);
-        qy_percpu_count(&magazine->taken, 1);
+        atomic_store_explicit(&magazine->left, left, memory_order_relaxed);
+        qy_percpu_leave(&cpu->own);
+        qy_object_zero(object, cache->zero_bytes);
+        *out = object;
+        return true;
     }
     qy_percpu_leave(&cpu->own);
-    return object;
+    return false;
 }
 
 /*
@@ -223,12 +239,9 @@ static inline QY_MUST_USE enum qy_error qy_cache_alloc_from(struct qy_cpu_object
                                                             const struct qy_site *site, void **out)
     QY_REQUIRES(qy_irq_off)
 {
-    void *object = qy_cache_pop(cpu, cache);
-    if (!object)
-        return qy_cache_alloc_slow(cpu, cache, cache->type->bytes, site, out);
-    qy_object_zero(object, cache->zero_bytes);
-    *out = object;
-    return QY_OK;
+    return qy_cache_pop(cpu, cache, out)
+               ? QY_OK
+               : qy_cache_alloc_slow(cpu, cache, cache->type->bytes, site, out);
 }
 
 static inline QY_MUST_USE enum qy_error qy_cache_alloc(struct qy_cpu_objects *cpu,
@@ -241,8 +254,8 @@ static inline QY_MUST_USE enum qy_error qy_cache_alloc(struct qy_cpu_objects *cp
 /*
  * Give an object back, on any CPU. Any pointer is safe to pass. Errors: NOT_OWNED (not of this cache),
  * NOT_ALLOCATED (free already, or not the start of an object); nothing changes then. Found while the
- * memory is free, cached, held, or of another cache. Fast for the object that was popped from this depth
- * last.
+ * memory is free, cached, held, or of another cache. Fastest for the object that was popped from this depth
+ * last; any other of a slab costs one frame entry and its slab's header.
  */
 static inline QY_MUST_USE enum qy_error qy_cache_free(struct qy_cpu_objects *cpu,
                                                       struct qy_cache *cache, void *object)
@@ -258,8 +271,7 @@ static inline QY_MUST_USE enum qy_error qy_cache_free(struct qy_cpu_objects *cpu
         qy_percpu_leave(&cpu->own);
         return QY_OK;
     }
-    qy_percpu_leave(&cpu->own);
-    return qy_cache_free_slow(cpu, cache, object);
+    return qy_cache_free_entered(cpu, cache, magazine, object);
 }
 
 /*
