@@ -3,19 +3,6 @@
  */
 #include <kernel/object.h>
 
-/* Does the list that begins at first hang together, and end at parent? */
-static bool list_is_linked(const struct slot *parent)
-{
-    const struct slot *first = parent->child;
-    const struct slot *slot = first;
-    while (slot_next(slot)) {
-        if (slot_next(slot)->prev != slot)
-            return false;
-        slot = slot_next(slot);
-    }
-    return slot->next == ((uintptr_t)parent | 1) && first->prev == slot;
-}
-
 static const char *slot_check(const struct slot *slot, const struct slot *parent)
 {
     if (slot->type == QY_OBJ_NONE || !slot->object || slot->object->type != slot->type)
@@ -31,36 +18,38 @@ static const char *slot_check(const struct slot *slot, const struct slot *parent
     return NULL;
 }
 
-const char *cap_check(struct slot *root, uint64_t *slots)
+/* What is derived from a slot, one level: the list hangs together, and ends at the slot. */
+static const char *children_check(const struct slot *parent, uint64_t *slots)
 {
-    struct slot *parent = root;
-    struct slot *slot = root->child;
-    if (slot && !list_is_linked(root))
-        return "CAP-TREE";
-    while (slot) {
+    const struct slot *before = NULL;
+    for (const struct slot *slot = parent->child; slot; before = slot, slot = slot_next(slot)) {
         const char *broken = slot_check(slot, parent);
         if (broken)
             return broken;
+        if (before && slot->prev != before)
+            return "CAP-TREE";
         ++*slots;
+    }
+    return before->next == ((uintptr_t)parent | 1) && parent->child->prev == before ? NULL
+                                                                                    : "CAP-TREE";
+}
+
+/* Down, else on, else up to where there is a next one: each list is gone through twice. */
+const char *cap_check(struct slot *root, uint64_t *slots)
+{
+    const struct slot *slot = root;
+    for (;;) {
         if (slot->child) {
-            if (!list_is_linked(slot))
-                return "CAP-TREE";
-            parent = slot;
+            const char *broken = children_check(slot, slots);
+            if (broken)
+                return broken;
             slot = slot->child;
             continue;
         }
-        /* Go up until there is a next sibling. The parent of a parent is found at the end of its
-         * list. */
-        while (slot && !slot_next(slot)) {
-            slot = (struct slot *)(slot->next & ~(uintptr_t)1);
-            if (slot == root)
-                return NULL;
-        }
+        while (slot != root && !slot_next(slot))
+            slot = (const struct slot *)(slot->next & ~(uintptr_t)1);
+        if (slot == root)
+            return NULL;
         slot = slot_next(slot);
-        const struct slot *last = slot;
-        while (slot_next(last))
-            last = slot_next(last);
-        parent = (struct slot *)(last->next & ~(uintptr_t)1);
     }
-    return NULL;
 }
