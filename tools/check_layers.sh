@@ -38,7 +38,7 @@ allowed() {
   tests) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h hosted/ user/ SYSTEM" ;;
   examples) echo "quarry/ qy/ lib/ SYSTEM" ;;
   bench) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
-  tools) echo "quarry/ qy/ lib/ platform/ kernel/ SYSTEM" ;; # generators read the tables of any layer
+  tools) echo "quarry/ qy/ lib/ platform/ hosted/ kernel/ SYSTEM" ;; # generators read the tables of any layer
   *) echo "" ;;
   esac
 }

@@ -6,6 +6,7 @@
 
 #include <hosted/hosted.h>
 #include <kernel/boot.h>
+#include <kernel/device.h>
 #include <kernel/ipc.h>
 #include <kernel/layout.h>
 #include <kernel/space.h>
@@ -20,17 +21,23 @@ static void row(const char *what, uint64_t bytes)
     printf("%-44s %9llu\n", what, (unsigned long long)bytes);
 }
 
-/* Sizes are those of x86-64. */
+/* Their sizes are those of the architecture whose headers this file is built with. */
 static const struct qy_cache_type headers[] = {
 #define H(type)                                                                                    \
     {                                                                                              \
 #type, sizeof(struct type), 16, NULL, 0                                                    \
     }
-    H(untyped), H(frame),    H(page_table), H(space), H(cap_node),
-    H(thread),  H(endpoint), H(reply),      H(timer), H(notification),
+    H(untyped),  H(frame), H(page_table), H(space),        H(cap_node),  H(thread),
+    H(endpoint), H(reply), H(timer),      H(notification), H(interrupt), H(io_ports),
 #undef H
 };
 #define HEADERS (sizeof(headers) / sizeof(headers[0]))
+
+/* Types that can be made from an untyped: each has its row. */
+enum { RANGE = 1, PAGES = 1, PAGE = 1, SMALL = 1, NEVER = 0 };
+#define X(NAME, value, name, retype) +retype
+_Static_assert(HEADERS == 0 QY_OBJECTS(X), "a type of object is missing above");
+#undef X
 
 /* Bytes of the slabs in an arena of so many pages with one header of each type, beyond the headers' own. */
 static uint64_t lost(uint64_t pages, uint64_t *own) QY_UNCHECKED

@@ -69,8 +69,8 @@ parts_of "$objects_dir" | sed 's/^/  /'
 echo
 need hosted
 configure "$build/hosted" clang-14
-must_step "building the tables' sizes" build-footprint.log ninja -C "$build/hosted" -j "$jobs" footprint
-"$build/hosted/footprint"
+must_step "building the tables' sizes" build-footprint.log ninja -C "$build/hosted" -j "$jobs" "footprint-$arch"
+"$build/hosted/footprint-$arch"
 if [ "$size_options" = yes ]; then
   # shellcheck disable=SC2046 # two numbers
   options_worth $(objects_of "$build/size/$arch-default")

@@ -228,6 +228,37 @@ static void what_is_new_is_zero(void) QY_UNCHECKED
     done();
 }
 
+/* A piece that shrinks does not keep what others could use, unless nothing smaller is to be had. */
+static void what_shrinks_gives_back(void) QY_UNCHECKED
+{
+    size_t room = 0;
+    pfn_t page;
+    make(256, 0);
+    void *piece = take(1000, 1);
+    CHECK_EQ(qy_sizes_resize(&cpus[0], &sizes, &piece, 30), QY_OK);
+    CHECK(qy_sizes_room(&sizes, piece, &room) == QY_OK && room == 32);
+    CHECK_EQ(give(piece), QY_OK);
+    piece = take(64 * 4096, 1); /* one block, which cannot be cut */
+    CHECK_EQ(qy_sizes_resize(&cpus[0], &sizes, &piece, 3 * 4096), QY_OK);
+    CHECK(heap.large_pages <= 4);
+    CHECK_EQ(give(piece), QY_OK);
+    done();
+    make(64, 0);
+    void *before = piece = take(3000, 1);
+    while (qy_arena_alloc(&arena, 0, QY_FRAME_USER, &page) == QY_OK) {
+    }
+    memset(piece, 5, 3000);
+    CHECK_EQ(qy_sizes_resize(&cpus[0], &sizes, &piece, 40), QY_OK);
+    CHECK(piece == before && all_bytes_are(piece, 40, 5));
+    CHECK_EQ(qy_sizes_resize(&cpus[0], &sizes, &piece, 5000), QY_OUT_OF_MEMORY);
+    CHECK(piece == before && all_bytes_are(piece, 40, 5));
+    CHECK_EQ(give(piece), QY_OK); /* its slab is empty now, and kept */
+    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 0);
+    CHECK_EQ(qy_sizes_alloc(&cpus[0], &sizes, 4096, 1, &piece),
+             QY_OK); /* the slab goes back for it */
+    hosted_machine_destroy(&machine);
+}
+
 /* ---- random calls ---- */
 
 static struct live {
@@ -343,6 +374,7 @@ static const struct test tests[] = {
     {"wrong arguments and pointers are refused by name", wrong_arguments},
     {"resizing in place and by moving", resizing},
     {"what is new is zero", what_is_new_is_zero},
+    {"what shrinks gives back", what_shrinks_gives_back},
     {"random calls in an arena that runs out", random_small},
     {"random calls with magazines", random_large},
 };

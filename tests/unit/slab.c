@@ -458,6 +458,20 @@ static void give_again(void *argument) QY_REQUIRES(qy_class_slab)
     qy_slab_give(&cpu_1, (struct qy_item){argument, qy_slab_state(slab_of(argument), 0)});
 }
 
+/* A link that decodes to an object of the slab, but one that is not free: whoever knew the secret. */
+static void forged_link(void)
+{
+    make(8, 200, 8);
+    cache.granules = 0;
+    unsigned char *live = take(), *freed = take();
+    CHECK_EQ(give(freed), QY_OK);
+    uint64_t index = (uint64_t)(live - slab_of(live)->places) / cache.stride;
+    uint64_t word = qy_slab_encode(&heap, freed + cache.link, index);
+    memcpy(freed + cache.link, &word, sizeof(word));
+    CHECK(breaks("SLAB-FREE", use, NULL));
+    hosted_machine_destroy(&machine);
+}
+
 static void reclaim_all(void *argument) QY_UNCHECKED
 {
     (void)argument;
@@ -552,6 +566,23 @@ static void runs_out(void) QY_UNCHECKED
     done();
 }
 
+/* No page is left for a slab of its own, but a shared one has room. */
+static void shared_room(void) QY_UNCHECKED
+{
+    void *others[62], *object;
+    make(2, 64, 8);
+    make_second(64);
+    for (unsigned i = 0; i < 62; i++)
+        others[i] = take_of(&cpu, &second);
+    for (unsigned i = 0; i < 62; i++) /* as many as go there: a page is full of them */
+        CHECK(take() != NULL);
+    CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 0);
+    CHECK_EQ(qy_cache_alloc(&cpu, &cache, &object), QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_cache_free(&cpu, &second, others[7]), QY_OK);
+    CHECK(take() == others[7]);
+    done();
+}
+
 /* One page holds objects of many types, each where none other is; the page goes when they have gone. */
 static void one_page(void)
 {
@@ -632,6 +663,7 @@ static void magazines(void) QY_UNCHECKED
     qy_heap_reclaim(&heap);
     CHECK(!qy_heap_is_cached(&heap));
     CHECK_EQ(record(&cache).allocations, r.allocations); /* none is forgotten */
+    CHECK(record(&cache).fetched == r.fetched && record(&cache).returned > r.returned);
     CHECK_EQ(qy_heap_pages(&heap), 0);
     qy_frame_drain(&frames, NULL);
     CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 1024);
@@ -851,6 +883,24 @@ static void guarded_objects(void) QY_UNCHECKED
     }
 }
 
+/* Which object is the first guarded one is drawn by lot. */
+static void first_by_lot(void) QY_UNCHECKED
+{
+    static const struct qy_heap_hooks hooks = {.guard_alloc = hook_guard_alloc};
+    bool seen_at[101] = {false};
+    unsigned different = 0;
+    make_arena(64, NULL);
+    for (uint64_t i = 1; i <= 50; i++) {
+        qy_heap_init(&heap, &arena, &hooks, i * 0x9e3779b97f4a7c15ull);
+        qy_heap_guard_every(&heap, 100);
+        CHECK(heap.guard_left >= 1 && heap.guard_left <= 100);
+        different += !seen_at[heap.guard_left];
+        seen_at[heap.guard_left] = true;
+    }
+    CHECK(different > 20);
+    hosted_machine_destroy(&machine);
+}
+
 /* ---- who is alive ---- */
 
 static void count_live(void *context, struct qy_cache *of, void *object)
@@ -894,11 +944,13 @@ static const struct test tests[] = {
     {"a pointer whose memory has gone is refused", stale_pointers},
     {"a write to a free object is found", use_after_free},
     {"any flipped bit of a slab is found", flipped_bits_of_a_slab},
+    {"a forged link is found", forged_link},
     {"a broken list of slabs is found", broken_lists},
     {"any flipped bit of a mixed slab's map is found", flipped_bits_of_a_mixed_slab},
     {"an object that two CPUs free at once is found", freed_by_two},
     {"slabs go back to the arena", memory_goes_back},
     {"an arena that runs out", runs_out},
+    {"a shared slab has room when no page is left", shared_room},
     {"one page for nine types", one_page},
     {"magazines are taken on repeated use, and taken away", magazines},
     {"small arenas have no magazines", small_arenas_have_none},
@@ -907,6 +959,7 @@ static const struct test tests[] = {
     {"the busier cache has the slot", slots_are_displaced},
     {"hooks see every object", hooks_see},
     {"guarded objects are sampled", guarded_objects},
+    {"the first guarded object is drawn by lot", first_by_lot},
     {"live objects are listed and found", live_objects},
 };
 TEST_MAIN(tests)
