@@ -1,11 +1,12 @@
 /*
- * This heap as a subject: one object cache, on a simulated machine of 1 GiB.
+ * This heap as two subjects, on a simulated machine of 1 GiB: one object cache, and size classes whose pieces are
+ * freed by their address alone, as malloc's.
  */
 #include "peers.h"
 
 #include <hosted/hosted.h>
 #include <qy/frame_cache.h>
-#include <qy/slab.h>
+#include <qy/heap.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,6 +20,7 @@ static struct hosted_machine machine;
 static struct qy_arena arena;
 static struct qy_heap heap;
 static struct qy_cache cache;
+static struct qy_sizes sizes;
 static struct qy_cpu_frames frames[HEAP_CPUS];
 static struct qy_cpu_objects objects[HEAP_CPUS];
 static _Thread_local struct qy_cpu_objects *self = &objects[0];
@@ -45,6 +47,18 @@ static void cache_free(void *object) QY_UNCHECKED
         abort();
 }
 
+static void *heap_alloc(size_t bytes) QY_UNCHECKED
+{
+    void *piece;
+    return qy_sizes_alloc(self, &sizes, bytes, 16, &piece) == QY_OK ? piece : NULL;
+}
+
+static void heap_free(void *piece) QY_UNCHECKED
+{
+    if (qy_sizes_free(self, &sizes, piece) != QY_OK)
+        abort();
+}
+
 void subjects_open(struct subjects *subjects, const char *const (*libraries)[2])
 {
     need(hosted_machine_make(&machine, (BASE_FRAME + FRAMES) * QY_PAGE_BYTES, false), "no room");
@@ -53,12 +67,14 @@ void subjects_open(struct subjects *subjects, const char *const (*libraries)[2])
     need(qy_arena_add(&arena, pfn(BASE_FRAME), pfn(BASE_FRAME + FRAMES)) == QY_OK, "no arena");
     qy_heap_init(&heap, &arena, NULL, 0x123456789abcdefull);
     need(qy_cache_init(&cache, &heap, &object_type) == QY_OK, "no cache");
+    need(qy_sizes_init(&sizes, &heap, QY_CACHE_UNZEROED) == QY_OK, "no size classes");
     for (unsigned i = 0; i < HEAP_CPUS; i++) {
         qy_cpu_frames_init(&frames[i], i);
         qy_cpu_objects_init(&objects[i], i, &frames[i]);
     }
     subjects->of[0] = (struct subject){"quarry_cache", cache_alloc, cache_free, true};
-    subjects->count = subjects->ours = 1;
+    subjects->of[1] = (struct subject){"quarry_heap", heap_alloc, heap_free, false};
+    subjects->count = subjects->ours = 2;
     peers_open(subjects, libraries);
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # ./quarry bench counts instructions: two runs agree (it says so itself by its exit code), and the rows are in the file;
-# ./quarry bench phys prints a table and writes the same rows. It would miss a clock that follows the host's time.
+# ./quarry bench phys and heap print tables and write the same rows. It would miss a clock that follows the host's time.
 
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -29,6 +29,19 @@ for subject in arena cache; do
 done
 [ ! -x /usr/bin/python3 ] || /usr/bin/python3 -c 'import json, sys; assert len(json.load(open(sys.argv[1]))) == 2' "$phys" || {
   echo "FAIL: build/bench/phys.json is no JSON of two rows"
+  exit 1
+}
+heap=$root/build/bench/heap.json
+rm -f "$heap"
+"$root/quarry" bench heap --quick </dev/null || exit 1
+for subject in quarry_cache quarry_heap; do
+  grep -Eq "\"suite\": \"heap\", \"name\": \"${subject}_pair_64\", \"unit\": \"instructions\", \"ours\": [1-9][0-9.]*, .*\"peers\": \{\"glibc\": [1-9]" "$heap" || {
+    echo "FAIL: build/bench/heap.json has no row of $subject with glibc beside it"
+    exit 1
+  }
+done
+[ ! -x /usr/bin/python3 ] || /usr/bin/python3 -c 'import json, sys; assert len(json.load(open(sys.argv[1]))) == 2' "$heap" || {
+  echo "FAIL: build/bench/heap.json is no JSON of two rows"
   exit 1
 }
 echo "all as expected"

@@ -86,8 +86,8 @@ static const struct row {
 } rows[] = {
     {"a pair of 64 bytes, zeroed", pairs, 0, 10000, 110000, 1, 80},
     {"a pair of 64 bytes, as it is", pairs, QY_CACHE_UNZEROED, 10000, 110000, 1, 60},
-    {"a pair of 64 bytes by size, as it is", piece_pairs, QY_CACHE_UNZEROED, 10000, 110000, 1, 200},
-    {"one of 1000 scattered, as it is", batches, QY_CACHE_UNZEROED, 10, 110, BATCH, 340},
+    {"a pair of 64 bytes by size, as it is", piece_pairs, QY_CACHE_UNZEROED, 10000, 110000, 1, 150},
+    {"one of 1000 scattered, as it is", batches, QY_CACHE_UNZEROED, 10, 110, BATCH, 180},
 };
 
 /* Instructions of so many rounds of a row, 0 if they cannot be counted. */

@@ -56,8 +56,8 @@ struct qy_heap_hooks {
     void (*fresh)(struct qy_cache *cache, void *object);
 
     /*
-     * The cache's next object is to be a guarded one of `bytes`, aligned as its type says. Chosen where
-     * magazines are refilled, once in so many objects (qy_heap_guard_every), so the fast path does not pay.
+     * The cache's next object is to be a guarded one of `bytes`, aligned as its type says. Once in so
+     * many allocations of each magazine, and of what comes from none (qy_heap_guard_every).
      * False: not now; the cache serves then. *out is no RAM (qy_port_paddr), and not zeroed.
      */
     bool (*guard_alloc)(struct qy_cache *cache, size_t bytes, const struct qy_site *site, void **out);

@@ -157,7 +157,10 @@ struct qy_heap {
 void qy_heap_init(struct qy_heap *heap, struct qy_arena *arena, const struct qy_heap_hooks *hooks,
                   uint64_t secret);
 
-/* From here on one object in so many is guarded, if the hooks can; 0: none. The first is drawn by lot. */
+/*
+ * From here on one object in so many is guarded, if the hooks can; 0: none. The first is drawn by lot. A
+ * magazine that exists already learns of it within 65536 allocations.
+ */
 void qy_heap_guard_every(struct qy_heap *heap, uint32_t every);
 
 /*
