@@ -10,14 +10,13 @@
 static struct qy_mark mark_at(const struct qy_space *space, const struct qy_at *at,
                               uint64_t address, bool *foreign)
 {
-    uint64_t entry = at->entry, origin;
+    uint64_t entry = at->entry,
+             pages = (address - qy_span_base(vaddr(address), at->level).raw) >> QY_PAGE_SHIFT;
     pfn_t frame;
     *foreign = false;
-    if (!qy_entry_holds(space->format, entry, at->level, &frame, foreign)) {
-        uint64_t pages = (address - qy_span_base(vaddr(address), at->level).raw) >> QY_PAGE_SHIFT;
+    if (!qy_entry_holds(space->format, entry, at->level, &frame, foreign))
         return qy_mark_unpack(qy_mark_at(qy_entry_mark(space->format, entry), pages));
-    }
-    origin = qy_table_origin(at->table, at->index);
+    uint64_t origin = qy_mark_at(qy_table_origin(at->table, at->index), pages);
     return qy_mark_unpack(
         qy_mark_with_rights(origin, qy_is_present(space->format, entry)
                                         ? qy_entry_rights(space->format, entry)

@@ -9,7 +9,8 @@
  *
  * A table that an unmap covers is moved as a whole, locked or not: whoever is inside it finishes in a
  * tree that nobody sees any more, and is torn down with it. A table of level 1 that is shared is
- * made the space's own before the plan, by a copy that changes no translation.
+ * made the space's own before the plan, by a copy that changes no translation; a large page that reaches
+ * out of the range is split likewise.
  */
 #include "range_impl.h"
 
@@ -71,17 +72,21 @@ static void visit_part(struct qy_range *op, struct qy_table *table, unsigned ind
                        uint64_t at, uint64_t next)
 {
     const struct qy_pt_format *format = op->space->format;
+    pfn_t frame;
+    bool foreign;
     if (op->what >= QY_RANGE_FINISH_UNMAP || (op->what == QY_RANGE_UNMAP && !entry))
         return;
     if (qy_is_moving(format, entry)) {
         op->again = true;
         op->error = QY_BUSY;
-    } else if (qy_is_present(format, entry)) {
-        op->error = QY_BUSY;
     } else if (op->what == QY_RANGE_PROTECT && !entry) {
         op->error = QY_NOT_MAPPED;
     } else if (op->what == QY_RANGE_PUT && entry) {
         op->error = QY_ALREADY_MAPPED;
+    } else if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
+        op->large = true;
+        op->at = at;
+        op->error = QY_BUSY;
     } else if (!op->apply) {
         op->tables += tables_for(table->level, at, next);
         op->found += entry != 0;
@@ -115,7 +120,7 @@ static void visit_table(struct qy_range *op, struct qy_table *table, unsigned in
         op->moved = op->flush = op->tables_gone = true;
     } else if (qy_table_is_shared(child) && op->what < QY_RANGE_FINISH_UNMAP) {
         op->shared = true;
-        op->shared_at = at;
+        op->at = at;
         op->error = QY_BUSY;
     } else {
         walk(op, child, at, next);
@@ -175,13 +180,13 @@ static enum qy_error change(struct qy_range *op)
     if (!cover(op, &top))
         return QY_REVOKED;
     op->error = QY_OK;
-    op->again = op->shared = false;
+    op->again = op->shared = op->large = false;
     op->tables = 0;
     op->found = 0;
     op->apply = false;
     if (top.level == 1 && qy_table_is_shared(top.table)) {
         op->shared = true;
-        op->shared_at = op->start;
+        op->at = op->start;
         op->error = QY_BUSY;
     } else {
         walk(op, top.table, op->start, op->end);
@@ -221,7 +226,9 @@ enum qy_error qy_range_run(struct qy_range *op)
         if (error == QY_OK)
             break;
         if (op->shared)
-            error = qy_vm_unshare(space, vaddr(op->shared_at), false);
+            error = qy_vm_unshare(space, vaddr(op->at), false);
+        else if (op->large)
+            error = qy_vm_split(space, vaddr(op->at));
         else if (op->again)
             error = QY_OK;
         if (error != QY_OK)

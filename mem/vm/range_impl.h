@@ -33,8 +33,9 @@ struct qy_range {
     bool tables_gone; /* of tables on the way, too */
     bool hollow;      /* a table may have become empty */
     bool again;       /* an entry is moving */
-    bool shared;      /* a shared table is in the way, at: */
-    uint64_t shared_at;
+    bool shared;      /* a shared table is in the way, at `at`, */
+    bool large;       /* or a page of which only a part changes */
+    uint64_t at;
     enum qy_error error;
     struct qy_gone gone;
 };

@@ -97,7 +97,6 @@ static void unmap_entry(struct qy_range *op, struct qy_table *table, unsigned in
                          : 0);
     op->moved |= present;
     op->flush |= present;
-    op->hollow |= table->live == 0;
 }
 
 /* What this CPU has moved comes to rest. */
@@ -109,15 +108,19 @@ static void finish_entry(struct qy_range *op, struct qy_table *table, unsigned i
         return;
     uint64_t mark = qy_entry_mark(format, entry);
     if (op->what == QY_RANGE_FINISH_PROTECT) {
-        mark =
-            (mark & QY_TYPE_MASK) | qy_held_mark(QY_MARK_KEPT, pfn(mark & QY_MARK_OFFSET_MASK),
-                                                 qy_mark_rights(mark), 0, mark & QY_HELD_FOREIGN);
+        pfn_t frame = pfn(mark & QY_MARK_OFFSET_MASK);
+        bool foreign = mark & QY_HELD_FOREIGN;
+        /* No CPU can write or execute through it now: if it is the only one, the block is of neither class. */
+        if (foreign &&
+            qy_rmap_class(qy_frame_rmap(op->space->vm->db, frame), false, false) != QY_OK)
+            qy_port_broken("WXOR", "less is refused, frame", frame.raw);
+        mark = (mark & QY_TYPE_MASK) |
+               qy_held_mark(QY_MARK_KEPT, frame, qy_mark_rights(mark), 0, foreign);
         qy_table_set(format, table, index, qy_mark_entry(format, mark));
         return;
     }
     qy_vm_let_go_entry(op->space->vm, format, table, index, entry, &op->gone);
     qy_table_set(format, table, index, 0);
-    op->hollow |= table->live == 0;
 }
 
 void qy_range_visit(struct qy_range *op, struct qy_table *table, unsigned index, uint64_t entry,
@@ -193,7 +196,6 @@ static void unmap_leaf(struct qy_range *op, struct qy_table *table, unsigned ind
     op->moved |= pages != 0;
     op->flush |= pages != 0;
     table->live = (uint16_t)(table->live - marks);
-    op->hollow |= table->live == 0;
 }
 
 static void finish_unmap_leaf(struct qy_range *op, struct qy_table *table, unsigned index,
@@ -217,7 +219,6 @@ static void finish_unmap_leaf(struct qy_range *op, struct qy_table *table, unsig
     }
     table->live = (uint16_t)(table->live - pages);
     table->held = (uint16_t)(table->held - pages);
-    op->hollow |= table->live == 0;
 }
 
 /* Pages of the space's own change at once, unless they become executable or lose all. */

@@ -19,6 +19,17 @@ enum qy_error qy_budget_init(struct qy_budget *budget, struct qy_heap *heap)
     return error == QY_OK ? qy_cache_init(&budget->nodes, heap, &node_type) : error;
 }
 
+bool qy_budget_reclaim(struct qy_vm *vm, struct qy_budget *budget)
+{
+    struct qy_heap *heap = budget->tables.heap;
+    uint64_t before = qy_arena_pages(budget->arena, QY_FRAME_FREE);
+    bool objects = qy_heap_is_cached(heap);
+    (void)qy_vm_reclaim(vm);
+    qy_heap_reclaim(heap);
+    qy_frame_reclaim(budget->arena);
+    return objects || qy_arena_pages(budget->arena, QY_FRAME_FREE) > before;
+}
+
 void qy_vm_init(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_framedb *db,
                 struct qy_vm_cpu *cpus, unsigned cpu_count,
                 void (*flush)(void *, struct qy_space *, vaddr_t, uint64_t, bool), void *context)
@@ -201,7 +212,8 @@ enum qy_error qy_vm_ensure(struct qy_space *space, vaddr_t address, unsigned lev
             error = QY_REVOKED;
         } else {
             bool done = at.level == level, moving = qy_is_moving(space->format, at.entry);
-            if (!done && qy_is_present(space->format, at.entry))
+            if (!done && !moving && at.entry &&
+                (qy_is_present(space->format, at.entry) || qy_entry_kind(at.entry) == QY_MARK_KEPT))
                 error = QY_ALREADY_MAPPED;
             else if (!done && !moving)
                 error = qy_table_make(space->vm, space->budget, &table);

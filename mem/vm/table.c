@@ -80,6 +80,27 @@ void qy_vm_node_free(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_
         qy_port_broken("VM-RMAP", "a node is not its budget's, at", (uint64_t)(uintptr_t)node);
 }
 
+enum qy_error qy_vm_nodes_add(struct qy_vm *vm, struct qy_budget *budget,
+                              struct qy_rmap_node **list)
+{
+    struct qy_rmap_node *node;
+    enum qy_error error = qy_vm_node_alloc(vm, budget, &node);
+    if (error == QY_OK) {
+        node->next = (uint64_t)(uintptr_t)*list;
+        *list = node;
+    }
+    return error;
+}
+
+void qy_vm_nodes_free(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node **list)
+{
+    while (*list) {
+        struct qy_rmap_node *node = *list;
+        *list = (struct qy_rmap_node *)(uintptr_t)node->next;
+        qy_vm_node_free(vm, budget, node);
+    }
+}
+
 void qy_vm_node_return(struct qy_vm *vm, struct qy_rmap_node *node)
 {
     if (node)

@@ -386,6 +386,9 @@ void qy_vm_frame_free(struct qy_vm *vm, pfn_t frame, enum qy_frame_state state);
 enum qy_error qy_vm_node_alloc(struct qy_vm *vm, struct qy_budget *budget,
                                struct qy_rmap_node **out) QY_MUST_USE;
 void qy_vm_node_free(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node *node);
+/* One more on a list, by `next`; all of them back. */
+enum qy_error qy_vm_nodes_add(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node **list) QY_MUST_USE;
+void qy_vm_nodes_free(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node **list);
 /* One that qy_rmap_remove has freed, to whoever paid for it; null: nothing. */
 void qy_vm_node_return(struct qy_vm *vm, struct qy_rmap_node *node);
 /* A zeroed descriptor. */
@@ -472,6 +475,12 @@ enum qy_error qy_vm_unshare(struct qy_space *space, vaddr_t address, bool settle
 
 /* Fill [start, end), which is empty, with a mark; 0: do nothing. As qy_space_map_region. */
 enum qy_error qy_vm_put(struct qy_space *space, uint64_t start, uint64_t end, uint64_t mark) QY_MUST_USE;
+
+/*
+ * A large page, present or kept, at address is replaced by a table of pages one level below that say the same; no translation
+ * changes. Nothing to do where there is none. The caller is outside. Errors: OUT_OF_MEMORY, TOO_MANY (mappings of the block), REVOKED.
+ */
+enum qy_error qy_vm_split(struct qy_space *space, vaddr_t address) QY_MUST_USE;
 
 /* A zeroed page of bindings. The lock of the bindings is held, or nobody else has the space. */
 enum qy_error qy_binding_page_add(struct qy_space *space, unsigned page) QY_MUST_USE;

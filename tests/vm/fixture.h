@@ -16,8 +16,10 @@
 #include <tap.h>
 
 #define VM_SPACES 4u
+#ifndef VM_TLB
 #define VM_TLB 8192u
 #define VM_WAYS 64u
+#endif
 #define RW (QY_PT_READ | QY_PT_WRITE)
 #define RX (QY_PT_READ | QY_PT_EXEC)
 #define RO ((unsigned)QY_PT_READ)
@@ -49,10 +51,11 @@ struct vm_fixture {
     bool alive[VM_SPACES];
     unsigned cpu; /* 0 or 1: which of two CPUs touches pages now; a fault drops what that CPU knows of the page */
     struct tlb_entry *tlb[VM_SPACES * 2];
-    /* Tables of level 1 that the CPU remembers on its way, by 2 MiB: x86-64 and RISC-V both may. */
-    struct {
+    /* Tables that the CPU remembers on its way, by what they translate: x86-64 and RISC-V both may. */
+    struct way {
         uint64_t base, table; /* table 0 = empty */
-    } way[VM_SPACES * 2][VM_WAYS];
+    } way[VM_SPACES * 2][QY_PT_LEVELS][VM_WAYS]; /* levels 1 to 3 */
+    unsigned tlb_every, checks; /* the TLB is held against the tables at every so manieth check; 0: at each */
     uint64_t flushes;
     bool no_tlb; /* several threads: the TLB is not theirs */
 };
@@ -69,15 +72,18 @@ static inline void vm_flush_counted(void *context, struct qy_space *space, vaddr
         for (unsigned i = 0; i < VM_TLB; i++)
             if (f->tlb[c][i].page >= start.raw && f->tlb[c][i].page < end)
                 f->tlb[c][i].rights = 0;
-        for (unsigned i = 0; tables && i < VM_WAYS; i++)
-            if (f->way[c][i].base + (2ull << 20) > start.raw && f->way[c][i].base < end)
-                f->way[c][i].table = 0;
+        for (unsigned level = 1; tables && level < QY_PT_LEVELS; level++)
+            for (unsigned i = 0; i < VM_WAYS; i++) {
+                struct way *way = &f->way[c][level][i];
+                if (way->base + qy_pt_page_bytes(level + 1) > start.raw && way->base < end)
+                    way->table = 0;
+            }
     }
 }
 
-static inline void vm_make(struct vm_fixture *f, const struct vm_format *kind, uint64_t budget_pages)
+static inline void vm_make_frames(struct vm_fixture *f, const struct vm_format *kind, uint64_t budget_pages,
+                                  uint64_t frames)
 {
-    const uint64_t frames = 65536;
     memset(f, 0, sizeof(*f));
     f->kind = kind;
     if (!hosted_machine_make(&f->machine, frames * QY_PAGE_BYTES, true))
@@ -102,6 +108,11 @@ static inline void vm_make(struct vm_fixture *f, const struct vm_format *kind, u
     CHECK_EQ(qy_arena_alloc_pages(&f->root, 3, QY_FRAME_OBJECT, &f->own_tables), QY_OK);
     qy_heap_init(&f->foreign_heap, &f->foreign, NULL, 0x9e3779b97f4a7c15ull);
     CHECK_EQ(qy_budget_init(&f->foreign_budget, &f->foreign_heap), QY_OK);
+}
+
+static inline void vm_make(struct vm_fixture *f, const struct vm_format *kind, uint64_t budget_pages)
+{
+    vm_make_frames(f, kind, budget_pages, 65536);
 }
 
 static inline void vm_open(struct vm_fixture *f, unsigned n)
@@ -147,41 +158,91 @@ static inline void vm_done(struct vm_fixture *f)
     hosted_machine_destroy(&f->machine);
 }
 
+/* Where a CPU remembers the table of that level over address. */
+static inline struct way *vm_way(struct vm_fixture *f, unsigned tlb, unsigned level, uint64_t address)
+{
+    uint64_t bytes = qy_pt_page_bytes(level + 1);
+    return &f->way[tlb][level][address / bytes % VM_WAYS];
+}
+
+/* EXACT: what CPUs remember, tables and pages, is what the tables say now; pages with these rights or more. */
+static inline bool vm_is_exact(struct vm_fixture *f, unsigned n)
+{
+    struct qy_pt pt = {f->kind->format, f->space[n].root};
+    bool pages = f->checks % (f->tlb_every ? f->tlb_every : 1) == 0;
+    for (unsigned c = n * 2; c < n * 2 + 2; c++) {
+        for (unsigned level = 1; level < QY_PT_LEVELS; level++)
+            for (unsigned i = 0; i < VM_WAYS; i++) {
+                struct way *way = &f->way[c][level][i];
+                if (!way->table)
+                    continue;
+                paddr_t table = pt.root;
+                for (unsigned l = QY_PT_LEVELS; l > level; l--)
+                    table = qy_pt_entry_address(pt.format,
+                                                *qy_pt_slot(table, qy_pt_index(vaddr(way->base), l)));
+                if (table.raw != way->table)
+                    return false;
+            }
+        for (unsigned i = 0; pages && i < VM_TLB; i++) {
+            const struct tlb_entry *e = &f->tlb[c][i];
+            paddr_t frame;
+            unsigned flags, level;
+            if (e->rights && (qy_pt_translate(&pt, vaddr(e->page), &frame, &flags, &level) != QY_OK ||
+                              (frame.raw & ~QY_PAGE_MASK) != e->frame || e->rights & ~flags))
+                return false;
+        }
+    }
+    return true;
+}
+
 static inline void vm_check(struct vm_fixture *f)
 {
     for (unsigned i = 0; i < VM_SPACES; i++) {
         const char *broken = f->alive[i] ? qy_space_check(&f->space[i]) : NULL;
+        if (f->alive[i] && !broken && !f->no_tlb && !vm_is_exact(f, i))
+            broken = "EXACT";
         CHECK(broken == NULL);
         if (broken) {
             printf("# space %u: %s\n", i, broken);
             exit(1);
         }
     }
+    f->checks++;
 }
 
 /*
- * The tables as the CPU walks them for a page: by the root, or by a table that it remembers, which it then sees through a root of
- * the test's own.
+ * The tables as the CPU walks them for a page: from the lowest table that it remembers, which it then sees through a root and
+ * tables of the test's own. It remembers what it comes by.
  */
 static inline struct manual_result vm_walk(struct vm_fixture *f, unsigned n, uint64_t address, enum manual_access how)
 {
-    uint64_t base = address & ~((2ull << 20) - 1), slot = (base >> 21) % VM_WAYS;
-    struct qy_pt pt = {f->kind->format, f->space[n].root};
-    if (f->way[n * 2 + f->cpu][slot].base != base || !f->way[n * 2 + f->cpu][slot].table) {
-        struct qy_pt_walk walk = qy_pt_walk(&pt, vaddr(address));
-        f->way[n * 2 + f->cpu][slot].base = base;
-        f->way[n * 2 + f->cpu][slot].table = walk.level == 1 ? walk.table.raw : 0;
-        return manual_walk(f->kind->machine, pt.root.raw, address, how, true);
+    unsigned tlb = n * 2 + f->cpu, level = 1;
+    const struct qy_pt_format *format = f->kind->format;
+    uint64_t table = f->space[n].root.raw;
+    for (; level < QY_PT_LEVELS; level++) {
+        struct way *way = vm_way(f, tlb, level, address);
+        if (way->table && way->base == address / qy_pt_page_bytes(level + 1) * qy_pt_page_bytes(level + 1)) {
+            table = way->table;
+            break;
+        }
     }
-    uint64_t next = f->way[n * 2 + f->cpu][slot].table;
-    for (unsigned level = 2; level <= QY_PT_LEVELS; level++) {
-        uint64_t *table = qy_port_ram(pfn_to_paddr(pfn(f->own_tables.raw + level - 2)));
-        memset(table, 0, QY_PAGE_BYTES);
-        table[qy_pt_index(vaddr(address), level)] =
-            next >> QY_PAGE_SHIFT << f->kind->format->address_shift | f->kind->format->table_user;
-        next = pfn_to_paddr(pfn(f->own_tables.raw + level - 2)).raw;
+    while (level > 1) {
+        uint64_t entry = *qy_pt_slot(paddr(table), qy_pt_index(vaddr(address), level));
+        if (!qy_pt_is_table(format, entry, level))
+            break;
+        table = qy_pt_entry_address(format, entry).raw;
+        level--;
+        *vm_way(f, tlb, level, address) =
+            (struct way){address / qy_pt_page_bytes(level + 1) * qy_pt_page_bytes(level + 1), table};
     }
-    return manual_walk(f->kind->machine, next, address, how, true);
+    for (; level < QY_PT_LEVELS; level++) {
+        uint64_t *above = qy_port_ram(pfn_to_paddr(pfn(f->own_tables.raw + level - 1)));
+        memset(above, 0, QY_PAGE_BYTES);
+        above[qy_pt_index(vaddr(address), level + 1)] =
+            table >> QY_PAGE_SHIFT << format->address_shift | format->table_user;
+        table = pfn_to_paddr(pfn(f->own_tables.raw + level - 1)).raw;
+    }
+    return manual_walk(f->kind->machine, table, address, how, true);
 }
 
 /* What the CPU would do: the byte at that address, or null after a fault. */
@@ -215,7 +276,8 @@ static inline enum qy_error vm_touch(struct vm_fixture *f, unsigned n, uint64_t 
             return QY_OK;
         /* A CPU that faults drops what it had for the page. */
         f->tlb[n * 2 + f->cpu][(address >> QY_PAGE_SHIFT) % VM_TLB].rights = 0;
-        f->way[n * 2 + f->cpu][(address >> 21) % VM_WAYS].table = 0;
+        for (unsigned level = 1; level < QY_PT_LEVELS; level++)
+            vm_way(f, n * 2 + f->cpu, level, address)->table = 0;
         enum qy_error error = qy_space_fault(&f->space[n], address, access, &fault);
         if (error != QY_OK)
             return error;

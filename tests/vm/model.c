@@ -399,6 +399,7 @@ static void run(unsigned kind, uint64_t budget)
     seed = first ? strtoull(first, NULL, 0) : 1;
     refused = done = 0;
     vm_make(&f, &vm_formats[kind], budget);
+    f.tlb_every = 16;
     vm_open(&f, 0);
     memset(model, 0, sizeof(model));
     memset(foreign_there, 0, sizeof(foreign_there));

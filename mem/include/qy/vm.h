@@ -90,6 +90,14 @@ enum qy_error qy_budget_init(struct qy_budget *budget, struct qy_heap *heap) QY_
 
 struct qy_space;
 struct qy_table; /* vm_impl.h */
+struct qy_vm;
+
+/*
+ * After OUT_OF_MEMORY: what CPUs keep of the budget for later comes back to it, and tables that have left every CPU. The calls below
+ * do not do this themselves: it waits for other CPUs, so it is for whoever holds no lock at all. True: try once more.
+ */
+bool qy_budget_reclaim(struct qy_vm *vm, struct qy_budget *budget)
+    QY_EXCLUDES(qy_class_caps, qy_class_sched, qy_class_space, qy_class_slab, qy_class_arena);
 
 /* A CPU's part; only that CPU writes it. */
 struct qy_vm_cpu {
@@ -173,7 +181,7 @@ struct qy_binding qy_space_binding(struct qy_space *space, unsigned index);
 enum qy_error qy_space_map_region(struct qy_space *space, uint64_t *address, uint64_t bytes,
                                   const struct qy_mark *mark) QY_MUST_USE;
 
-/* Empty a range, holes included. Errors: INVALID_ADDRESS, NOT_MAPPED (nothing is there), OUT_OF_MEMORY (a split), BUSY (part of a large page), REVOKED. */
+/* Empty a range, holes included. Errors: INVALID_ADDRESS, NOT_MAPPED (nothing is there), OUT_OF_MEMORY (a split), TOO_MANY (parts of a large block), REVOKED. */
 enum qy_error qy_space_unmap_region(struct qy_space *space, uint64_t address, uint64_t bytes) QY_MUST_USE;
 
 /*
