@@ -99,6 +99,7 @@ static const struct qy_guard_ops operations = {.map = pool_map,
                                                .flush_begin = pool_flush_begin,
                                                .flush_done = pool_flush_done,
                                                .stack = pool_stack,
+                                               .freeing = guard_freeing,
                                                .slack = pool_slack};
 
 /* ---- boot ---- */

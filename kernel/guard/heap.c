@@ -1,9 +1,10 @@
 /*
  * Guarded objects in the kernel's heaps: the hooks of qy/hooks.h, on the one pool. See kernel/guard.h.
  */
-#include <kernel/guard.h>
 #include <kernel/heap.h>
-#include <qy/slab.h>
+#include <qy/site.h>
+
+#include "guard_impl.h"
 
 static bool hook_alloc(struct qy_cache *cache, size_t bytes, const struct qy_site *site, void **out)
 {
@@ -13,7 +14,37 @@ static bool hook_alloc(struct qy_cache *cache, size_t bytes, const struct qy_sit
                                        .name = cache->type->name,
                                        .site = site,
                                        .align = cache->type->align};
-    return qy_guard_alloc(guard_pool(), &what, bytes, out) == QY_OK;
+    if (qy_guard_alloc(guard_pool(), &what, bytes, out) != QY_OK)
+        return false;
+    if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
+        qy_origin_taken(cache, *out, bytes, site);
+    return true;
+}
+
+void guard_freeing(void *context, const void *cache, void *object)
+{
+    struct qy_cache *of = (struct qy_cache *)(uintptr_t)cache;
+    (void)context;
+    if (QY_CONFIG_HEAP_TOOLS && of->flags & QY_CACHE_TRACKED)
+        qy_origin_given(of, object);
+}
+
+static void *hook_trailer(struct qy_cache *cache, void *object)
+{
+    (void)cache;
+    return qy_guard_trailer(guard_pool(), object);
+}
+
+static void hook_each(struct qy_heap *heap,
+                      void (*visit)(void *context, struct qy_cache *cache, void *object),
+                      void *context)
+{
+    const void *of, *cache;
+    for (uint32_t i = 0; i < guard_pool()->config.slot_count; i++) {
+        void *object = qy_guard_object(guard_pool(), i, &of, &cache);
+        if (object && of == heap)
+            visit(context, (struct qy_cache *)(uintptr_t)cache, object);
+    }
 }
 
 static enum qy_error hook_free(struct qy_heap *heap, struct qy_cache *cache, void *object)
@@ -35,6 +66,8 @@ static void hook_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap)
 static const struct qy_heap_hooks hooks = {.guard_alloc = hook_alloc,
                                            .guard_free = hook_free,
                                            .guard_size = hook_size,
+                                           .guard_trailer = hook_trailer,
+                                           .guard_each = hook_each,
                                            .drain = hook_drain};
 
 void guard_heap_init(struct qy_heap *heap, struct qy_arena *arena, uint64_t secret)

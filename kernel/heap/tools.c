@@ -90,6 +90,8 @@ const struct qy_heap_hooks *heap_tools_with(const struct qy_heap_hooks *guard)
         tools.hooks.guard_alloc = guard->guard_alloc;
         tools.hooks.guard_free = guard->guard_free;
         tools.hooks.guard_size = guard->guard_size;
+        tools.hooks.guard_trailer = guard->guard_trailer;
+        tools.hooks.guard_each = guard->guard_each;
     }
     return &tools.hooks;
 }

@@ -179,7 +179,29 @@ static enum qy_error fill_site_text(uint64_t index, struct qy_record_site_text *
 /* Places and blocks that one call looks at. */
 #define ALLOCATION_STEPS 256u
 
-/* index: the physical address to go on from. Every tracked object of the kernel's heaps is the header of an object. */
+/*
+ * The next tracked object from index on: the physical address to go on from; behind the last of RAM, slots of
+ * guarded objects.
+ */
+static bool allocation_next(uint64_t *index, struct qy_allocation *out)
+{
+    uint64_t ram = pfn_to_paddr(from.db->limit).raw, slot = *index - ram;
+    const void *heap, *cache;
+    bool found = false;
+    if (*index < ram) {
+        found = qy_allocation_next(from.db, index, ALLOCATION_STEPS, out);
+        *index = *index == 0 && guard_pool() ? ram : *index;
+        return found;
+    }
+    for (; guard_pool() && slot < guard_pool()->config.slot_count && !found; slot++) {
+        void *object = qy_guard_object(guard_pool(), (uint32_t)slot, &heap, &cache);
+        found = object && qy_allocation_read((struct qy_cache *)(uintptr_t)cache, object, out);
+    }
+    *index = guard_pool() && slot < guard_pool()->config.slot_count ? ram + slot : 0;
+    return found;
+}
+
+/* index: as allocation_next takes it. Every tracked object of the kernel's heaps is the header of an object. */
 static enum qy_error fill_allocation(uint64_t index, struct qy_record_allocation *out)
 {
     struct qy_allocation found;
@@ -188,7 +210,7 @@ static enum qy_error fill_allocation(uint64_t index, struct qy_record_allocation
     memset(out, 0, sizeof(*out));
     caps_acquire();
     out->next = index;
-    if (qy_allocation_next(from.db, &out->next, ALLOCATION_STEPS, &found) && found.owner.number) {
+    if (allocation_next(&out->next, &found) && found.owner.number) {
         out->object = found.owner.number;
         out->type = ((const struct object *)found.object)->type;
         out->bytes = found.owner.bytes;

@@ -50,15 +50,21 @@ static bool is_whole(struct qy_cache *cache, void *object, int64_t offset, size_
     return false;
 }
 
+/* Of a redzone that begins `end` bytes behind the object's start. */
+static size_t back_bytes(const struct qy_cache *cache, size_t end)
+{
+    return cache->type->bytes - end + qy_object_back_bytes(cache);
+}
+
 static bool redzones_are_whole(struct qy_cache *cache, void *object, struct qy_debug_report *out)
 {
-    size_t front = qy_object_front_bytes(cache);
+    size_t front = qy_object_front_bytes(cache), end = qy_object_asked(cache, object);
     if (!(cache->flags & QY_CACHE_REDZONED))
         return true;
     return is_whole(cache, object, -(int64_t)front, front, QY_REDZONE_PATTERN, "REDZONE",
                     "an object was written to before its start", out) &&
-           is_whole(cache, object, cache->type->bytes, qy_object_back_bytes(cache),
-                    QY_REDZONE_PATTERN, "REDZONE", "an object was written to behind its end", out);
+           is_whole(cache, object, (int64_t)end, back_bytes(cache, end), QY_REDZONE_PATTERN,
+                    "REDZONE", "an object was written to behind its end", out);
 }
 
 static bool poison_is_whole(struct qy_cache *cache, void *object, struct qy_debug_report *out)
@@ -83,17 +89,18 @@ static void fresh(struct qy_cache *cache, void *object)
         memset(qy_object_trailer(cache, object), 0, QY_TRAILER_BYTES);
 }
 
-static void taken(struct qy_cache *cache, void *object, const struct qy_site *site)
+static void taken(struct qy_cache *cache, void *object, size_t bytes, const struct qy_site *site)
 {
     unsigned char *at = object;
     if (cache->flags & QY_CACHE_POISONED)
         qy_debug_poisoned(cache, object);
-    if (cache->flags & QY_CACHE_REDZONED) {
-        memset(at - qy_object_front_bytes(cache), QY_REDZONE_PATTERN, qy_object_front_bytes(cache));
-        memset(at + cache->type->bytes, QY_REDZONE_PATTERN, qy_object_back_bytes(cache));
-    }
     if (cache->flags & QY_CACHE_TRACKED)
-        qy_origin_taken(cache, object, site);
+        qy_origin_taken(cache, object, bytes, site);
+    if (cache->flags & QY_CACHE_REDZONED) {
+        size_t end = qy_object_asked(cache, object);
+        memset(at - qy_object_front_bytes(cache), QY_REDZONE_PATTERN, qy_object_front_bytes(cache));
+        memset(at + end, QY_REDZONE_PATTERN, back_bytes(cache, end));
+    }
 }
 
 static bool given(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object) QY_UNCHECKED

@@ -240,6 +240,22 @@ static enum qy_error slot_find(const struct qy_guard *guard, const void *heap, c
     return atomic_load_explicit(&slot->heap, memory_order_relaxed) == heap ? QY_OK : QY_NOT_OWNED;
 }
 
+void *qy_guard_trailer(const struct qy_guard *guard, const void *object)
+{
+    return guard->config.slots[qy_guard_slot_of(guard, (uint64_t)(uintptr_t)object)].trailer;
+}
+
+void *qy_guard_object(const struct qy_guard *guard, uint32_t slot, const void **heap,
+                      const void **cache)
+{
+    const struct qy_guard_slot *at = &guard->config.slots[slot];
+    if (slot >= guard->config.slot_count || qy_guard_slot_state(at) != QY_GUARD_LIVE)
+        return NULL;
+    *heap = atomic_load_explicit(&at->heap, memory_order_relaxed);
+    *cache = atomic_load_explicit(&at->cache, memory_order_relaxed);
+    return (void *)atomic_load_explicit(&at->object, memory_order_relaxed);
+}
+
 enum qy_error qy_guard_size(const struct qy_guard *guard, const void *heap, const void *object,
                             size_t *bytes)
 {
@@ -292,6 +308,10 @@ enum qy_error qy_guard_free(struct qy_guard *guard, const void *heap, const void
     uint32_t index = qy_guard_slot_of(guard, (uint64_t)(uintptr_t)object);
     struct qy_guard_slot *slot = &guard->config.slots[index];
     stack_take(guard, &slot->freed);
+    if (guard->config.ops->freeing)
+        guard->config.ops->freeing(guard->config.context,
+                                   atomic_load_explicit(&slot->cache, memory_order_relaxed),
+                                   object);
     const unsigned char *broken = qy_guard_slack_broken(guard, index);
     if (broken)
         slack_tell(guard, index, broken);

@@ -234,6 +234,7 @@ enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *c
                                   const struct qy_site *site, void **out)
 {
     const struct qy_heap_hooks *hooks = cache->heap->hooks;
+    bool is_exact = (cache->flags & QY_CACHE_EXACT) == QY_CACHE_EXACT;
     void *object;
     bool guard = false;
     enum qy_error error = obtain(cpu, cache, &guard, &object);
@@ -249,11 +250,11 @@ enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *c
     if (error != QY_OK)
         return error;
     if (cache->flags & QY_CACHE_HOOKED && hooks && hooks->taken)
-        hooks->taken(cache, object, site);
+        hooks->taken(cache, object, bytes, site);
     if (cache->flags & QY_CACHE_CONSTRUCTED && cache->flags & QY_CACHE_POISONED)
         cache->type->construct(object);
     if (cache->flags & QY_CACHE_REDZONED && cache->zero_bytes)
-        memset(object, 0, cache->type->bytes); /* and not a byte more */
+        memset(object, 0, is_exact ? bytes : cache->type->bytes); /* and not a byte more */
     else
         qy_object_zero(object, cache->zero_bytes);
     *out = object;

@@ -18,9 +18,16 @@ static struct qy_site *site_of(const struct qy_site *site)
     return offset % sizeof(*site) == 0 ? qy_site_at(offset / sizeof(*site)) : NULL;
 }
 
-static struct qy_origin *origin_of(const struct qy_cache *cache, void *object)
+static bool is_guarded(const struct qy_cache *cache, const void *object)
 {
-    return qy_object_trailer(cache, object);
+    const struct qy_heap_hooks *hooks = cache->heap->hooks;
+    return hooks && hooks->guard_trailer && qy_heap_is_guarded(cache->heap, object);
+}
+
+static struct qy_origin *origin_of(struct qy_cache *cache, void *object)
+{
+    return is_guarded(cache, object) ? cache->heap->hooks->guard_trailer(cache, object)
+                                     : qy_object_trailer(cache, object);
 }
 
 static void add(_Atomic uint64_t *counter, uint64_t by)
@@ -58,39 +65,45 @@ static void owner_write(struct qy_origin *origin, const struct qy_owner *owner)
 {
     SET_WORD(payer, owner->payer);
     SET_WORD(thread, owner->thread);
-    SET_WORD(call, owner->call);
+    SET_WORD(call, (uint32_t)owner->call);
     SET_WORD(number, owner->number);
     SET_WORD(bytes, owner->bytes);
     SET_WORD(time, owner->time);
 }
 
-void qy_origin_taken(struct qy_cache *cache, void *object, const struct qy_site *site)
+void qy_origin_taken(struct qy_cache *cache, void *object, size_t bytes, const struct qy_site *site)
 {
     struct qy_origin *origin = origin_of(cache, object);
     struct qy_site *counted = site_of(site);
     SET_WORD(site, site);
     SET_WORD(freed, NULL);
-    owner_write(origin, &(struct qy_owner){.bytes = cache->type->bytes});
+    SET_WORD(asked, (uint32_t)bytes);
+    owner_write(origin, &(struct qy_owner){.bytes = bytes});
     if (counted) {
         add(&counted->live, 1);
         add(&counted->total, 1);
     }
-    resized(counted, 0, cache->type->bytes);
+    resized(counted, 0, bytes);
 }
 
 void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner)
 {
     struct qy_origin *origin = origin_of(cache, object);
-    if (qy_heap_is_guarded(cache->heap, object))
-        return; /* a guarded object: it has no trailer */
     resized(site_of(WORD(site)), WORD(bytes), owner->bytes);
     owner_write(origin, owner);
 }
 
+void qy_origin_resize_tracked(struct qy_cache *cache, void *object, uint64_t bytes)
+{
+    struct qy_origin *origin = origin_of(cache, object);
+    resized(site_of(WORD(site)), WORD(bytes), bytes);
+    SET_WORD(bytes, bytes);
+}
+
 void qy_origin_freeing_tracked(struct qy_cache *cache, void *object, const struct qy_site *site)
 {
-    if (!qy_cache_is_live(cache, object))
-        return;
+    if (is_guarded(cache, object) || !qy_cache_is_live(cache, object))
+        return; /* of a guarded one the whole stack is kept */
     struct qy_origin *origin = origin_of(cache, object);
     SET_WORD(freed, site);
 }
@@ -103,6 +116,16 @@ void qy_origin_given(struct qy_cache *cache, void *object)
         add(&site->live, -(uint64_t)1);
         add(&site->live_bytes, -WORD(bytes));
     }
+}
+
+size_t qy_object_asked(const struct qy_cache *cache, void *object)
+{
+    if ((cache->flags & QY_CACHE_EXACT) != QY_CACHE_EXACT)
+        return cache->type->bytes;
+    const struct qy_origin *origin = qy_object_trailer(cache, object);
+    uint32_t asked =
+        WORD(asked); /* an overflow may have reached it; the redzone behind is whole then */
+    return asked < cache->type->bytes ? asked : cache->type->bytes;
 }
 
 struct collecting {
@@ -131,5 +154,8 @@ static void collect(void *context, struct qy_cache *cache, void *object)
 
 void qy_leaks(struct qy_heap *heap, uint64_t since, struct qy_tally *tally)
 {
-    qy_heap_each(heap, collect, &(struct collecting){tally, since});
+    struct collecting collecting = {tally, since};
+    qy_heap_each(heap, collect, &collecting);
+    if (heap->hooks && heap->hooks->guard_each)
+        heap->hooks->guard_each(heap, collect, &collecting);
 }

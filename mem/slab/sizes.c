@@ -27,6 +27,8 @@ static const struct qy_cache_type types[QY_SIZE_CLASSES] = {
     CLASS(3072, 1024),
 };
 
+static const struct qy_cache_type large_type = {"pages", sizeof(struct qy_large), 8, NULL, 0};
+
 enum qy_error qy_sizes_init(struct qy_sizes *sizes, struct qy_heap *heap, uint32_t flags)
 {
     sizes->heap = heap;
@@ -40,7 +42,7 @@ enum qy_error qy_sizes_init(struct qy_sizes *sizes, struct qy_heap *heap, uint32
             class->zero_bytes = 0;
         }
     }
-    return QY_OK;
+    return qy_cache_init(&sizes->large, heap, &large_type);
 }
 
 static bool is_zeroed(const struct qy_sizes *sizes)
@@ -57,9 +59,23 @@ static void count_large(struct qy_heap *heap, uint64_t more, uint64_t less)
     qy_heap_unlock(heap);
 }
 
-static void set_pages(const struct qy_heap *heap, pfn_t first, uint64_t pages)
+/* The number of a large piece's pages, where its first frame's word says that they are. large: null if not tracked. */
+static void set_pages(struct qy_sizes *sizes, pfn_t first, uint64_t pages, struct qy_large *large)
 {
-    qy_frame_set_word(heap->arena->db, first, pages << 2 | QY_PLACE_LARGE);
+    struct qy_framedb *db = sizes->heap->arena->db;
+    if (!large) {
+        qy_frame_set_word(db, first, pages << QY_LARGE_SHIFT | QY_PLACE_LARGE);
+        return;
+    }
+    large->pages = pages;
+    qy_origin_resize(&sizes->large, large, pages * QY_PAGE_BYTES);
+    qy_frame_set_word(db, first, (uint64_t)(uintptr_t)large | QY_LARGE_TRACKED | QY_PLACE_LARGE);
+}
+
+static struct qy_large *large_of(const struct qy_heap *heap, pfn_t first)
+{
+    uint64_t word = qy_frame_word(heap->arena->db, first);
+    return word & QY_LARGE_TRACKED ? (void *)((uintptr_t)word & ~(uintptr_t)7) : NULL;
 }
 
 /* First frame and pages of the large piece that begins there. Errors: as qy_sizes_free. */
@@ -74,22 +90,32 @@ static enum qy_error large_find(const struct qy_heap *heap, const void *piece, p
     uint64_t word = qy_frame_word(db, *first);
     if (qy_word_kind(word) != QY_PLACE_LARGE || piece != qy_port_ram(pfn_to_paddr(*first)))
         return QY_NOT_ALLOCATED; /* inside a piece, or a slab */
-    *pages = word >> 2;
+    const struct qy_large *large = large_of(heap, *first);
+    *pages = large ? large->pages : word >> QY_LARGE_SHIFT;
     return QY_OK;
 }
 
 /* The same, for whoever is to free it: one of all who try. Who comes later finds no piece. */
 static enum qy_error large_claim(struct qy_heap *heap, const void *piece, pfn_t *first,
-                                 uint64_t *pages)
+                                 uint64_t *pages, struct qy_large **large)
 {
     qy_heap_lock(heap);
     enum qy_error error = large_find(heap, piece, first, pages);
     if (error == QY_OK) {
+        *large = large_of(heap, *first);
         qy_frame_set_word(heap->arena->db, *first, 0);
         heap->large_pages -= *pages;
     }
     qy_heap_unlock(heap);
     return error;
+}
+
+static void large_drop(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, struct qy_large *large)
+    QY_REQUIRES(qy_irq_off)
+{
+    if (large && qy_cache_free(cpu, &sizes->large, large) != QY_OK)
+        qy_port_broken("SLAB-COUNT", "what stands for a large piece cannot be freed, at",
+                       (uint64_t)(uintptr_t)large);
 }
 
 /* Blocks in a row, from `at` to `end` exactly. */
@@ -158,17 +184,25 @@ enum qy_error qy_sizes_alloc_slow(struct qy_cpu_objects *cpu, struct qy_sizes *s
         return QY_INVALID_ARGUMENT;
     struct qy_cache *class = class_for(sizes, bytes, align);
     if (class) /* again from the front: align may have led elsewhere */
-        return qy_cache_alloc_from(cpu, class, site, out);
-    enum qy_error error = large_alloc(cpu, heap, bytes, align, &first, &pages);
-    if (error == QY_OUT_OF_MEMORY) {
+        return qy_cache_pop(cpu, class, out) ? QY_OK
+                                             : qy_cache_alloc_slow(cpu, class, bytes, site, out);
+    void *large = NULL;
+    enum qy_error error = QY_OK;
+    if (sizes->large.flags & QY_CACHE_TRACKED)
+        error = qy_cache_alloc_from(cpu, &sizes->large, site, &large);
+    if (error == QY_OK)
+        error = large_alloc(cpu, heap, bytes, align, &first, &pages);
+    if (error == QY_OUT_OF_MEMORY && (large || !(sizes->large.flags & QY_CACHE_TRACKED))) {
         qy_heap_drain(cpu, heap);
         if (cpu->frames) /* free frames there may be just those that a run or an alignment needs */
             qy_frame_drain(cpu->frames, heap->arena);
         error = large_alloc(cpu, heap, bytes, align, &first, &pages);
     }
-    if (error != QY_OK)
+    if (error != QY_OK) {
+        large_drop(cpu, sizes, large);
         return error;
-    set_pages(heap, first, pages);
+    }
+    set_pages(sizes, first, pages, large);
     count_large(heap, pages, 0);
     void *piece = qy_port_ram(pfn_to_paddr(first));
     if (is_zeroed(sizes))
@@ -185,10 +219,24 @@ enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, 
     enum qy_error error = qy_heap_free(cpu, heap, piece);
     if (error != QY_NOT_OWNED)
         return error;
-    error = large_claim(heap, piece, &first, &pages);
-    if (error == QY_OK)
-        blocks_free(cpu, heap, first.raw, first.raw + pages);
-    return error;
+    struct qy_large *large;
+    error = large_claim(heap, piece, &first, &pages, &large);
+    if (error != QY_OK)
+        return error;
+    blocks_free(cpu, heap, first.raw, first.raw + pages);
+    large_drop(cpu, sizes, large);
+    return QY_OK;
+}
+
+/* What a piece of a class has room for. */
+static size_t asked(const struct qy_cache *class, void *object)
+{
+#if QY_CONFIG_HEAP_TOOLS
+    return qy_object_asked(class, object);
+#else
+    (void)object;
+    return class->type->bytes;
+#endif
 }
 
 /* Of any piece. pages: 0 for what is in a class, or guarded. */
@@ -204,7 +252,7 @@ static enum qy_error room(struct qy_sizes *sizes, void *piece, size_t *bytes, pf
         return hooks->guard_size(heap, piece, bytes);
     enum qy_error error = qy_heap_find(heap, piece, &class, &object);
     if (error == QY_OK) {
-        *bytes = class->type->bytes;
+        *bytes = asked(class, object);
         return object == piece ? QY_OK : QY_NOT_ALLOCATED;
     }
     if (error != QY_NOT_OWNED)
@@ -250,10 +298,47 @@ static bool large_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, pfn
         blocks_free(cpu, heap, first.raw + kept, first.raw + pages);
         wanted = kept;
     }
-    set_pages(heap, first, wanted);
+    set_pages(sizes, first, wanted, large_of(heap, first));
     count_large(heap, wanted, pages);
     *count = wanted;
     return true;
+}
+
+/* The object that has the origin of a live piece, and its cache; null if the heap is not tracked. */
+static void *origin_object(struct qy_sizes *sizes, void *piece, struct qy_cache **cache)
+{
+    pfn_t first;
+    uint64_t pages;
+    void *object = NULL;
+    if (!(sizes->large.flags & QY_CACHE_TRACKED))
+        return NULL;
+    if (qy_heap_find(sizes->heap, piece, cache, &object) == QY_OK)
+        return object;
+    if (large_find(sizes->heap, piece, &first, &pages) != QY_OK)
+        return NULL; /* a guarded piece: its pool knows */
+    *cache = &sizes->large;
+    return large_of(sizes->heap, first);
+}
+
+static const struct qy_site *site_of(struct qy_sizes *sizes, void *piece)
+{
+#if QY_CONFIG_HEAP_TOOLS
+    struct qy_allocation allocation;
+    struct qy_cache *cache;
+    void *object = origin_object(sizes, piece, &cache);
+    return object && qy_allocation_read(cache, object, &allocation) ? allocation.site : NULL;
+#else
+    (void)sizes, (void)piece;
+    return NULL;
+#endif
+}
+
+void qy_sizes_origin_set(struct qy_sizes *sizes, void *piece, const struct qy_owner *owner)
+{
+    struct qy_cache *cache;
+    void *object = origin_object(sizes, piece, &cache);
+    if (object)
+        qy_origin_set(cache, object, owner);
 }
 
 enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void **piece,
@@ -268,7 +353,8 @@ enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes
     enum qy_error error = room(sizes, *piece, &have, &first, &pages);
     if (error != QY_OK)
         return error;
-    if (pages == 0 && bytes <= have && bytes > have / 2) {
+    bool is_watched = (sizes->classes[0].flags & QY_CACHE_EXACT) == QY_CACHE_EXACT;
+    if (pages == 0 && !is_watched && bytes <= have && bytes > have / 2) {
         cut(sizes, *piece, bytes, have);
         return QY_OK;
     }
@@ -277,7 +363,7 @@ enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes
         cut(sizes, *piece, bytes, pages * QY_PAGE_BYTES);
         return QY_OK;
     }
-    error = qy_sizes_alloc(cpu, sizes, bytes, 1, &moved);
+    error = qy_sizes_alloc_from(cpu, sizes, bytes, 1, site_of(sizes, *piece), &moved);
     if (error != QY_OK)
         return bytes <= have ? QY_OK : error; /* what is too large will do */
     memcpy(moved, *piece, bytes < have ? bytes : have);

@@ -59,6 +59,15 @@ struct qy_mixed {
 
 enum qy_place_kind { QY_PLACE_NONE, QY_PLACE_SLAB, QY_PLACE_MIXED, QY_PLACE_LARGE, QY_PLACE_KIND_MASK = 3 };
 
+/* Of a large piece: pages << QY_LARGE_SHIFT, or, in a heap that is tracked, the address of its struct qy_large. */
+#define QY_LARGE_TRACKED 4u
+#define QY_LARGE_SHIFT 3u
+
+/* What stands for a large piece in a heap that is tracked: an object, so that it has a trailer. */
+struct qy_large {
+    uint64_t pages;
+};
+
 _Static_assert(sizeof(struct qy_mixed) <= QY_GRANULES_HEADER * QY_GRANULE_BYTES, "fits its granules");
 _Static_assert(sizeof(struct qy_slab) + QY_SLAB_OBJECTS_MAX <= QY_PAGE_BYTES,
                "states lie in the header's page");

@@ -282,6 +282,58 @@ static void every_combination(void)
     }
 }
 
+/* Without quarantine a write to a free object is seen when it is handed out again. */
+static void handed_out_again(void)
+{
+    void *out;
+    make_heap(64, QY_CACHE_TRACKED | QY_CACHE_POISONED, 0);
+    make_cache(&thing);
+    cache.granules = 0; /* shared pages are poisoned anew each time */
+    unsigned char *object = take();
+    CHECK_EQ(give(object), QY_OK);
+    object[17] = 0x33;
+    CHECK(reports(take_action, &out));
+    says("POISON", object, 17, 0x33);
+    hosted_machine_destroy(&machine);
+}
+
+/* In a size class the redzone begins behind what was asked for, not behind the class; zeroes in front of it. */
+static struct qy_sizes sizes;
+
+static void give_piece(void *piece) QY_UNCHECKED
+{
+    CHECK_EQ(qy_sizes_free(&cpu, &sizes, piece), QY_OK);
+}
+
+static void slack_of_a_class(void) QY_UNCHECKED
+{
+    static const size_t asked[] = {1, 100, 111, 112, 2049, 2560};
+    for (unsigned i = 0; i < 6; i++) {
+        unsigned char *piece;
+        void *moved;
+        size_t room;
+        make_heap(64, ALL_KINDS, 1 << 14);
+        CHECK_EQ(qy_sizes_init(&sizes, &heap, 0), QY_OK);
+        CHECK_EQ(qy_sizes_alloc_from(&cpu, &sizes, asked[i], 1, here(), &moved), QY_OK);
+        piece = moved;
+        for (size_t k = 0; k < asked[i]; k++)
+            CHECK(piece[k] == 0);
+        CHECK(qy_sizes_room(&sizes, piece, &room) == QY_OK && room == asked[i]);
+        memset(piece, 0xff, asked[i]);
+        CHECK_EQ(qy_sizes_resize(&cpu, &sizes, &moved, asked[i] + 1), QY_OK);
+        CHECK(moved != piece); /* who has the old address is found */
+        piece = moved;
+        CHECK(piece[asked[i] - 1] == 0xff && piece[asked[i]] == 0);
+        CHECK(qy_debug_check(&debug, &heap, &report));
+        piece[asked[i] + 1] = 0x11;
+        CHECK(!qy_debug_check(&debug, &heap, &report));
+        CHECK(reports(give_piece, piece));
+        CHECK(strcmp(report.invariant, "REDZONE") == 0 && report.object.site == here());
+        CHECK_EQ(report.offset, asked[i] + 1);
+        hosted_machine_destroy(&machine);
+    }
+}
+
 static const struct test tests[] = {
     {"overflow and underflow of one byte, at each place", overflow_and_underflow},
     {"a write after the free, at each place", use_after_free},
@@ -291,5 +343,7 @@ static const struct test tests[] = {
     {"two heaps share a quarantine", two_heaps},
     {"nobody to tell", nobody_to_tell},
     {"every combination of kinds", every_combination},
+    {"a free object is looked at when it is handed out", handed_out_again},
+    {"the slack of a size class is redzone", slack_of_a_class},
 };
 TEST_MAIN(tests)

@@ -6,6 +6,7 @@
 
 #include <hosted/hosted.h>
 #include <qy/debug.h>
+#include <qy/heap.h>
 #include <string.h>
 #include <tap.h>
 

@@ -150,6 +150,44 @@ static void two_points_in_time(void)
     end_heap();
 }
 
+/* Pieces of whole pages are listed like any: with their pages, where they were made and whose they are; resized too. */
+static void large_pieces(void) QY_UNCHECKED
+{
+    static struct qy_sizes sizes;
+    struct qy_tally_row rows[8];
+    struct qy_tally tally;
+    struct qy_owner owner = {3, 30, 1, 5, 6 * 4096, 0};
+    void *pages, *run, *small;
+    uint64_t live = first()->live, bytes = first()->live_bytes;
+    make_heap(64, QY_CACHE_TRACKED, 0);
+    CHECK_EQ(qy_sizes_init(&sizes, &heap, 0), QY_OK);
+    CHECK_EQ(qy_sizes_alloc_from(&cpu, &sizes, 4096, 1, first(), &pages), QY_OK);
+    CHECK_EQ(qy_sizes_alloc_from(&cpu, &sizes, 5 * 4096, 1, first(), &run), QY_OK);
+    CHECK_EQ(qy_sizes_alloc_from(&cpu, &sizes, 100, 1, first(), &small), QY_OK);
+    CHECK_EQ(first()->live, live + 3);
+    CHECK_EQ(first()->live_bytes, bytes + 6 * 4096 + 100);
+    CHECK_EQ(qy_sizes_resize(&cpu, &sizes, &run, 6 * 4096), QY_OK);
+    CHECK_EQ(first()->live_bytes, bytes + 7 * 4096 + 100);
+    CHECK_EQ(qy_sizes_resize(&cpu, &sizes, &small, 2 * 4096), QY_OK);
+    CHECK_EQ(first()->live_bytes, bytes + 9 * 4096);
+    CHECK_EQ(qy_sizes_resize(&cpu, &sizes, &small, 100), QY_OK);
+    qy_sizes_origin_set(&sizes, run, &owner);
+    qy_tally_begin(&tally, rows, 8);
+    qy_leaks(&heap, 0, &tally);
+    qy_tally_sort(&tally);
+    CHECK_EQ(tally.used, 3);
+    CHECK(rows[0].bytes == 6 * 4096 && rows[0].oldest == 5 && rows[0].key[QY_LEAK_PAYER] == 3);
+    CHECK(rows[1].bytes == 4096 && rows[2].bytes == 100);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK(rows[i].key[QY_LEAK_SITE] == qy_site_number(first()));
+    CHECK(qy_heap_check(&heap) == NULL && qy_arena_check(&arena) == NULL);
+    CHECK(qy_sizes_free(&cpu, &sizes, run) == QY_OK &&
+          qy_sizes_free(&cpu, &sizes, pages) == QY_OK &&
+          qy_sizes_free(&cpu, &sizes, small) == QY_OK && qy_sizes_free(&cpu, &sizes, run) != QY_OK);
+    CHECK(first()->live == live && first()->live_bytes == bytes);
+    end_heap();
+}
+
 /* A table that is too small says how much it left out. */
 static void a_full_table(void)
 {
@@ -231,6 +269,7 @@ static const struct test tests[] = {
     {"the counters of a site", counters},
     {"what lives, and by whom", by_whom},
     {"two points in time", two_points_in_time},
+    {"pieces of whole pages", large_pieces},
     {"a table that is too small says so", a_full_table},
     {"a broken trailer is not believed", a_broken_trailer},
     {"a cache that is not tracked", off},

@@ -762,9 +762,10 @@ static struct {
 } seen;
 static unsigned char not_ram[128];
 
-static void hook_taken(struct qy_cache *of, void *object, const struct qy_site *site)
+static void hook_taken(struct qy_cache *of, void *object, size_t bytes, const struct qy_site *site)
 {
     unsigned char *at = object;
+    CHECK_EQ(bytes, of->type->bytes);
     for (unsigned i = 0; i < of->type->bytes; i++)
         CHECK(at[i] == 0xab); /* poison, not zeroed yet */
     memset(at - qy_object_front_bytes(of), 0xf0, qy_object_front_bytes(of));

@@ -24,7 +24,7 @@ const struct qy_heap_hooks *heap_tools(void);
 /* The same with those of guarded allocations (may be null) beside them; always the same ones. */
 const struct qy_heap_hooks *heap_tools_with(const struct qy_heap_hooks *guard);
 
-/* Is the origin of objects recorded? Guarded objects have none. */
+/* Is the origin of objects recorded? */
 bool heap_is_tracked(void);
 
 /* The object's header is complete and its pages are taken: say who made it. */

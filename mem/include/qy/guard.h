@@ -35,8 +35,7 @@
 #define QY_GUARD_H
 
 #include <qy/arena.h>
-
-struct qy_site; /* a place in the program that allocates; only passed on */
+#include <qy/hooks.h>
 
 #define QY_GUARD_STACK 12u     /* return addresses kept of an allocation, and of a free */
 #define QY_GUARD_PAGES_MAX 64u /* of a slot */
@@ -88,6 +87,8 @@ struct qy_guard_ops {
     bool (*flush_done)(void *context, uint64_t ticket);
     /* Return addresses of what called this, innermost first; how many. May be null. */
     unsigned (*stack)(void *context, uintptr_t *out, unsigned room);
+    /* A live object is being freed: the last moment at which its trailer can be read. May be null. */
+    void (*freeing)(void *context, const void *cache, void *object);
     /* Slack was written to; the object is freed if this returns. Null: qy_port_broken. */
     void (*slack)(void *context, const struct qy_guard_report *report);
 };
@@ -120,6 +121,7 @@ struct qy_guard_slot {
     uint32_t arena_id;
     bool upper; /* against that edge */
     struct qy_guard_stack allocated, freed;
+    uint64_t trailer[QY_TRAILER_BYTES / sizeof(uint64_t)]; /* the embedder's: struct qy_origin */
 };
 
 #define QY_GUARD_NIL UINT32_MAX
@@ -200,6 +202,13 @@ enum qy_error qy_guard_free(struct qy_guard *guard, const void *heap, const void
 /* Bytes of the live object of the heap that begins there. Errors: as qy_guard_free. */
 enum qy_error qy_guard_size(const struct qy_guard *guard, const void *heap, const void *object,
                             size_t *bytes) QY_MUST_USE;
+
+/* Room for what the embedder keeps of a live object of the pool. */
+void *qy_guard_trailer(const struct qy_guard *guard, const void *object);
+
+/* The live object of the slot of that number, from 0, and whose it is; null: none. No lock. */
+void *qy_guard_object(const struct qy_guard *guard, uint32_t slot, const void **heap,
+                      const void **cache);
 
 /*
  * The frames of freed objects that the arena paid for, or all arenas (null), go back: flushes, and

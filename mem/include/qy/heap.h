@@ -14,7 +14,7 @@
 #ifndef QY_HEAP_H
 #define QY_HEAP_H
 
-#include <qy/slab.h>
+#include <qy/site.h>
 
 #define QY_SIZE_CLASSES 26u
 #define QY_SIZE_CLASS_MAX 3072u /* bytes; larger pieces are pages */
@@ -22,6 +22,7 @@
 struct qy_sizes {
     struct qy_heap *heap;
     struct qy_cache classes[QY_SIZE_CLASSES];
+    struct qy_cache large; /* in a heap that is tracked: an object for each piece of pages, which has the origin */
 };
 
 /*
@@ -84,10 +85,14 @@ enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, 
 /* Bytes that a piece has room for: what was asked for, or more. Errors: as qy_sizes_free. */
 enum qy_error qy_sizes_room(struct qy_sizes *sizes, void *piece, size_t *bytes) QY_MUST_USE;
 
+/* qy_origin_set of a piece, which is live: say who owns it. */
+void qy_sizes_origin_set(struct qy_sizes *sizes, void *piece, const struct qy_owner *owner);
+
 /*
  * Change a piece's size in place if its class allows it, or its pages do: pages shrink in place, and grow
  * where those behind them are free. Else a new piece gets what the old one holds, and *piece. What is new
- * holds zeroes, unless the classes are UNZEROED. Errors: as the two above; *piece is as it was then.
+ * holds zeroes, unless the classes are UNZEROED. A piece of a class whose end is watched (QY_CACHE_EXACT) always
+ * moves, so that whoever kept the old address is found. Its origin stays. Errors: as the two above; *piece is as it was then.
  */
 enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void **piece,
                               size_t bytes) QY_MUST_USE QY_REQUIRES(qy_irq_off);

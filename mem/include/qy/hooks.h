@@ -30,6 +30,9 @@ enum qy_cache_flag {
     QY_CACHE_CONSTRUCTED = 32, /* the type has a constructor; set by qy_cache_init */
 };
 
+/* With both flags the back redzone begins at the byte behind what was asked for, in size classes too. */
+#define QY_CACHE_EXACT ((unsigned)(QY_CACHE_TRACKED | QY_CACHE_REDZONED))
+
 /* The flags for which the fast path makes way to the hooks. */
 #define QY_CACHE_HOOKED                                                                            \
     ((unsigned)(QY_CACHE_TRACKED | QY_CACHE_REDZONED | QY_CACHE_POISONED | QY_CACHE_QUARANTINED))
@@ -41,10 +44,11 @@ struct qy_heap_hooks {
     uint32_t flags; /* that every cache of the heap gets, beside those of its type */
 
     /*
-     * An object has become the caller's. Called before it is zeroed or constructed, so that what a free
-     * object should hold can be looked at; fills redzones and trailer. site may be null.
+     * An object has become the caller's, of which `bytes` were asked for: its type's, or fewer in a size class.
+     * Called before it is zeroed or constructed, so that what a free object should hold can be looked at; fills
+     * redzones and trailer. site may be null.
      */
-    void (*taken)(struct qy_cache *cache, void *object, const struct qy_site *site);
+    void (*taken)(struct qy_cache *cache, void *object, size_t bytes, const struct qy_site *site);
 
     /*
      * A live object is given back; from here on it is HELD: a second free of it is refused. Looks at the
@@ -67,6 +71,14 @@ struct qy_heap_hooks {
      * said (qy/heap.h). Errors: NOT_OWNED (no guarded object of that heap or cache), NOT_ALLOCATED.
      */
     enum qy_error (*guard_free)(struct qy_heap *heap, struct qy_cache *cache, void *object);
+
+    /* The place of the trailer of a guarded object, which is live and the caller's, or being freed by this CPU. */
+    void *(*guard_trailer)(struct qy_cache *cache, void *object);
+
+    /* Call with each live guarded object of the heap. */
+    void (*guard_each)(struct qy_heap *heap,
+                       void (*visit)(void *context, struct qy_cache *cache, void *object),
+                       void *context);
 
     /* Bytes of a guarded object, for resizing; errors as guard_free. */
     enum qy_error (*guard_size)(struct qy_heap *heap, void *object, size_t *bytes);

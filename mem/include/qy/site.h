@@ -88,11 +88,13 @@ struct qy_owner {
     uint64_t time;                /* of the embedder's clock */
 };
 
-/* The trailer of a tracked object. */
+/* The trailer of a tracked object; of a guarded one, it lies in the pool's table. */
 struct qy_origin {
     const struct qy_site *_Atomic site;  /* null: it was allocated without one */
     const struct qy_site *_Atomic freed; /* where it is being freed, or was */
-    _Atomic uint64_t payer, thread, call, number, bytes, time;
+    _Atomic uint64_t payer, thread, number, bytes, time;
+    _Atomic uint32_t call;
+    _Atomic uint32_t asked; /* bytes that the caller asked for: the object's own, or fewer in a size class */
 };
 
 _Static_assert(sizeof(struct qy_origin) == QY_TRAILER_BYTES, "an origin is the trailer");
@@ -109,18 +111,29 @@ struct qy_allocation {
 bool qy_allocation_read(struct qy_cache *cache, void *object, struct qy_allocation *out);
 
 /* For hooks: an object has become the caller's, with only what the cache knows; it is given back. */
-void qy_origin_taken(struct qy_cache *cache, void *object, const struct qy_site *site);
+void qy_origin_taken(struct qy_cache *cache, void *object, size_t bytes, const struct qy_site *site);
 void qy_origin_given(struct qy_cache *cache, void *object);
 
+/* Bytes that were asked for, where that is known (QY_CACHE_EXACT); else those of the type. */
+size_t qy_object_asked(const struct qy_cache *cache, void *object);
+
 void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner);
+void qy_origin_resize_tracked(struct qy_cache *cache, void *object, uint64_t bytes);
 void qy_origin_freeing_tracked(struct qy_cache *cache, void *object, const struct qy_site *site);
 
 /* Say who owns an object that the caller has just been given. A cache that is not tracked pays for the
- * test of its flags. Nothing is kept of a guarded object (qy/guard.h), which has no trailer. */
+ * test of its flags. */
 static inline void qy_origin_set(struct qy_cache *cache, void *object, const struct qy_owner *owner)
 {
     if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
         qy_origin_set_tracked(cache, object, owner);
+}
+
+/* An object stands for another number of bytes. */
+static inline void qy_origin_resize(struct qy_cache *cache, void *object, uint64_t bytes)
+{
+    if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
+        qy_origin_resize_tracked(cache, object, bytes);
 }
 
 /* Say where an object is about to be freed. Any pointer is safe to pass. */
