@@ -38,6 +38,12 @@ look() { # FOLDER
   printf 'info tlb\ninfo mem\nquit\n' >&3
   wait "$machine"
   exec 3>&-
+  # It ends by itself when it has read all; unless the machine never opened its end.
+  tries=100
+  while kill -0 "$reader" 2>/dev/null && [ "$tries" -gt 0 ]; do
+    tries=$((tries - 1))
+    sleep 0.1
+  done
   kill "$reader" 2>/dev/null
   wait "$reader" 2>/dev/null
 }
