@@ -20,7 +20,8 @@ for source; do
     -I"$root/include" -I"$root/mem/include" -I"$root/lib/include" -c "$source" -o "$place/$number.o"
 done
 ld -r "$place"/*.o -o "$place/all.o"
-undefined=$(nm -u "$place/all.o" | awk '{ print $2 }' | sort)
+# A weak symbol may stay undefined: it is null then.
+undefined=$(nm -u "$place/all.o" | awk '$1 == "U" { print $2 }' | sort)
 for symbol in $undefined; do
   case $symbol in
   qy_port_ram | qy_port_paddr | qy_port_relax | qy_port_cpu | qy_port_fence_cpu | qy_port_broken) ;;

@@ -11,7 +11,7 @@
 #include <qy/port.h>
 #include <qy/roots.h>
 
-#define KERNEL_ARENA_MIN 0x100000ull  /* 1 MiB */
+#define KERNEL_ARENA_MIN 0x140000ull  /* 1.25 MiB: the root task and what it is made from */
 #define KERNEL_ARENA_MAX 0x1000000ull /* 16 MiB */
 
 static struct kernel_arenas arenas;
@@ -57,10 +57,10 @@ static void roots_allocate(struct qy_map *map, const struct qy_topology *topolog
         (struct qy_roots){.arenas = arenas.roots, .capacity = topology->node_count * QY_ZONE_COUNT};
 }
 
-/* The kernel's arena: 1/128 of the machine, 1 to 16 MiB, near the CPU that boots. */
+/* The kernel's arena: 1/32 of the machine, 1.25 to 16 MiB, near the CPU that boots. */
 static void kernel_arena_carve(struct qy_map *map, unsigned node)
 {
-    uint64_t bytes = map->usable_bytes / 128;
+    uint64_t bytes = map->usable_bytes / 32;
     bytes = bytes < KERNEL_ARENA_MIN ? KERNEL_ARENA_MIN : bytes;
     bytes = bytes > KERNEL_ARENA_MAX ? KERNEL_ARENA_MAX : bytes;
     bytes = qy_align_up(bytes, QY_PAGE_BYTES);
