@@ -76,7 +76,8 @@ static enum verdict fill_below(struct look *look, pfn_t frame)
     }
     unsigned index = qy_pt_index(look->page, 1);
     qy_table_lock(above); /* a revoke finds it by the frame */
-    qy_table_remember(above, index, mark, NULL);
+    pfn_t none = {0};     /* an empty table needs no side page */
+    qy_table_remember(above, index, mark, &none);
     put_fresh(look, qy_table_slots(above) + index, above, index, frame, qy_mark_rights(mark));
     above->held++;
     qy_table_unlock(above);

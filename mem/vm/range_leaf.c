@@ -164,23 +164,38 @@ static void put_marks(const struct qy_range *op, struct qy_table *table, unsigne
     _Atomic uint64_t *slots = qy_table_slots(table);
     uint64_t mark = qy_mark_at(op->mark, (at - op->start) >> QY_PAGE_SHIFT);
     uint64_t entry = qy_mark_entry(format, mark);
-    bool advances = qy_mark_advances(mark);
     table->live = (uint16_t)(table->live + (end - index));
+    if (!qy_mark_advances(mark))
+        for (; index < end; index++)
+            qy_slot_put(&slots[index], entry);
+    for (; index < end; index++)
+        qy_slot_put(&slots[index], qy_mark_entry(format, mark++));
+}
+
+/* Nothing is held: there are marks alone. */
+static void unmap_marks(struct qy_table *table, unsigned index, unsigned end)
+{
+    _Atomic uint64_t *slots = qy_table_slots(table);
+    unsigned marks = 0;
     for (; index < end; index++) {
-        qy_slot_put(&slots[index], entry);
-        if (advances)
-            entry = qy_mark_entry(format, ++mark);
+        marks += atomic_load_explicit(&slots[index], memory_order_relaxed) != 0;
+        qy_slot_put(&slots[index], 0);
     }
+    table->live = (uint16_t)(table->live - marks);
 }
 
 /* Pages move, marks go. */
 static void unmap_leaf(struct qy_range *op, struct qy_table *table, unsigned index, unsigned end)
 {
     const struct qy_pt_format *format = op->space->format;
-    const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table);
+    const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table->frame);
     const uint64_t moving = moving_of_frame_0(format), valid = format->valid;
     _Atomic uint64_t *slots = qy_table_slots(table);
     unsigned pages = 0, marks = 0;
+    if (table->held == 0) {
+        unmap_marks(table, index, end);
+        return;
+    }
     for (; index < end; index++) {
         uint64_t entry = atomic_load_explicit(&slots[index], memory_order_relaxed);
         if (qy_leaf_is_own(&leaf, entry)) {
@@ -202,7 +217,7 @@ static void finish_unmap_leaf(struct qy_range *op, struct qy_table *table, unsig
                               unsigned end)
 {
     struct qy_vm *vm = op->space->vm;
-    const struct qy_leaf leaf = qy_leaf_of(vm, table);
+    const struct qy_leaf leaf = qy_leaf_of(vm, table->frame);
     const uint64_t moving = moving_of_frame_0(vm->format);
     _Atomic uint64_t *slots = qy_table_slots(table);
     unsigned pages = 0;
@@ -225,7 +240,7 @@ static void finish_unmap_leaf(struct qy_range *op, struct qy_table *table, unsig
 static void protect_leaf(struct qy_range *op, struct qy_table *table, unsigned index, unsigned end)
 {
     const struct qy_pt_format *format = op->space->format;
-    const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table);
+    const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table->frame);
     const struct qy_pt_bits exec_bits = format->flags[QY_PT_BIT_EXEC];
     const struct qy_pt_bits write_bits = format->flags[QY_PT_BIT_WRITE];
     const unsigned rights = op->rights;
@@ -278,7 +293,7 @@ static void plan_leaf(struct qy_range *op, struct qy_table *table, unsigned inde
                       uint64_t at)
 {
     const _Atomic uint64_t *slots = qy_table_slots(table);
-    const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table);
+    const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table->frame);
     const bool home =
         op->what == QY_RANGE_PROTECT && !table->side && qy_range_may_have(table->home, op->rights);
     if (op->what == QY_RANGE_PUT && table->live == 0)

@@ -343,7 +343,7 @@ static void tear_down(struct qy_vm *vm, const struct qy_pt_format *format, struc
                       struct qy_gone *gone)
 {
     _Atomic uint64_t *slots = qy_table_slots(table);
-    const struct qy_leaf leaf = qy_leaf_of(vm, table);
+    const struct qy_leaf leaf = qy_leaf_of(vm, table->frame);
     bool lowest = table->level == 1;
     for (unsigned i = 0, left = table->live; left > 0; i++) {
         uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);

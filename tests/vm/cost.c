@@ -141,14 +141,14 @@ static const struct row {
 } rows[] = {
     {"zero 4 KiB", zeroes, 100, 1100, 0, 0, NULL},
     {"copy 4 KiB", copies, 100, 1100, 0, 0, NULL},
-    {"anonymous fault, zeroing apart", faults, 1024, 9216, 450, 900, zeroes},
-    {"copy-on-write fault, copying apart", breaks, 100, 900, 700, 1800, copies},
-    {"unmap, per page of 8192", unmaps, 1024, 9216, 40, 520, faults},
-    {"protect, per page of 8192", protects, 1024, 9216, 40, 420, faults},
-    {"clone 16 MiB populated, the first", clone_first, 0, 1, 20000, 190000, NULL},
-    {"clone 16 MiB again, and destroy", clones, 2, 22, 0, 280000, NULL},
+    {"anonymous fault, zeroing apart", faults, 1024, 9216, 450, 620, zeroes},
+    {"copy-on-write fault, copying apart", breaks, 100, 900, 700, 1150, copies},
+    {"unmap, per page of 8192", unmaps, 1024, 9216, 40, 140, faults},
+    {"protect, per page of 8192", protects, 1024, 9216, 40, 75, faults},
+    {"clone 16 MiB populated, the first", clone_first, 0, 1, 20000, 150000, NULL},
+    {"clone 16 MiB again, and destroy", clones, 2, 22, 0, 170000, NULL},
     {"reserve and unmap 1 TiB", reserves, 10, 110, 0, 4500, NULL},
-    {"reserve and unmap 1 MiB", reserves_small, 10, 110, 0, 150000, NULL},
+    {"reserve and unmap 1 MiB", reserves_small, 10, 110, 0, 11000, NULL},
     {"create and destroy a space", spaces, 10, 110, 0, 14000, NULL},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

@@ -166,7 +166,7 @@ static inline bool qy_pt_is_page(const struct qy_pt_format *format, uint64_t ent
 /* Does an entry of a table of that level point at a table? */
 static inline bool qy_pt_is_table(const struct qy_pt_format *format, uint64_t entry, unsigned level)
 {
-    return entry & format->valid && level > 1 && !(entry & format->page[level]);
+    return level > 1 && entry & format->valid && !qy_pt_is_page(format, entry, level);
 }
 
 /* The frame that a valid entry maps or the table that it points at. */
