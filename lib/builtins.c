@@ -51,3 +51,29 @@ uint64_t __bswapdi2(uint64_t value)
 {
     return (uint64_t)__bswapsi2((uint32_t)value) << 32 | __bswapsi2((uint32_t)(value >> 32));
 }
+
+#if defined(__riscv) && !defined(__clang__)
+#include <stdatomic.h>
+#include <stdbool.h>
+
+bool __atomic_compare_exchange_1(volatile void *at, void *expected, unsigned char desired,
+                                 bool weak, int success, int failure);
+
+/* There are no atomic instructions on bytes: on the word around it, again if another byte of it changes meanwhile. */
+bool __atomic_compare_exchange_1(volatile void *at, void *expected, unsigned char desired,
+                                 bool weak, int success, int failure)
+{
+    volatile _Atomic uint32_t *word = (volatile _Atomic uint32_t *)((uintptr_t)at & ~(uintptr_t)3);
+    unsigned shift = ((uintptr_t)at & 3) * 8;
+    unsigned char *wanted = expected;
+    uint32_t old = atomic_load(word);
+    (void)weak, (void)success, (void)failure;
+    while ((old >> shift & 0xff) == *wanted) {
+        uint32_t changed = (old & ~(0xffu << shift)) | (uint32_t)desired << shift;
+        if (atomic_compare_exchange_weak(word, &old, changed))
+            return true;
+    }
+    *wanted = (unsigned char)(old >> shift);
+    return false;
+}
+#endif
