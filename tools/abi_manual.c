@@ -174,6 +174,32 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_device_info] =
         "Where the device memory in x0 begins, how many bytes it has, and how many frames of it "
         "exist.",
+    [QY_CALL_space_bind] =
+        "Binds an untyped to an address space as its budget: tables, pages and reverse maps of its "
+        "regions come out of it from then on. It stays bound until it is revoked or destroyed, which "
+        "takes back all that came of it, from clones too; what they touch then is revoked. BUSY: one "
+        "is bound.",
+    [QY_CALL_space_map_region] =
+        "Reserves a range, at any address if it is 0: memory of zeroes that appears when it is "
+        "touched. flags: QY_MAP_* rights, QY_REGION(kind), QY_REGION_GUARD for a guard page that may "
+        "move `moves` times. UNSUPPORTED: no budget is bound.",
+    [QY_CALL_space_unmap_region] =
+        "Empties a range, holes included, whatever is there. NOT_MAPPED: nothing is. OUT_OF_MEMORY: "
+        "what is left of something larger needs a table.",
+    [QY_CALL_space_protect_region] =
+        "Gives a range without holes other rights, 0 for none. NO_RIGHTS: more than it may have, for "
+        "instance than the capability that mapped a frame.",
+    [QY_CALL_space_clone] =
+        "What stands in a range of another space appears in this one at the same addresses, copied "
+        "when one of them writes. A call clones up to the next address that is a multiple of 1 GiB, "
+        "and says where to go on. UNSUPPORTED: no budget is bound, or there is device memory.",
+    [QY_CALL_space_settle] =
+        "Copies what the space shares with others into its own budget, from the address on, a part a "
+        "call; says where to go on. On OUT_OF_MEMORY as well: where it came to. The end of the user "
+        "half: done.",
+    [QY_CALL_space_info] =
+        "Pages that a space has: all, those that are its own, those that it shares or that were "
+        "mapped; its tables, those that it shares.",
     [QY_CALL_console_write] = "Writes text, at most 1024 bytes a call.",
     [QY_CALL_console_read] = "One character that was typed. WOULD_WAIT: none was.",
     [QY_CALL_system_record] =

@@ -8,6 +8,7 @@
 
 #include <arch/arch.h>
 #include <kernel/entry.h>
+#include <kernel/fault.h>
 #include <kernel/guard.h>
 #include <kernel/print.h>
 #include <lib/string.h>
@@ -83,6 +84,12 @@ static bool is_copy_fault(const struct arch_frame *frame)
 void riscv_trap_kernel(struct arch_frame *frame)
 {
     if (is_copy_fault(frame)) {
+        riscv_clear_csr(sstatus, RISCV_SSTATUS_SUM); /* back with the saved sstatus */
+        bool write = frame->scause == RISCV_CAUSE_STORE_PAGE;
+        bool page = write || frame->scause == RISCV_CAUSE_LOAD_PAGE;
+        if (page && cpu_this() && /* mmu.c tries a page before there are CPUs */
+            fault_of_copy(cpu_this(), frame->stval, write ? QY_ACCESS_WRITE : QY_ACCESS_READ))
+            return;
         frame->sepc = (uint64_t)riscv_copy_failed;
         return;
     }
@@ -95,26 +102,14 @@ void riscv_trap_kernel(struct arch_frame *frame)
     kernel_panic_trap(exception_name(frame->scause), frame->scause, frame->stval, frame);
 }
 
-/*
- * A CPU may remember that nothing was mapped (4.2.1), and mapping does not tell it: what fails once
- * is tried again when it has forgotten, as for a fault of a program (kernel/fault).
- */
-static bool copy(void *to, const void *from, size_t bytes)
-{
-    if (riscv_copy(to, from, bytes))
-        return true;
-    arch_flush_path(vaddr(0));
-    return riscv_copy(to, from, bytes);
-}
-
 bool arch_copy_from_user(void *out, uint64_t user, size_t bytes)
 {
-    return copy(out, (const void *)user, bytes);
+    return riscv_copy(out, (const void *)user, bytes);
 }
 
 bool arch_copy_to_user(uint64_t user, const void *in, size_t bytes)
 {
-    return copy((void *)user, in, bytes);
+    return riscv_copy((void *)user, in, bytes);
 }
 
 /* wfi wakes for a pending interrupt that sie enables although sstatus.SIE is off (3.3.3), so none

@@ -5,6 +5,7 @@
 
 #include <arch/arch.h>
 #include <kernel/entry.h>
+#include <kernel/fault.h>
 #include <kernel/print.h>
 
 struct arch_frame *x86_next_frame(struct cpu *cpu, struct arch_frame *frame);
@@ -48,7 +49,7 @@ static const char *const exception_names[32] = {"divide error",
                                                 "security",
                                                 "reserved"};
 
-static enum qy_fault_access access_of(uint64_t error)
+static enum qy_access access_of(uint64_t error)
 {
     if (error & 16)
         return QY_ACCESS_EXEC;
@@ -113,6 +114,11 @@ void x86_trap_kernel(struct arch_frame *frame)
     bool copying = frame->rip >= (uint64_t)x86_copy_start && frame->rip < (uint64_t)x86_copy_end;
     /* A non-canonical user address raises a general protection fault instead of a page fault. */
     if (copying && (vector == X86_VECTOR_PAGE_FAULT || vector == 13)) {
+        if (x86_features.smap)
+            __asm__ volatile("clac" ::: "memory"); /* iret sets it again */
+        if (vector == X86_VECTOR_PAGE_FAULT &&
+            fault_of_copy(cpu_this(), address, access_of(frame->error)))
+            return;
         frame->rip = (uint64_t)x86_copy_failed;
         return;
     }

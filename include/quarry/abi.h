@@ -5,6 +5,7 @@
 #ifndef QUARRY_ABI_H
 #define QUARRY_ABI_H
 
+#include <quarry/access.h>
 #include <quarry/errors.h>
 #include <quarry/invocations.h>
 #include <quarry/objects.h>
@@ -28,11 +29,63 @@ typedef uint64_t qy_handle_t;
 /* I/O ports of a machine that has them (x86-64). */
 #define QY_PORTS 0x10000u
 
-/* Labels of a fault message: bits 0..7 say that it is one, 8..15 the access, 16..23 what stood at the address. */
+/*
+ * What space_map_region is asked for: QY_MAP_* rights, what the region is for, and GUARD: no memory but a page that is
+ * not to be touched; touched nevertheless, it moves one page on (down from a STACK, up from the others), as often as
+ * x4 says, and memory takes its place.
+ */
+#define QY_REGION(kind) ((uint64_t)(kind) << 8)
+#define QY_REGION_GUARD (1ull << 16)
+#define QY_REGION_FLAGS (QY_MAP_READ | QY_MAP_WRITE | QY_MAP_EXEC | QY_REGION(7) | QY_REGION_GUARD)
+
+/* What space_query says of a region: its rights, its kind, what is behind it, and the most rights that it may be given. */
+#define QY_QUERY_KIND(flags) ((unsigned)((flags) >> 8) & 7)
+#define QY_QUERY_BACKING(flags) ((unsigned)((flags) >> 16) & 15)
+#define QY_QUERY_MAX(flags) ((unsigned)((flags) >> 24) & 7)
+enum qy_backing {
+    QY_BACKED_NOT,
+    QY_BACKED_ANONYMOUS,
+    QY_BACKED_OBJECT,
+    QY_BACKED_PAGER,
+    QY_BACKED_SWAP,
+    QY_BACKED_GUARD,
+    QY_BACKED_REVOKED,
+    QY_BACKED_FRAMES
+};
+
+/*
+ * Labels of a fault message: bits 0..7 say that it is one, 8..15 the access (enum qy_access), 16..23 what stood at the address. Its
+ * words are the address (exception: its number), the instruction and the thread's object.
+ * X(NAME, words)
+ */
 #define QY_LABEL_FAULT 0xf1u
-enum qy_fault_access { QY_ACCESS_READ, QY_ACCESS_WRITE, QY_ACCESS_EXEC };
-enum qy_fault_mark { QY_MARK_NOTHING, QY_MARK_PROTECTED, QY_MARK_EXCEPTION };
-#define QY_FAULT_LABEL(access, mark) (QY_LABEL_FAULT | (uint64_t)(access) << 8 | (uint64_t)(mark) << 16)
+#define QY_FOUNDS(X)                                                                               \
+    X(NOTHING, "nothing mapped")                                                                   \
+    X(PROTECTED, "protected")                                                                      \
+    X(EXCEPTION, "exception")                                                                      \
+    X(REVOKED, "revoked")                                                                          \
+    X(GUARD, "guard")                                                                              \
+    X(EXHAUSTED, "no memory left in the budget")                                                   \
+    X(PAGER, "left to a pager")
+
+enum qy_found {
+#define X(NAME, words) QY_FOUND_##NAME,
+    QY_FOUNDS(X)
+#undef X
+        QY_FOUND_COUNT
+};
+
+static inline const char *qy_found_words(enum qy_found found)
+{
+    static const char *const words[] = {
+#define X(NAME, words) words,
+        QY_FOUNDS(X)
+#undef X
+    };
+    return (unsigned)found < QY_FOUND_COUNT ? words[found] : "?";
+}
+
+#define QY_FAULT_LABEL(access, found) (QY_LABEL_FAULT | (uint64_t)(access) << 8 | (uint64_t)(found) << 16)
 /* Labels with which a handler answers a fault. */
 #define QY_FAULT_RESUME 0u
 #define QY_FAULT_KILL 1u

@@ -67,7 +67,14 @@
     X(44, port_in, IO_PORTS, QY_RIGHT_READ, "port, width", "value")                                \
     X(45, port_out, IO_PORTS, QY_RIGHT_WRITE, "port, width, value", "")                            \
     X(46, device_frame, DEVICE_MEMORY, QY_RIGHT_WRITE, "untyped, address, pages, node, slot", "handle") \
-    X(47, device_info, DEVICE_MEMORY, QY_RIGHT_READ, "", "address, bytes, frames")
+    X(47, device_info, DEVICE_MEMORY, QY_RIGHT_READ, "", "address, bytes, frames")                 \
+    X(48, space_bind, ADDRESS_SPACE, QY_RIGHT_WRITE, "untyped", "")                                \
+    X(49, space_map_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes, flags, moves", "address")\
+    X(50, space_unmap_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes", "")                 \
+    X(51, space_protect_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes, rights", "")       \
+    X(52, space_clone, ADDRESS_SPACE, QY_RIGHT_WRITE, "from, address, bytes", "next_address")      \
+    X(53, space_settle, ADDRESS_SPACE, QY_RIGHT_WRITE, "address", "next_address")                  \
+    X(54, space_info, ADDRESS_SPACE, QY_RIGHT_READ, "", "resident, private, shared, tables, shared_tables")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

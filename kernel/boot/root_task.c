@@ -84,7 +84,7 @@ static void table_add(struct making *making, uint64_t address, unsigned level)
     struct object *object = object_take(QY_OBJ_PAGE_TABLE, 1);
     slot_put(making, making->next++, object);
     enum qy_error error =
-        table_map((struct page_table *)object, making->space, address, level, &missing);
+        table_map_now((struct page_table *)object, making->space, address, level, &missing);
     if (error != QY_OK)
         kernel_panic("a table of level %u for the root task at %R is refused: %s", level, address,
                      qy_error_name(error));
@@ -98,7 +98,7 @@ static uint8_t *page_add(struct making *making, uint64_t address, uint64_t flags
     struct slot *slot = slot_put(making, making->next++, object);
     unsigned level;
     enum qy_error error;
-    while ((error = frame_map(slot, making->space, address, flags, &level)) == QY_MISSING_TABLE)
+    while ((error = frame_map_now(slot, making->space, address, flags, &level)) == QY_MISSING_TABLE)
         table_add(making, address, level);
     if (error != QY_OK)
         kernel_stop("the root task cannot be mapped at %R: %s; build it with user.ld", address,
@@ -294,7 +294,7 @@ void root_task_create(const struct qy_boot_info *info, struct qy_bytes archive,
         slots_needed(program, segments, archive, arenas->count + devices_count(info, topology));
     struct making making = {0};
 
-    space_setup(kernel_tables);
+    space_setup(kernel_tables, arenas->kernel.db);
     caps_acquire();
     seed(info);
     untyped_init(&kernel_untyped, &arenas->kernel);

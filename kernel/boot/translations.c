@@ -35,7 +35,7 @@ void kernel_translations_on_request(const char *command_line, const struct cpu *
     char value[8];
     if (!qy_option(command_line, "translations", value, sizeof(value)))
         return;
-    struct qy_pt pt = cpu->current->run_space->pt;
+    struct qy_pt pt = {kernel_vm.format, cpu->current->run_space->vm.root};
     qy_pt_each(&pt, print_page, (void *)(uintptr_t)pt.format);
     print("translations: end\n");
     for (;;)

@@ -106,10 +106,9 @@ void slot_fill(struct slot *slot, struct object *object, unsigned rights, struct
     slot->flags = 0;
     slot->object = object;
     slot->child = NULL;
-    slot->table = NULL;
     slot->badge = 0;
-    slot->map_next = NULL;
-    slot->map_prev = NULL;
+    slot->space = 0;
+    slot->holder = NULL;
     object->capabilities++;
     tree_insert(slot, parent);
 }
@@ -146,8 +145,6 @@ void slot_move(struct slot *slot, struct slot *source)
     *slot = *source;
     slot->generation = generation;
     tree_replace(source, slot);
-    if (slot->type == QY_OBJ_FRAME && slot->table)
-        mapping_moved(source, slot);
     slot_clear(source);
 }
 
@@ -167,10 +164,12 @@ enum qy_error slot_may_derive(const struct slot *source, unsigned rights, uint64
 void slot_delete(struct slot *slot, struct teardown *teardown)
 {
     struct object *object = slot->object;
+    struct space *space;
+    unsigned rights;
     if (slot->flags & SLOT_REVOKING)
         teardown_forget_slot(slot);
-    if (slot->type == QY_OBJ_FRAME && slot->table)
-        frame_unmap(slot, teardown);
+    if (slot->type == QY_OBJ_FRAME && frame_is_mapped(slot, &space, &rights))
+        teardown_unmap(teardown, space, (struct frame *)object, slot->address);
     if (slot->flags & SLOT_BOUND)
         thread_unbound(slot->holder, slot);
     tree_remove(slot);

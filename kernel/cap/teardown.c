@@ -6,18 +6,18 @@
 #include <kernel/ipc.h>
 #include <kernel/print.h>
 #include <kernel/sched.h>
-#include <kernel/shootdown.h>
 #include <kernel/space.h>
 #include <kernel/timer.h>
 #include <kernel/trace.h>
 
 static struct teardown *revokes QY_GUARDED_BY(qy_class_caps); /* under way on some CPU */
 
-void teardown_flush(struct teardown *teardown, struct flush flush)
+void teardown_unmap(struct teardown *teardown, struct space *space, struct frame *frame,
+                    uint64_t address)
 {
-    flush.space->object.pins++;
-    flush.memory->pins++;
-    teardown->flushes[teardown->flush_count++] = flush;
+    space->object.pins++;
+    frame->object.pins++;
+    teardown->unmaps[teardown->unmap_count++] = (struct unmap){space, frame, address};
 }
 
 /* Something that objects are made from. */
@@ -74,13 +74,23 @@ void teardown_forget_memory(struct object *memory)
     }
 }
 
+/*
+ * Spaces that it is bound to stop drawing on it; what they have of it is taken back without the lock (gather), then
+ * it may be drained.
+ */
+static bool may_drain(struct untyped *untyped) QY_REQUIRES(qy_class_caps)
+{
+    untyped_unbind(untyped);
+    return !untyped->lent;
+}
+
 /* Is nothing out of it in anybody's use? If so, this CPU keeps nothing of it either. */
 static bool is_whole(struct object *memory) QY_REQUIRES(qy_class_caps)
 {
     struct untyped *untyped = (struct untyped *)memory;
     if (memory->type == QY_OBJ_DEVICE_MEMORY)
         return ((const struct device_memory *)memory)->count == 0;
-    if (untyped->objects)
+    if (untyped->objects || !may_drain(untyped))
         return false;
     untyped_drain(untyped);
     return !untyped_is_cached(untyped); /* by other CPUs: see gather */
@@ -114,9 +124,9 @@ static enum dismantle dismantle(struct object *object, struct teardown *teardown
     case QY_OBJ_UNTYPED:
         return untyped_dismantle((struct untyped *)object, teardown);
     case QY_OBJ_PAGE_TABLE:
-        return table_dismantle((struct page_table *)object, teardown);
+        return table_dismantle((struct page_table *)object);
     case QY_OBJ_ADDRESS_SPACE:
-        return space_dismantle((struct space *)object, teardown);
+        return space_dismantle((struct space *)object);
     case QY_OBJ_CAP_NODE:
         return node_dismantle((struct cap_node *)object, teardown);
     case QY_OBJ_THREAD:
@@ -138,7 +148,9 @@ static enum dismantle dismantle(struct object *object, struct teardown *teardown
         return device_dismantle((struct device_memory *)object, teardown);
     case QY_OBJ_NOTIFICATION:
         return notification_dismantle((struct notification *)object);
-    default: /* a frame: its mappings went with its capabilities */
+    case QY_OBJ_FRAME:
+        return frame_dismantle((struct frame *)object);
+    default:
         return DISMANTLE_DONE;
     }
 }
@@ -192,7 +204,7 @@ static bool step_revoke(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 }
 
 /*
- * Steps until there is nothing to do now, there is no room for another flush, or *budget is used
+ * Steps until there is nothing to do now, there is no room for another mapping to go, or *budget is used
  * up. Returns true if any made way for a waiting object.
  */
 static bool step_many(struct teardown *teardown, unsigned *budget) QY_REQUIRES(qy_class_caps)
@@ -209,50 +221,37 @@ static bool step_many(struct teardown *teardown, unsigned *budget) QY_REQUIRES(q
 
 static bool is_finished(const struct teardown *teardown)
 {
-    return !teardown->doomed && !teardown->waiting && !teardown->flush_count && !teardown->memory &&
+    return !teardown->doomed && !teardown->waiting && !teardown->unmap_count && !teardown->memory &&
            !(teardown->root && teardown->root->child);
 }
 
-static void gather_flush(struct qy_tlb_gather *gather, const struct flush *flush)
+/*
+ * A part of a table that a clone shares has to be copied before it can change. If there is no memory for that, the frame
+ * is taken from everybody.
+ */
+static void unmap_all(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps)
 {
-    if (flush->all)
-        qy_tlb_gather_all(gather);
-    if (flush->code)
-        qy_tlb_gather_code(gather);
-    if (flush->entries)
-        qy_tlb_gather_pages(gather, flush->address, flush->entries, flush->level);
-}
-
-/* Tell other CPUs what to forget, once for each space. */
-static void tell_others(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps)
-{
-    for (unsigned i = 0; i < teardown->flush_count; i++) {
-        struct space *space = teardown->flushes[i].space;
-        struct qy_tlb_gather gather;
-        bool told = false;
-        for (unsigned j = 0; j < i; j++)
-            told |= teardown->flushes[j].space == space;
-        if (told)
-            continue;
-        qy_tlb_gather_init(&gather, &space->tlb);
-        for (unsigned j = i; j < teardown->flush_count; j++)
-            if (teardown->flushes[j].space == space)
-                gather_flush(&gather, &teardown->flushes[j]);
-        shootdown(space, &gather);
+    struct cpu *cpu = cpu_this();
+    for (unsigned i = 0; i < teardown->unmap_count; i++) {
+        const struct unmap *unmap = &teardown->unmaps[i];
+        pfn_t first = unmap->frame->first;
+        space_enter(cpu);
+        enum qy_error error = qy_space_unmap_frame(&unmap->space->vm, unmap->address,
+                                                   QY_PAGE_BYTES << unmap->frame->order, first);
+        if (error != QY_OK && error != QY_NOT_MAPPED && error != QY_REVOKED)
+            (void)qy_vm_revoke(&kernel_vm, first);
+        space_leave(cpu);
+        trace_page_unmapped(unmap->space->object.id, unmap->address, first.raw, 1);
     }
 }
 
-/* Every CPU has forgotten: the memory and the spaces of the flushes are free of them. */
 static void unpin(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 {
-    for (unsigned i = 0; i < teardown->flush_count; i++) {
-        const struct flush *flush = &teardown->flushes[i];
-        if (flush->unmapped)
-            frame_uncount((struct frame *)flush->memory);
-        flush->space->object.pins--;
-        flush->memory->pins--;
+    for (unsigned i = 0; i < teardown->unmap_count; i++) {
+        teardown->unmaps[i].space->object.pins--;
+        teardown->unmaps[i].frame->object.pins--;
     }
-    teardown->flush_count = 0;
+    teardown->unmap_count = 0;
 }
 
 /* The untyped whose memory this revoke still waits for, pinned; null if there is none. */
@@ -265,15 +264,25 @@ static struct untyped *pin_memory(struct teardown *teardown) QY_REQUIRES(qy_clas
     return memory;
 }
 
-/* What other CPUs cache of untypeds without objects goes back to those. */
+/* What spaces and other CPUs have of an untyped without objects. */
+static void take_back(struct untyped *untyped) QY_EXCLUDES(qy_class_caps)
+{
+    untyped_take_back(untyped);
+    untyped_reclaim(untyped);
+}
+
+/* What objects wait for that is not under the lock. */
 static void gather(const struct teardown *teardown, struct untyped *memory)
     QY_EXCLUDES(qy_class_caps)
 {
     if (memory)
-        untyped_reclaim(memory);
-    for (struct object *object = teardown->waiting; object; object = object->link)
-        if (object->type == QY_OBJ_UNTYPED && ((struct untyped *)object)->objects == 0)
-            untyped_reclaim((struct untyped *)object);
+        take_back(memory);
+    for (struct object *object = teardown->waiting; object; object = object->link) {
+        if (object->type != QY_OBJ_UNTYPED)
+            space_dismantle_rest(object);
+        else if (((struct untyped *)object)->objects == 0)
+            take_back((struct untyped *)object);
+    }
 }
 
 static void retry_waiting(struct teardown *teardown)
@@ -290,14 +299,14 @@ void teardown_run(struct teardown *teardown)
 {
     for (;;) {
         unsigned budget = TEARDOWN_BATCH;
-        while (step_many(teardown, &budget) && budget && !teardown->flush_count)
+        while (step_many(teardown, &budget) && budget && !teardown->unmap_count)
             retry_waiting(teardown);
         if (is_finished(teardown))
             return;
         sched_let_go(cpu_this());
         struct untyped *memory = pin_memory(teardown);
         caps_release();
-        tell_others(teardown);
+        unmap_all(teardown);
         gather(teardown, memory);
         qy_port_relax();
         caps_acquire();

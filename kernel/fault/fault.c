@@ -8,8 +8,11 @@
 #include <kernel/space.h>
 #include <kernel/trace.h>
 
+/* A CPU that refuses again and again what the tables allow. */
+#define REPEATS_MAX 64u
+
 /* What the trace says became of a fault. */
-enum resolution { FAULT_STALE, FAULT_SENT, FAULT_FATAL };
+enum resolution { FAULT_RESOLVED, FAULT_SENT, FAULT_FATAL };
 
 static const char *const access_words[] = {"read from", "write to", "execution at"};
 
@@ -26,15 +29,15 @@ void fault_lost(struct thread *thread, const char *why)
 {
     const struct message *fault = &thread->message;
     unsigned access = (unsigned)(fault->label >> 8 & 0xff),
-             mark = (unsigned)(fault->label >> 16 & 0xff);
-    if (mark == QY_MARK_EXCEPTION)
+             found = (unsigned)(fault->label >> 16 & 0xff);
+    if (found == QY_FOUND_EXCEPTION)
         print("thread %llu died: exception %llu at instruction %R, stack %R; %s\n",
               (unsigned long long)thread->object.id, (unsigned long long)fault->words[0],
               fault->words[1], arch_frame_stack(&thread->frame), why);
     else
         print("thread %llu died: %s %R (%s there) at instruction %R, stack %R; %s\n",
               (unsigned long long)thread->object.id, access_words[access % 3], fault->words[0],
-              mark == QY_MARK_PROTECTED ? "protected" : "nothing mapped", fault->words[1],
+              qy_found_words((enum qy_found)found), fault->words[1],
               arch_frame_stack(&thread->frame), why);
     end(thread);
 }
@@ -55,33 +58,82 @@ static enum resolution deliver(struct thread *thread) QY_REQUIRES(qy_class_caps)
     return FAULT_FATAL;
 }
 
-/*
- * Do the tables allow the access by now? Then another CPU has mapped or widened it since, or this
- * CPU remembered that nothing was there (RISC-V allows that), and forgetting is all that it takes.
- * Never twice in a row for one access: by then the CPU refuses what the tables allow. In a row means
- * that its CPU was not in the kernel in between; whoever changes the entry again interrupts it.
- */
-static bool is_stale(const struct cpu *cpu, struct thread *thread, uint64_t address,
-                     enum qy_fault_access access, enum qy_fault_mark *mark)
-    QY_REQUIRES(qy_class_caps)
+static enum qy_found found_of(enum qy_error error, enum qy_mark_kind kind)
 {
-    static const unsigned needed[] = {QY_PT_READ, QY_PT_WRITE, QY_PT_EXEC};
-    const struct space *space = (const struct space *)thread->space.object;
-    unsigned flags = 0;
-    *mark = QY_MARK_NOTHING;
-    if (!space || address >= USER_END ||
-        qy_pt_translate(&space->pt, vaddr(address), NULL, &flags, NULL) != QY_OK)
-        return false;
-    *mark = QY_MARK_PROTECTED;
+    switch (error) {
+    case QY_NO_RIGHTS:
+    case QY_INVALID_FLAGS: /* executable here, writable through another mapping */
+        return QY_FOUND_PROTECTED;
+    case QY_REVOKED:
+        return QY_FOUND_REVOKED;
+    case QY_OUT_OF_MEMORY:
+    case QY_MISSING_TABLE:
+    case QY_TOO_MANY:
+        return QY_FOUND_EXHAUSTED;
+    case QY_WOULD_WAIT:
+        return QY_FOUND_PAGER;
+    default:
+        return kind == QY_MARK_GUARD ? QY_FOUND_GUARD : QY_FOUND_NOTHING;
+    }
+}
+
+/* What other CPUs cache of the budget is free memory, too. */
+static void gather_budget(const struct space *space) QY_EXCLUDES(qy_class_caps)
+{
+    caps_acquire();
+    if (space->budget)
+        untyped_gather(space->budget);
+    caps_release();
+}
+
+enum qy_error fault_resolve(struct cpu *cpu, uint64_t address, enum qy_access access,
+                            enum qy_found *found)
+{
+    struct space *space = cpu_space(cpu);
+    struct qy_fault fault = {0};
+    enum qy_error error = QY_INVALID_ADDRESS;
+    for (unsigned tries = 0; space && tries < 2; tries++) {
+        space_enter(cpu);
+        error = qy_space_fault(&space->vm, address, access, &fault);
+        space_leave(cpu);
+        if (error != QY_OUT_OF_MEMORY || tries)
+            break;
+        gather_budget(space);
+    }
+    if (error == QY_OK) { /* what the CPU remembered of it, nothing or too little, it forgets */
+        if (fault.code && arch_fence_code)
+            space_fence_code(space);
+        arch_flush_path(vaddr(qy_align_down(address, QY_PAGE_BYTES)));
+    } else {
+        *found = found_of(error, fault.mark.kind);
+    }
+    return error;
+}
+
+bool fault_of_copy(struct cpu *cpu, uint64_t address, enum qy_access access)
+{
+    enum qy_found found;
+    uint64_t page = qy_align_down(address, QY_PAGE_BYTES);
+    cpu->copy_fault[1] = cpu->copy_fault[0] == page ? cpu->copy_fault[1] + 1 : 0;
+    cpu->copy_fault[0] = page;
+    QY_COUNT(cpu->stats.faults, 1);
+    return cpu->copy_fault[1] < REPEATS_MAX && fault_resolve(cpu, address, access, &found) == QY_OK;
+}
+
+/*
+ * A fault that the tables do not explain is tried again, and not for ever. In a row means that the CPU was not in the
+ * kernel in between: whoever changes the entry again interrupts it.
+ */
+static bool insists(const struct cpu *cpu, struct thread *thread, uint64_t address)
+{
     uint64_t instruction = arch_frame_instruction(&thread->frame);
-    bool again = thread->stale_fault[0] == instruction && thread->stale_fault[1] == address &&
-                 thread->stale_entry + 1 == cpu->entries;
-    if (!(flags & QY_PT_USER) || !(flags & needed[access]) || again)
-        return false;
-    thread->stale_fault[0] = instruction;
-    thread->stale_fault[1] = address;
-    thread->stale_entry = cpu->entries;
-    return true;
+    bool again = thread->last_fault[0] == instruction && thread->last_fault[1] == address &&
+                 thread->last_entry + 1 == cpu->entries;
+    thread->repeats = again ? thread->repeats + 1 : 0;
+    thread->last_fault[0] = instruction;
+    thread->last_fault[1] = address;
+    thread->last_entry = cpu->entries;
+    return thread->repeats >= REPEATS_MAX;
 }
 
 /* The current thread, unless another CPU has ended it meanwhile. */
@@ -91,27 +143,23 @@ static struct thread *running(struct cpu *cpu) QY_REQUIRES(qy_class_caps)
     return thread && thread->state == QY_THREAD_RUNNING ? thread : NULL;
 }
 
-void fault_raise(struct cpu *cpu, uint64_t address, enum qy_fault_access access)
+void fault_raise(struct cpu *cpu, uint64_t address, enum qy_access access)
 {
-    enum qy_fault_mark mark;
-    enum resolution resolution = FAULT_STALE;
-    caps_acquire();
-    struct thread *thread = running(cpu);
-    if (!thread) {
+    enum qy_found found = QY_FOUND_PROTECTED;
+    enum resolution resolution = FAULT_RESOLVED;
+    uint64_t instruction = arch_frame_instruction(&cpu->current->frame);
+    QY_COUNT(cpu->current->faults, 1);
+    if (fault_resolve(cpu, address, access, &found) != QY_OK ||
+        insists(cpu, cpu->current, address)) {
+        caps_acquire();
+        struct thread *thread = running(cpu);
+        if (thread) {
+            thread->message = (struct message){.label = QY_FAULT_LABEL(access, found),
+                                               .words = {address, instruction, thread->object.id}};
+            resolution = deliver(thread);
+        }
         caps_release();
-        return;
     }
-    uint64_t instruction = arch_frame_instruction(&thread->frame);
-    QY_COUNT(thread->faults, 1);
-    if (is_stale(cpu, thread, address, access, &mark)) {
-        arch_flush_path(vaddr(qy_align_down(address, QY_PAGE_BYTES)));
-    } else {
-        thread->stale_fault[0] = thread->stale_fault[1] = 0;
-        thread->message = (struct message){.label = QY_FAULT_LABEL(access, mark),
-                                           .words = {address, instruction, thread->object.id}};
-        resolution = deliver(thread);
-    }
-    caps_release();
     trace_fault(address, access, instruction, resolution);
 }
 
@@ -123,7 +171,7 @@ void fault_exception(struct cpu *cpu, const char *name, uint64_t number)
         uint64_t instruction = arch_frame_instruction(&thread->frame);
         QY_COUNT(thread->faults, 1);
         thread->message =
-            (struct message){.label = QY_FAULT_LABEL(QY_ACCESS_EXEC, QY_MARK_EXCEPTION),
+            (struct message){.label = QY_FAULT_LABEL(QY_ACCESS_EXEC, QY_FOUND_EXCEPTION),
                              .words = {number, instruction, thread->object.id}};
         if (thread->handler.type == QY_OBJ_NONE)
             print("exception: %s\n", name);

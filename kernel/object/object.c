@@ -30,7 +30,7 @@ static const struct kind kinds[QY_OBJ_COUNT] = {
     [QY_OBJ_UNTYPED] = {HEADER("untyped", struct untyped), false, false, QY_FRAME_CHILD},
     [QY_OBJ_FRAME] = {HEADER("frame", struct frame), true, true, QY_FRAME_USER},
     [QY_OBJ_PAGE_TABLE] = {HEADER("page table", struct page_table), true, false, QY_FRAME_TABLE},
-    [QY_OBJ_ADDRESS_SPACE] = {HEADER("address space", struct space), true, false, QY_FRAME_TABLE},
+    [QY_OBJ_ADDRESS_SPACE] = {HEADER("address space", struct space), false, false, QY_FRAME_TABLE},
     [QY_OBJ_CAP_NODE] = {HEADER("capability node", struct cap_node), true, true, QY_FRAME_OBJECT},
     [QY_OBJ_THREAD] = {HEADER("thread", struct thread), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_ENDPOINT] = {HEADER("endpoint", struct endpoint), false, false, QY_FRAME_OBJECT},
@@ -95,10 +95,7 @@ static bool pages_of(const struct object *object, pfn_t *first, unsigned *order)
         *order = ((const struct cap_node *)object)->order;
         return true;
     case QY_OBJ_PAGE_TABLE:
-        *first = ((const struct page_table *)object)->table.frame;
-        return true;
-    case QY_OBJ_ADDRESS_SPACE:
-        *first = ((const struct space *)object)->root.frame;
+        *first = ((const struct page_table *)object)->frame;
         return true;
     default:
         return false;
@@ -113,6 +110,8 @@ uint64_t object_pages(const struct object *object)
         const struct untyped *untyped = (const struct untyped *)object;
         return untyped->arena == &untyped->own ? untyped->own.total_pages : 0;
     }
+    if (object->type == QY_OBJ_ADDRESS_SPACE)
+        return 1; /* its root table */
     return pages_of(object, &first, &order) ? 1ull << order : 0;
 }
 
@@ -136,11 +135,8 @@ static void set_pages(struct object *object, pfn_t first, unsigned order)
         node->count = (uint32_t)(SLOTS_PER_PAGE << order);
         break;
     }
-    case QY_OBJ_PAGE_TABLE:
-        ((struct page_table *)object)->table.frame = first;
-        break;
     default:
-        ((struct space *)object)->root.frame = first;
+        ((struct page_table *)object)->frame = first;
         break;
     }
 }
@@ -232,6 +228,9 @@ static enum qy_error pages_alloc(struct untyped *from, struct object *object, ui
         child->arena = &child->own;
         if (error == QY_OK)
             guard_heap_init(&child->heap, &child->own, new_secret());
+    } else if (object->type == QY_OBJ_ADDRESS_SPACE) {
+        shortage->pages = 1;
+        error = space_make((struct space *)object);
     } else if (kind->has_pages) {
         unsigned order = kind->any_order ? qy_order_of(pages) : 0;
         pfn_t first;
@@ -375,6 +374,8 @@ void object_free(struct object *object)
             error = qy_arena_return(&untyped->own);
     } else if (object->flags & OBJECT_DEVICE) {
         device_frame_forget((struct device_frame *)object);
+    } else if (object->type == QY_OBJ_ADDRESS_SPACE) {
+        space_discard((struct space *)object);
     } else if (pages_of(object, &first, &order)) {
         qy_irq_is_off();
         error = qy_frame_free(&cpu_this()->frames, from->arena, first, order,

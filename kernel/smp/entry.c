@@ -25,7 +25,7 @@ void entry_call(struct cpu *cpu)
     call_dispatch(cpu);
 }
 
-void entry_fault(struct cpu *cpu, uint64_t address, enum qy_fault_access access)
+void entry_fault(struct cpu *cpu, uint64_t address, enum qy_access access)
 {
     begin(cpu);
     QY_COUNT(cpu->stats.faults, 1);

@@ -1,10 +1,38 @@
 /*
- * The calls that map.
+ * The calls that map frames and tables.
+ *
+ * What they change is in qy/vm.h and may wait for CPUs, so the lock is let go meanwhile: the objects are pinned, and
+ * what the call named is looked up again afterwards.
  */
 #include <arch/arch.h>
 #include <kernel/call.h>
 #include <kernel/ipc.h>
 #include <kernel/space.h>
+#include <kernel/trace.h>
+
+/* A frame's mapping, while the lock is let go. */
+struct work {
+    struct cpu *cpu;
+    struct space *space;
+    struct frame *frame;
+    uint64_t address, bytes;
+};
+
+static struct work begin(struct call *call, struct slot *space) QY_REQUIRES(qy_class_caps)
+{
+    struct frame *frame = (struct frame *)call->slot->object;
+    struct work work = {call->cpu, (struct space *)space->object, frame, call->arguments[2],
+                        QY_PAGE_BYTES << frame->order};
+    work.space->object.pins++;
+    frame->object.pins++;
+    return work;
+}
+
+static void end(const struct work *work) QY_REQUIRES(qy_class_caps)
+{
+    work->space->object.pins--;
+    work->frame->object.pins--;
+}
 
 /*
  * What the call names, after the lock was released: anything may be gone, the calling thread too.
@@ -19,140 +47,162 @@ static enum qy_error lookup_again(struct call *call, struct slot **space) QY_REQ
     return call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, space);
 }
 
-/* CPUs that run the space forget what they fetched before, so that none of it runs from the new page. */
-static enum qy_error fence_code(struct call *call, struct slot **space) QY_REQUIRES(qy_class_caps)
+/* Take a mapping away that nobody may have any more. */
+static void undo(const struct work *work) QY_REQUIRES(qy_class_caps)
 {
     struct teardown teardown = {0};
-    teardown_flush(&teardown, (struct flush){.space = (struct space *)(*space)->object,
-                                             .memory = call->slot->object,
-                                             .code = true});
-    teardown_run(&teardown);
-    return lookup_again(call, space);
-}
-
-/*
- * A fresh mapping needs no shootdown: a CPU that remembers that nothing was there faults, and tries
- * again. But if one is under way in this space (it is pinned), a CPU may still have what was mapped
- * at that address before.
- */
-static void map_finish(struct call *call, struct space *space) QY_REQUIRES(qy_class_caps)
-{
-    struct teardown teardown = {0};
-    const struct slot *slot = call->slot;
-    if (!space->object.pins)
-        return;
-    teardown_flush(&teardown,
-                   (struct flush){.space = space,
-                                  .memory = slot->object,
-                                  .address = frame_address(slot),
-                                  .entries = 1ull << (((const struct frame *)slot->object)->order -
-                                                      9 * (slot->level - 1u)),
-                                  .level = slot->level});
+    teardown_unmap(&teardown, work->space, work->frame, work->address);
     teardown_run(&teardown);
 }
 
 enum qy_error call_frame_map(struct call *call)
 {
     struct slot *slot;
-    unsigned level = 0;
+    struct space *space;
+    unsigned level = 0, rights;
+    uint64_t flags = call->arguments[3];
     enum qy_error error =
         call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &slot);
-    if (error == QY_OK && arch_fence_code && (call->arguments[3] & QY_MAP_EXEC))
-        error = fence_code(call, &slot);
+    if (error == QY_OK)
+        error = frame_map_check(call->slot, call->arguments[2], flags);
     if (error != QY_OK)
         return error;
-    struct space *space = (struct space *)slot->object;
-    error = frame_map(call->slot, space, call->arguments[2], call->arguments[3], &level);
+    struct work work = begin(call, slot);
+    rights = call->slot->rights;
+    call->slot->space = 0; /* an old claim is not to come true by this mapping */
+    caps_release();
+    if (arch_fence_code && (flags & QY_MAP_EXEC))
+        space_fence_code(work.space);
+    error = frame_map_in(work.space, work.frame, work.address, (unsigned)flags, rights, &level);
+    caps_acquire();
     call->values[0] = level;
-    if (error == QY_OK)
-        map_finish(call, space);
+    if (error == QY_OK) {
+        error = lookup_again(call, &slot);
+        if (error == QY_OK && frame_is_mapped(call->slot, &space, &rights))
+            error = QY_ALREADY_MAPPED; /* by another thread, elsewhere */
+        if (error != QY_OK)
+            undo(&work);
+        else {
+            call->slot->space = work.space->object.id;
+            call->slot->address = work.address;
+        }
+    }
+    end(&work);
     return error;
 }
 
 /* The mapping that the call names must be the one that the capability has. */
-static enum qy_error mapping_check(struct call *call) QY_REQUIRES(qy_class_caps)
+static enum qy_error mapping_check(struct call *call, struct slot **slot, unsigned *had)
+    QY_REQUIRES(qy_class_caps)
 {
-    struct slot *space;
+    struct space *space;
     enum qy_error error =
-        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &space);
+        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, slot);
     if (error != QY_OK)
         return error;
-    const struct slot *slot = call->slot;
-    if (!slot->table || table_space(slot->table) != (struct space *)space->object ||
-        frame_address(slot).raw != call->arguments[2])
-        return QY_NOT_MAPPED;
-    return QY_OK;
+    return frame_is_mapped(call->slot, &space, had) && space == (struct space *)(*slot)->object &&
+                   call->slot->address == call->arguments[2]
+               ? QY_OK
+               : QY_NOT_MAPPED;
 }
 
 enum qy_error call_frame_unmap(struct call *call)
 {
-    enum qy_error error = mapping_check(call);
+    struct slot *slot;
+    unsigned had;
+    enum qy_error error = mapping_check(call, &slot, &had);
     if (error != QY_OK)
         return error;
-    struct teardown teardown = {0};
-    frame_unmap(call->slot, &teardown);
-    teardown_run(&teardown);
-    return QY_OK;
+    struct work work = begin(call, slot);
+    caps_release();
+    space_enter(work.cpu);
+    error = qy_space_unmap_frame(&work.space->vm, work.address, work.bytes, work.frame->first);
+    space_leave(work.cpu);
+    caps_acquire();
+    if (error == QY_OK)
+        trace_page_unmapped(work.space->object.id, work.address, work.frame->first.raw, 1);
+    end(&work);
+    return error;
+}
+
+/* Pages that become executable appear when they are touched: done here, so that later aliases are refused. */
+static enum qy_error touch(const struct work *work) QY_EXCLUDES(qy_class_caps)
+{
+    unsigned count, page = frame_pages(work->frame, QY_MAP_READ, &count);
+    enum qy_error error = QY_OK;
+    struct qy_fault fault;
+    if (arch_fence_code)
+        space_fence_code(work->space);
+    for (unsigned i = 0; i < count && error == QY_OK; i++) {
+        space_enter(work->cpu);
+        error = qy_space_fault(&work->space->vm, work->address + i * qy_pt_page_bytes(page),
+                               QY_ACCESS_EXEC, &fault);
+        space_leave(work->cpu);
+    }
+    return error;
 }
 
 enum qy_error call_frame_protect(struct call *call)
 {
-    struct slot *space;
-    bool again = true;
-    enum qy_error error = mapping_check(call);
-    for (bool fenced = false; error == QY_OK && again; fenced = true) {
-        struct teardown teardown = {0};
-        error = frame_protect(call->slot, call->arguments[3], fenced, &teardown, &again);
-        if (error != QY_OK || !again)
-            break;
-        teardown_run(&teardown);
-        error = lookup_again(call, &space);
-        if (error == QY_OK)
-            error = mapping_check(call);
-    }
+    struct slot *slot;
+    unsigned had;
+    uint64_t flags = call->arguments[3];
+    enum qy_error error = mapping_check(call, &slot, &had);
+    if (error == QY_OK)
+        error = frame_flags_check(call->slot, flags);
+    if (error == QY_OK && !frame_type_stays(had, flags))
+        error = QY_INVALID_FLAGS;
+    if (error != QY_OK)
+        return error;
+    struct work work = begin(call, slot);
+    caps_release();
+    space_enter(work.cpu);
+    error = qy_space_protect_frame(&work.space->vm, work.address, work.bytes, work.frame->first,
+                                   flags & QY_PT_RIGHTS);
+    space_leave(work.cpu);
+    if (error == QY_OK && (flags & ~(uint64_t)had & QY_MAP_EXEC))
+        error = touch(&work);
+    caps_acquire();
+    if (error == QY_OK)
+        trace_page_protected(work.space->object.id, work.address, flags, 1);
+    end(&work);
     return error;
 }
 
 enum qy_error call_table_map(struct call *call)
 {
-    struct slot *space;
+    struct slot *slot;
     unsigned missing = 0;
     enum qy_error error =
-        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &space);
+        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, &slot);
     if (error != QY_OK)
         return error;
     if (call->arguments[3] >= QY_PT_LEVELS)
         return QY_INVALID_ARGUMENT;
-    error = table_map((struct page_table *)call->slot->object, (struct space *)space->object,
-                      call->arguments[2], (unsigned)call->arguments[3], &missing);
+    if (call->slot->object->pins) /* it is on its way out */
+        return QY_BUSY;
+    error = table_map_now((struct page_table *)call->slot->object, (struct space *)slot->object,
+                          call->arguments[2], (unsigned)call->arguments[3], &missing);
     call->values[0] = missing;
     return error;
 }
 
 enum qy_error call_table_unmap(struct call *call)
 {
-    struct teardown teardown = {0};
-    enum qy_error error = table_unmap((struct page_table *)call->slot->object, &teardown);
-    teardown_run(&teardown);
+    struct page_table *table = (struct page_table *)call->slot->object;
+    struct cpu *cpu = call->cpu;
+    table->object.pins++;
+    caps_release();
+    space_enter(cpu);
+    enum qy_error error = qy_vm_remove_table(&kernel_vm, table->frame);
+    space_leave(cpu);
+    while (error == QY_OK && qy_table_is_installed(&kernel_vm, table->frame)) {
+        qy_port_relax();
+        space_quiesce(); /* CPUs on their way down have passed it */
+    }
+    caps_acquire();
+    table->object.pins--;
     return error;
-}
-
-enum qy_error call_space_query(struct call *call)
-{
-    const struct space *space = (const struct space *)call->slot->object;
-    struct qy_pt_region region;
-    if (call->arguments[1] >= USER_END)
-        return QY_INVALID_ADDRESS;
-    enum qy_error error = qy_pt_region(&space->pt, vaddr(call->arguments[1]), &region);
-    if (error != QY_OK)
-        return error;
-    if (region.start.raw >= USER_END)
-        return QY_NOT_FOUND;
-    call->values[0] = region.start.raw;
-    call->values[1] = region.end;
-    call->values[2] = region.flags & QY_MAP_ALL;
-    call->values[3] = qy_pt_page_bytes(region.level);
-    return QY_OK;
 }
 
 /* The page fault that waits for a reply object: in which space and where. */
@@ -163,47 +213,52 @@ static enum qy_error fault_of(const struct call *call, struct space **space, uin
     if (!caller)
         return QY_NOT_FOUND;
     if (caller->state != QY_THREAD_FAULTED || caller->space.type == QY_OBJ_NONE ||
-        (caller->message.label >> 16 & 0xff) == QY_MARK_EXCEPTION)
+        (caller->message.label >> 16 & 0xff) == QY_FOUND_EXCEPTION)
         return QY_INVALID_ARGUMENT;
     *space = (struct space *)caller->space.object;
     *address = caller->message.words[0];
     return QY_OK;
 }
 
-/*
- * The answer to a page fault with memory: map the frame where the thread touched, and resume it. While another CPU
- * takes something out of that space, the thread might resume with what was there: BUSY.
- */
+/* What reply_map names: all that it needs but the memory. */
+static enum qy_error answer_of(struct call *call, struct slot **frame, struct space **space,
+                               uint64_t *address) QY_REQUIRES(qy_class_caps)
+{
+    enum qy_error error =
+        call_lookup(call, call->arguments[0], QY_OBJ_REPLY, QY_RIGHT_WRITE, &call->slot);
+    if (error == QY_OK)
+        error = call_lookup(call, call->arguments[1], QY_OBJ_FRAME, QY_RIGHT_READ, frame);
+    return error == QY_OK ? fault_of(call, space, address) : error;
+}
+
+/* The answer to a page fault with memory: map the frame where the thread touched, and resume it. */
 enum qy_error call_reply_map(struct call *call)
 {
-    const bool code = arch_fence_code && (call->arguments[2] & QY_MAP_EXEC);
     struct slot *frame;
     struct space *space;
     uint64_t address;
     unsigned level = 0;
-    for (bool fenced = !code;; fenced = true) {
-        enum qy_error error =
-            call_lookup(call, call->arguments[0], QY_OBJ_REPLY, QY_RIGHT_WRITE, &call->slot);
-        if (error == QY_OK)
-            error = call_lookup(call, call->arguments[1], QY_OBJ_FRAME, QY_RIGHT_READ, &frame);
-        if (error == QY_OK)
-            error = fault_of(call, &space, &address);
-        if (error == QY_OK && space->object.pins)
-            error = QY_BUSY;
-        if (error != QY_OK)
-            return error;
-        if (fenced)
-            break;
-        struct teardown teardown = {0};
-        teardown_flush(&teardown,
-                       (struct flush){.space = space, .memory = frame->object, .code = true});
-        teardown_run(&teardown);
+    enum qy_error error = answer_of(call, &frame, &space, &address);
+    if (error == QY_OK &&
+        space->object.pins) /* another CPU changes it: nobody waits under the lock */
+        error = QY_BUSY;
+    if (error == QY_OK && arch_fence_code && (call->arguments[2] & QY_MAP_EXEC)) {
+        struct space *pinned = space;
+        pinned->object.pins++;
+        caps_release();
+        space_fence_code(pinned);
+        caps_acquire();
+        pinned->object.pins--;
         if (call->cpu->current != call->thread) /* the call's own thread may have gone meanwhile */
             return QY_REVOKED;
+        error = answer_of(call, &frame, &space, &address);
+        if (error == QY_OK && space != pinned)
+            error = QY_BUSY;
     }
+    if (error != QY_OK)
+        return error;
     uint64_t bytes = QY_PAGE_BYTES << ((const struct frame *)frame->object)->order;
-    enum qy_error error =
-        frame_map(frame, space, qy_align_down(address, bytes), call->arguments[2], &level);
+    error = frame_map_now(frame, space, qy_align_down(address, bytes), call->arguments[2], &level);
     call->values[0] = level;
     if (error == QY_OK)
         error = ipc_reply(call->thread, (struct reply *)call->slot->object,

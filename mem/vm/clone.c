@@ -12,18 +12,19 @@
 #include "vm_impl.h"
 
 /*
- * No private page of a table stays writable. False: something in it is moving; what has been done till then is harmless. *flush: some
- * were.
+ * No private page of a table stays writable. BUSY: something in it is moving. UNSUPPORTED: it has raw pages, which a revoke would not
+ * find in the clone. What has been done till then is harmless. *flush: some were.
  */
-static bool write_protect(const struct qy_pt_format *format, struct qy_table *table, bool *flush)
+static enum qy_error write_protect(const struct qy_vm *vm, struct qy_table *table, bool *flush)
 {
+    const struct qy_pt_format *format = vm->format;
     const uint64_t valid = format->valid, write = format->flags[QY_PT_BIT_WRITE].mask | valid;
     const uint64_t mask = write | qy_bit_foreign(format);
     const uint64_t flip = format->flags[QY_PT_BIT_WRITE].mask | qy_bit_cow(format);
     _Atomic uint64_t *slots = qy_table_slots(table);
     if (qy_table_is_shared(table))
-        return true;
-    bool moving = false, was_writable = false;
+        return QY_OK;
+    bool moving = false, was_writable = false, raw = false;
     for (unsigned left = table->held; left > 0; slots++) {
         uint64_t entry = atomic_load_explicit(slots, memory_order_relaxed);
         if ((entry & mask) == write) {
@@ -31,14 +32,18 @@ static bool write_protect(const struct qy_pt_format *format, struct qy_table *ta
             was_writable = true;
             left--;
         } else if (entry & valid) {
+            raw |= entry & qy_bit_foreign(format) &&
+                   qy_frame_is_raw(vm->db, qy_entry_frame(format, entry));
             left--;
         } else if (entry && qy_entry_kind(entry) >= QY_MARK_KEPT) {
+            pfn_t frame = pfn(qy_entry_mark(format, entry) & QY_MARK_OFFSET_MASK);
+            raw |= qy_frame_is_raw(vm->db, frame);
             moving |= qy_entry_kind(entry) == QY_MARK_MOVING;
             left--;
         }
     }
     *flush |= was_writable;
-    return !moving;
+    return raw ? QY_UNSUPPORTED : moving ? QY_BUSY : QY_OK;
 }
 
 struct cloning {
@@ -52,16 +57,14 @@ struct cloning {
 static enum qy_error share(struct cloning *c, const struct qy_at *at, struct qy_table *above)
 {
     struct qy_vm *vm = c->from->vm;
-    const struct qy_pt_format *format = c->from->format;
-    struct qy_table *table = qy_table_of(vm->db, qy_entry_frame(format, at->entry));
+    struct qy_table *table = qy_table_of(vm->db, qy_entry_frame(vm->format, at->entry));
     struct qy_rmap_node *node;
     enum qy_error error = qy_vm_node_alloc(vm, above->budget, &node);
     if (error != QY_OK)
         return error;
     qy_table_lock(table);
-    if (!write_protect(format, table, &c->flush))
-        error = QY_BUSY;
-    else
+    error = write_protect(vm, table, &c->flush);
+    if (error == QY_OK)
         error =
             qy_rmap_add(&table->parents, qy_mapping(above->frame, at->index), false, false, &node);
     qy_table_unlock(table);
@@ -186,9 +189,9 @@ static enum qy_error clone_large(struct cloning *c, vaddr_t base, struct qy_at *
                       .origin = qy_table_origin(at->table, at->index),
                       .mapping = qy_mapping(above->frame, at->index),
                       .word = qy_frame_rmap(vm->db, frame)};
-    error = qy_vm_node_alloc(vm, above->budget, &p.node);
+    error = p.word ? qy_vm_node_alloc(vm, above->budget, &p.node) : QY_UNSUPPORTED; /* raw */
     if (error == QY_OK && qy_table_needs_side(above, p.origin))
-        error = qy_vm_frame_alloc(vm, c->to->budget, QY_FRAME_METADATA, &p.side);
+        error = qy_vm_frame_alloc(vm, above->budget, QY_FRAME_METADATA, &p.side);
     if (error == QY_OK)
         error =
             qy_rmap_add(p.word, p.mapping, present && qy_pt_has(format, p.entry, QY_PT_BIT_WRITE),
@@ -306,7 +309,7 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
         }
     }
     if (c.flush)
-        qy_vm_flush(from, vaddr(qy_align_down(start, whole)), qy_align_up(end, whole), false);
+        qy_vm_flush(from, vaddr(qy_align_down(start, whole)), qy_align_up(end, whole), 1);
     if (error == QY_OK)
         error = trim(&c);
     if (error != QY_OK)

@@ -210,6 +210,14 @@ static inline unsigned qy_entry_type(const struct qy_pt_format *format, uint64_t
 #define QY_TYPE_SHIFT (QY_MARK_REGION_SHIFT - QY_PT_BIT_WRITE_THROUGH)
 #define QY_TYPE_MASK ((uint64_t)(QY_PT_WRITE_THROUGH | QY_PT_UNCACHED) << QY_TYPE_SHIFT)
 
+/* Memory type of an entry that holds a foreign frame. */
+static inline unsigned qy_held_type(const struct qy_pt_format *format, uint64_t entry)
+{
+    return qy_is_present(format, entry)
+               ? qy_entry_type(format, entry)
+               : (unsigned)((qy_entry_mark(format, entry) & QY_TYPE_MASK) >> QY_TYPE_SHIFT);
+}
+
 /* A moving entry that this CPU's call has made. */
 static inline bool qy_is_mine(const struct qy_pt_format *format, uint64_t entry)
 {

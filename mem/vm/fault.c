@@ -101,7 +101,7 @@ static enum verdict fill(struct look *look)
     if (look->at.level > 1)
         return fill_below(look, frame);
     if (needs_side) {
-        look->error = qy_vm_frame_alloc(vm, space->budget, QY_FRAME_METADATA, &side);
+        look->error = qy_vm_frame_alloc(vm, table->budget, QY_FRAME_METADATA, &side);
         if (look->error != QY_OK) {
             qy_vm_frame_free(vm, frame, QY_FRAME_USER);
             return DONE;
@@ -128,7 +128,7 @@ bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsig
     qy_table_set(space->format, at->table, at->index, moving);
     if (known) { /* to CPUs */
         qy_table_unlock(at->table);
-        qy_vm_flush(space, page, page.raw + QY_PAGE_BYTES, false);
+        qy_vm_flush(space, page, page.raw + QY_PAGE_BYTES, 1);
         copy_page(fresh, old);
         qy_table_lock(at->table);
         if (qy_slot_get(at->slot) != moving) {
@@ -189,7 +189,7 @@ static enum verdict present(struct look *look)
     _Atomic uint64_t *word = &look->space->vm->db->frames[frame.raw].word;
     if (qy_word_load(word) & QY_WORD_LIST)
         return copy(look, rights);
-    if (qy_rmap_class(word, true, false) != QY_OK)
+    if (qy_rmap_class(word, 1, true, false) != QY_OK)
         qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
     set_entry(look, qy_page_entry(format, frame, 1, rights));
     return DONE;
@@ -207,7 +207,7 @@ static enum verdict kept(struct look *look)
     _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
     if (look->mark & QY_HELD_FOREIGN) {
         rights |= (unsigned)((look->mark & QY_TYPE_MASK) >> QY_TYPE_SHIFT);
-        look->error = qy_rmap_class(word, write, exec);
+        look->error = word ? qy_rmap_class(word, 1, write, exec) : QY_OK;
         if (look->error == QY_OK)
             set_entry(look,
                       qy_page_entry(format, frame, at->level, rights) | qy_bit_foreign(format));
@@ -220,9 +220,9 @@ static enum verdict kept(struct look *look)
             set_entry(look, qy_page_entry(format, frame, 1, QY_PT_READ) | qy_bit_cow(format));
             return AGAIN;
         }
-        if (qy_rmap_class(word, false, exec) != QY_OK)
+        if (qy_rmap_class(word, 1, false, exec) != QY_OK)
             return copy(look, rights);
-    } else if (qy_rmap_class(word, write, exec) != QY_OK) {
+    } else if (qy_rmap_class(word, 1, write, exec) != QY_OK) {
         qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
     }
     set_entry(look, qy_page_entry(format, frame, 1, rights));

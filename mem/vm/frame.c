@@ -12,41 +12,62 @@ static bool rights_exist(unsigned rights)
     return rights & QY_PT_READ && !(rights & QY_PT_WRITE && rights & QY_PT_EXEC);
 }
 
-static enum qy_error map_check(const struct qy_space *space, uint64_t address, pfn_t frame,
-                               unsigned level, unsigned flags)
+/* What is to be mapped: `count` pages of `level`, of one block. */
+struct pages {
+    pfn_t frame;
+    unsigned level, count, flags;
+    bool raw; /* nobody's frames, which have no reverse map */
+};
+
+static enum qy_error map_check(const struct qy_space *space, uint64_t address,
+                               const struct pages *pages)
 {
     pfn_t start;
     unsigned order;
     enum qy_frame_state state;
-    if (level < 1 || level > QY_PT_LARGEST_PAGE)
+    if (pages->level < 1 || pages->level > QY_PT_LARGEST_PAGE || pages->count < 1 ||
+        pages->count > QY_PT_ENTRIES)
         return QY_INVALID_ARGUMENT;
-    uint64_t bytes = qy_pt_page_bytes(level), pages = bytes >> QY_PAGE_SHIFT;
-    enum qy_error error = qy_vm_range_check(space, address, bytes);
+    uint64_t bytes = qy_pt_page_bytes(pages->level), frames = bytes >> QY_PAGE_SHIFT;
+    unsigned first = qy_pt_index(vaddr(address), pages->level);
+    enum qy_error error = qy_vm_range_check(space, address, bytes * pages->count);
     if (error != QY_OK)
         return error;
-    if ((address & (bytes - 1)) || frame.raw & (pages - 1))
+    if ((address & (bytes - 1)) || pages->frame.raw & (frames - 1) ||
+        first + pages->count > QY_PT_ENTRIES)
         return QY_INVALID_ADDRESS;
-    if (!rights_exist(flags) || flags & QY_PT_GLOBAL ||
-        !qy_pt_supports(space->format, flags | QY_PT_USER, level))
+    if (!rights_exist(pages->flags) || pages->flags & QY_PT_GLOBAL ||
+        !qy_pt_supports(space->format, pages->flags | QY_PT_USER, pages->level))
         return QY_INVALID_FLAGS;
-    error = qy_frame_block(space->vm->db, frame, &start, &order, &state);
+    if (pages->raw)
+        return !qy_frame_is_raw(space->vm->db, pages->frame) ? QY_INVALID_ARGUMENT
+               : pages->flags & QY_PT_EXEC                   ? QY_INVALID_FLAGS
+                                                             : QY_OK;
+    error = qy_frame_block(space->vm->db, pages->frame, &start, &order, &state);
     if (error != QY_OK || (state != QY_FRAME_USER && state != QY_FRAME_DEVICE) ||
-        pages > 1ull << order)
+        pages->frame.raw + frames * pages->count > start.raw + (1ull << order))
         return QY_NOT_ALLOCATED;
-    bool typed = flags & (QY_PT_WRITE_THROUGH | QY_PT_UNCACHED);
+    bool typed = pages->flags & (QY_PT_WRITE_THROUGH | QY_PT_UNCACHED);
     return typed && state != QY_FRAME_DEVICE ? QY_INVALID_FLAGS : QY_OK;
 }
 
-/* May a frame go to this locked entry? MISSING_TABLE: *missing. */
+/* May they go to this locked entry and those after it? MISSING_TABLE: *missing. */
 static enum qy_error place_check(const struct qy_space *space, const struct qy_at *at,
-                                 unsigned level, bool supply, unsigned *missing)
+                                 const struct pages *pages, bool supply, unsigned *missing)
 {
-    uint64_t mark =
-        qy_is_present(space->format, at->entry) ? 0 : qy_entry_mark(space->format, at->entry);
-    enum qy_mark_kind kind = qy_mark_kind(mark);
-    if (supply ? kind < QY_MARK_ANON || kind > QY_MARK_SWAPPED : at->entry != 0)
-        return supply && !at->entry ? QY_NOT_MAPPED : QY_ALREADY_MAPPED;
-    if (at->level == level)
+    unsigned count = at->level == pages->level ? pages->count : 1;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t entry = qy_slot_get(at->slot + i);
+        uint64_t mark =
+            qy_is_present(space->format, entry) ? 0 : qy_entry_mark(space->format, entry);
+        enum qy_mark_kind kind = qy_mark_kind(mark);
+        if (kind == QY_MARK_MOVING)
+            return QY_BUSY;
+        if (supply ? kind < QY_MARK_ANON || kind > QY_MARK_SWAPPED
+                   : entry != 0 && kind != QY_MARK_REVOKED)
+            return supply && !entry ? QY_NOT_MAPPED : QY_ALREADY_MAPPED;
+    }
+    if (at->level == pages->level)
         return QY_OK;
     *missing = at->level - 1;
     return QY_MISSING_TABLE;
@@ -57,79 +78,154 @@ struct placing {
     struct qy_at at;
     uint64_t origin;
     pfn_t side;
-    struct qy_rmap_node *node;
 };
 
-/* Reserve, then commit: the entry's table is locked. */
-static enum qy_error place(struct placing *p, pfn_t frame, unsigned flags)
+/* The mapping at an entry joins the reverse map of its block. */
+static enum qy_error join(const struct placing *p, _Atomic uint64_t *word, unsigned index,
+                          unsigned flags)
+{
+    struct qy_rmap_node *node = NULL;
+    struct qy_vm *vm = p->space->vm;
+    enum qy_error error = QY_OK;
+    if (qy_rmap_count(word) != 0)
+        error = qy_vm_node_alloc(vm, p->at.table->budget, &node);
+    while (error == QY_OK) {
+        error = qy_rmap_add(word, qy_mapping(p->at.table->frame, index), flags & QY_PT_WRITE,
+                            flags & QY_PT_EXEC, &node);
+        if (error != QY_OUT_OF_MEMORY || node)
+            break;
+        error = qy_vm_node_alloc(vm, p->at.table->budget, &node); /* somebody mapped it just now */
+    }
+    qy_vm_node_free(vm, p->at.table->budget, node);
+    return error;
+}
+
+static void leave(const struct placing *p, _Atomic uint64_t *word, unsigned index)
+{
+    struct qy_rmap_node *freed;
+    if (!qy_rmap_remove(word, qy_mapping(p->at.table->frame, index), &freed, NULL))
+        qy_port_broken("VM-RMAP", "a mapping has vanished, frame", p->at.table->frame.raw);
+    qy_vm_node_return(p->space->vm, freed);
+}
+
+/* Reserve, then commit: the entries' table is locked. */
+static enum qy_error place(struct placing *p, const struct pages *pages)
 {
     struct qy_space *space = p->space;
     struct qy_table *table = p->at.table;
-    _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
+    _Atomic uint64_t *word = pages->raw ? NULL : qy_frame_rmap(space->vm->db, pages->frame);
     enum qy_error error = QY_OK;
-    if (!word)
+    unsigned joined = 0;
+    if (!word && !pages->raw)
         return QY_NOT_ALLOCATED;
     if (qy_table_needs_side(table, p->origin))
-        error = qy_vm_frame_alloc(space->vm, space->budget, QY_FRAME_METADATA, &p->side);
-    if (error == QY_OK && qy_rmap_count(word) != 0)
-        error = qy_vm_node_alloc(space->vm, table->budget, &p->node);
-    while (error == QY_OK) {
-        error = qy_rmap_add(word, qy_mapping(table->frame, p->at.index), flags & QY_PT_WRITE,
-                            flags & QY_PT_EXEC, &p->node);
-        if (error != QY_OUT_OF_MEMORY || p->node)
-            break;
-        error =
-            qy_vm_node_alloc(space->vm, table->budget, &p->node); /* somebody mapped it just now */
+        error = qy_vm_frame_alloc(space->vm, table->budget, QY_FRAME_METADATA, &p->side);
+    while (word && error == QY_OK && joined < pages->count) {
+        error = join(p, word, p->at.index + joined, pages->flags);
+        joined += error == QY_OK;
     }
-    if (error != QY_OK)
+    if (error != QY_OK) {
+        while (joined-- > 0)
+            leave(p, word, p->at.index + joined);
         return error;
-    qy_table_remember(table, p->at.index, p->origin, &p->side);
-    qy_table_set(space->format, table, p->at.index,
-                 qy_page_entry(space->format, frame, p->at.level, flags) |
-                     qy_bit_foreign(space->format));
+    }
+    uint64_t frames = qy_pt_page_bytes(pages->level) >> QY_PAGE_SHIFT;
+    for (unsigned i = 0; i < pages->count; i++) {
+        qy_table_remember(table, p->at.index + i, p->origin, &p->side);
+        qy_table_set(space->format, table, p->at.index + i,
+                     qy_page_entry(space->format, pfn(pages->frame.raw + i * frames), pages->level,
+                                   pages->flags) |
+                         qy_bit_foreign(space->format));
+    }
     return QY_OK;
 }
 
-enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t frame,
-                                 unsigned level, unsigned flags, unsigned max, bool supply,
-                                 unsigned *missing)
+static enum qy_error map_pages(struct qy_space *space, uint64_t address, const struct pages *pages,
+                               unsigned max, bool supply, unsigned *missing)
 {
-    struct qy_mark plain = {.region = QY_REGION_MAPPED, .max = max & QY_RIGHTS, .shared = true};
-    enum qy_error error = map_check(space, address, frame, level, flags);
+    struct qy_mark plain = {.region = QY_REGION_MAPPED, .max = max & QY_PT_RIGHTS, .shared = true};
+    enum qy_error error = map_check(space, address, pages);
     while (error == QY_OK) {
         struct placing p = {.space = space, .origin = qy_mark_pack(&plain)};
-        bool alive, shared = false, moving = false;
+        bool shared = false;
         qy_vm_enter(space->vm);
-        alive = qy_vm_lock_at(space, vaddr(address), level, &p.at);
+        bool alive = qy_vm_lock_at(space, vaddr(address), pages->level, &p.at);
         if (alive) {
-            moving = qy_is_moving(space->format, p.at.entry);
-            error = moving ? QY_BUSY : place_check(space, &p.at, level, supply, missing);
+            error = place_check(space, &p.at, pages, supply, missing);
             shared = error == QY_OK && p.at.level == 1 && qy_table_is_strange(space, p.at.table);
             if (supply)
                 p.origin = qy_entry_mark(space->format, p.at.entry);
             if (error == QY_OK && !shared)
-                error = place(&p, frame, flags);
+                error = place(&p, pages);
             qy_table_unlock(p.at.table);
         }
         if (p.side.raw)
             qy_vm_frame_free(space->vm, p.side, QY_FRAME_METADATA);
-        if (p.node)
-            qy_vm_node_free(space->vm, p.at.table->budget, p.node);
         qy_vm_leave(space->vm);
         if (!alive)
             return QY_REVOKED;
         if (shared)
             error = qy_vm_unshare(space, vaddr(address), true);
         else if (error == QY_MISSING_TABLE && supply)
-            error = qy_vm_ensure(space, vaddr(address), level);
-        else if (moving)
+            error = qy_vm_ensure(space, vaddr(address), pages->level);
+        else if (error == QY_BUSY) { /* something is moving */
             qy_port_relax();
-        else
-            return error;
-        if (moving)
             error = QY_OK;
+        } else
+            return error;
     }
     return error;
+}
+
+enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t frame,
+                                 unsigned level, unsigned flags, unsigned max, bool supply,
+                                 unsigned *missing)
+{
+    struct pages pages = {frame, level, 1, flags, false};
+    return map_pages(space, address, &pages, max, supply, missing);
+}
+
+enum qy_error qy_space_map_block(struct qy_space *space, uint64_t address, pfn_t frame,
+                                 unsigned level, unsigned count, unsigned flags, unsigned max,
+                                 unsigned *missing)
+{
+    struct pages pages = {frame, level, count, flags, false};
+    return map_pages(space, address, &pages, max, false, missing);
+}
+
+enum qy_error qy_space_map_raw(struct qy_space *space, uint64_t address, pfn_t frame,
+                               unsigned level, unsigned count, unsigned flags, unsigned max,
+                               unsigned *missing)
+{
+    struct pages pages = {frame, level, count, flags, true};
+    return map_pages(space, address, &pages, max & ~(unsigned)QY_PT_EXEC, false, missing);
+}
+
+bool qy_space_holds_frame(struct qy_space *space, uint64_t address, pfn_t frame, unsigned *flags)
+{
+    struct qy_at at;
+    pfn_t there = {0};
+    bool foreign = false, holds = false;
+    if (address >= QY_USER_END)
+        return false;
+    qy_vm_enter(space->vm);
+    if (qy_vm_lock_at(space, vaddr(address), 1, &at)) {
+        const struct qy_pt_format *format = space->format;
+        holds = !qy_is_moving(format, at.entry) &&
+                qy_entry_holds(format, at.entry, at.level, &there, &foreign);
+        *flags = qy_is_present(format, at.entry) ? qy_entry_rights(format, at.entry)
+                                                 : qy_mark_rights(qy_entry_mark(format, at.entry));
+        *flags |= holds && foreign ? qy_held_type(format, at.entry) : 0;
+        qy_table_unlock(at.table);
+    }
+    qy_vm_leave(space->vm);
+    return holds && foreign && there.raw == frame.raw;
+}
+
+static bool is_revoked(const struct qy_space *space, uint64_t entry)
+{
+    return !qy_is_present(space->format, entry) &&
+           qy_mark_kind(qy_entry_mark(space->format, entry)) == QY_MARK_REVOKED;
 }
 
 enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, unsigned level,
@@ -159,7 +255,7 @@ enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, u
     bool alive = qy_vm_lock_at(space, vaddr(address), level + 1, &at);
     if (!alive)
         error = QY_REVOKED;
-    else if (at.entry)
+    else if (at.entry && !is_revoked(space, at.entry))
         error = QY_ALREADY_MAPPED;
     else if (at.level != level + 1) {
         *missing = at.level - 1;
@@ -181,37 +277,24 @@ enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, u
 enum qy_error qy_space_remove_table(struct qy_space *space, uint64_t address, unsigned level)
 {
     struct qy_at at;
-    struct qy_rmap_node *freed = NULL;
-    struct qy_table *table = NULL;
     if (level < 1 || level >= QY_PT_LEVELS || address >= QY_USER_END)
         return QY_INVALID_ADDRESS;
     qy_vm_enter(space->vm);
-    enum qy_error error = QY_NOT_MAPPED;
     bool alive = qy_vm_lock_at(space, vaddr(address), level + 1, &at);
-    if (alive && at.level == level + 1 && qy_pt_is_table(space->format, at.entry, at.level)) {
-        table = qy_table_of(space->vm->db, qy_entry_frame(space->format, at.entry));
-        qy_table_lock(table);
-        error = table->live || qy_table_is_shared(table) ? QY_BUSY : QY_OK;
-        if (error == QY_OK) {
-            qy_table_set(space->format, at.table, at.index, 0);
-            if (!qy_rmap_remove(&table->parents, qy_mapping(at.table->frame, at.index), &freed,
-                                NULL))
-                qy_port_broken("VM-TREE", "a table does not know its parent, frame",
-                               table->frame.raw);
-        }
-        qy_table_unlock(table);
-    }
+    bool there =
+        alive && at.level == level + 1 && qy_pt_is_table(space->format, at.entry, at.level);
     if (alive)
         qy_table_unlock(at.table);
     qy_vm_leave(space->vm);
-    if (!alive)
-        return QY_REVOKED;
-    if (error != QY_OK)
-        return error;
-    vaddr_t base = qy_span_base(vaddr(address), level + 1);
-    qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(level + 1), true);
-    qy_table_retire(space->vm, table);
-    return QY_OK;
+    if (!there)
+        return alive ? QY_NOT_MAPPED : QY_REVOKED;
+    return qy_vm_remove_table(space->vm, qy_entry_frame(space->format, at.entry));
+}
+
+bool qy_vm_is_mapped(const struct qy_vm *vm, pfn_t frame)
+{
+    _Atomic uint64_t *word = qy_frame_rmap(vm->db, frame);
+    return word && qy_rmap_count(word) != 0;
 }
 
 bool qy_table_is_installed(const struct qy_vm *vm, pfn_t frame)
@@ -231,7 +314,7 @@ static void flush_everywhere(struct qy_vm *vm, struct qy_table *table, unsigned 
         struct qy_space *space = qy_table_place(vm, table, n, &base);
         uint64_t start = base.raw + index * bytes;
         if (space)
-            qy_vm_flush(space, vaddr(start), start + bytes, tables);
+            qy_vm_flush(space, vaddr(start), start + bytes, tables ? 0 : table->level);
     }
 }
 
@@ -269,30 +352,81 @@ static bool revoke_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t ma
     return true;
 }
 
+/* The entry that a mapping names, if it leads to the table: its table locked, and that one below it. */
+static struct qy_table *lock_parent(struct qy_vm *vm, struct qy_table *table, uint64_t mapping)
+{
+    const struct qy_pt_format *format = vm->format;
+    struct qy_table *above = qy_table_of(vm->db, qy_mapping_table(mapping));
+    qy_table_lock(above);
+    uint64_t entry = qy_slot_get(qy_table_slots(above) + qy_mapping_index(mapping));
+    if (qy_pt_is_table(format, entry, above->level) &&
+        qy_entry_frame(format, entry).raw == table->frame.raw) {
+        qy_table_lock(table);
+        return above;
+    }
+    qy_table_unlock(above);
+    return NULL;
+}
+
+/* NOT_FOUND: again. */
+static enum qy_error remove_table(struct qy_vm *vm, struct qy_table *table, uint64_t mapping)
+{
+    struct qy_rmap_node *freed;
+    unsigned index = qy_mapping_index(mapping);
+    struct qy_table *above = lock_parent(vm, table, mapping);
+    if (!above)
+        return QY_NOT_FOUND;
+    enum qy_error error = table->live || qy_table_is_shared(table) ? QY_BUSY : QY_OK;
+    if (error == QY_OK) {
+        qy_table_set(vm->format, above, index, 0);
+        if (!qy_rmap_remove(&table->parents, mapping, &freed, NULL))
+            qy_port_broken("VM-TREE", "a table does not know its parent, frame", table->frame.raw);
+        qy_vm_node_return(vm, freed);
+    }
+    qy_table_unlock(table);
+    qy_table_unlock(above);
+    if (error == QY_OK) {
+        flush_everywhere(vm, above, index, true);
+        qy_table_retire(vm, table);
+    }
+    return error;
+}
+
+enum qy_error qy_vm_remove_table(struct qy_vm *vm, pfn_t frame)
+{
+    enum qy_error error = QY_NOT_FOUND;
+    while (error == QY_NOT_FOUND) {
+        uint64_t mapping;
+        qy_vm_enter(vm);
+        struct qy_table *table =
+            qy_frame_state(vm->db, frame) == QY_FRAME_TABLE ? qy_table_of(vm->db, frame) : NULL;
+        if (!table || table->space || !qy_rmap_at(&table->parents, 0, &mapping))
+            error = QY_NOT_MAPPED;
+        else
+            error = remove_table(vm, table, mapping);
+        qy_vm_leave(vm);
+        if (error == QY_NOT_FOUND)
+            qy_port_relax();
+    }
+    return error;
+}
+
 /* One parent less. */
 static bool revoke_parent(struct qy_vm *vm, struct qy_table *table, uint64_t mapping)
 {
     const struct qy_pt_format *format = vm->format;
-    struct qy_table *above = qy_table_of(vm->db, qy_mapping_table(mapping));
     unsigned index = qy_mapping_index(mapping);
-    _Atomic uint64_t *slot = qy_table_slots(above) + index;
     uint64_t moving =
         qy_mark_entry(format, qy_held_mark(QY_MARK_MOVING, table->frame, 0, qy_port_cpu(), false));
-    qy_table_lock(above);
-    uint64_t entry = qy_slot_get(slot);
-    bool mine = qy_pt_is_table(format, entry, above->level) &&
-                qy_entry_frame(format, entry).raw == table->frame.raw;
-    if (mine) {
-        qy_table_lock(table);
-        qy_table_set(format, above, index, moving);
-        qy_table_unlock(table);
-    }
-    qy_table_unlock(above);
-    if (!mine)
+    struct qy_table *above = lock_parent(vm, table, mapping);
+    if (!above)
         return false;
+    qy_table_set(format, above, index, moving);
+    qy_table_unlock(table);
+    qy_table_unlock(above);
     flush_everywhere(vm, above, index, true);
     qy_table_lock(above);
-    if (qy_slot_get(slot) == moving) {
+    if (qy_slot_get(qy_table_slots(above) + index) == moving) {
         struct qy_gone gone;
         qy_gone_begin(&gone);
         qy_vm_let_go_table(vm, format, above, index, table->frame, &gone);
@@ -310,7 +444,9 @@ static void revoke_table(struct qy_vm *vm, pfn_t frame)
         uint64_t mapping;
         qy_vm_enter(vm);
         struct qy_table *table = qy_table_of(vm->db, frame);
-        bool there = table && !table->space;
+        atomic_thread_fence(memory_order_acquire);
+        /* A frame that has been freed meanwhile has another state before its word is a link. */
+        bool there = qy_frame_state(vm->db, frame) == QY_FRAME_TABLE && table && !table->space;
         bool done =
             there && qy_rmap_at(&table->parents, 0, &mapping) && revoke_parent(vm, table, mapping);
         qy_vm_leave(vm);

@@ -24,7 +24,8 @@ static struct qy_mark mark_at(const struct qy_space *space, const struct qy_at *
 }
 
 /* Is `next`, that many pages further on, more of the same? */
-static bool goes_on(const struct qy_region *region, const struct qy_mark *next, bool foreign)
+static bool goes_on(const struct qy_region *region, const struct qy_mark *next, bool foreign,
+                    unsigned type)
 {
     const struct qy_mark *mark = &region->mark;
     uint64_t pages = (region->end - region->start) >> QY_PAGE_SHIFT;
@@ -33,7 +34,7 @@ static bool goes_on(const struct qy_region *region, const struct qy_mark *next, 
     return mark->kind == next->kind && mark->region == next->region &&
            mark->rights == next->rights && mark->max == next->max && mark->shared == next->shared &&
            mark->binding == next->binding && next->offset == mark->offset + (counts ? pages : 0) &&
-           region->foreign == foreign;
+           region->foreign == foreign && region->type == type;
 }
 
 enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy_region *out)
@@ -45,6 +46,7 @@ enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy
         struct qy_at at;
         bool foreign = false;
         struct qy_mark mark = {0};
+        unsigned type = 0;
         bool moving = false;
         if (!begun)
             at_address = qy_vm_next(space, at_address, QY_USER_END);
@@ -54,6 +56,7 @@ enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy
         if (qy_vm_lock_at(space, vaddr(at_address), 1, &at)) {
             moving = qy_is_moving(space->format, at.entry);
             mark = mark_at(space, &at, at_address, &foreign);
+            type = foreign ? qy_held_type(space->format, at.entry) : 0;
             qy_table_unlock(at.table);
         } else {
             error = QY_REVOKED;
@@ -65,10 +68,10 @@ enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy
         }
         uint64_t end = qy_span_base(vaddr(at_address), at.level).raw + qy_pt_page_bytes(at.level);
         bool empty = error != QY_OK || (mark.kind == QY_MARK_NONE && !foreign);
-        if (begun && (empty || !goes_on(out, &mark, foreign)))
+        if (begun && (empty || !goes_on(out, &mark, foreign, type)))
             break;
         if (!empty && !begun)
-            *out = (struct qy_region){at_address, end, mark, foreign};
+            *out = (struct qy_region){at_address, end, mark, foreign, type, at.level};
         begun |= !empty;
         if (begun)
             out->end = end;

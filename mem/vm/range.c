@@ -21,7 +21,7 @@ static struct qy_table *child_of(const struct qy_range *op, uint64_t entry)
 
 static bool moves_whole(const struct qy_range *op, uint64_t at, uint64_t next, uint64_t bytes)
 {
-    return op->what == QY_RANGE_UNMAP && next - at == bytes;
+    return op->what == QY_RANGE_UNMAP && !op->only && next - at == bytes;
 }
 
 static uint64_t min_of(uint64_t a, uint64_t b)
@@ -79,6 +79,8 @@ static void visit_part(struct qy_range *op, struct qy_table *table, unsigned ind
     if (qy_is_moving(format, entry)) {
         op->again = true;
         op->error = QY_BUSY;
+    } else if (op->only) {
+        op->error = QY_NOT_MAPPED;
     } else if (op->what == QY_RANGE_PROTECT && !entry) {
         op->error = QY_NOT_MAPPED;
     } else if (op->what == QY_RANGE_PUT && entry) {
@@ -132,7 +134,7 @@ static void walk(struct qy_range *op, struct qy_table *table, uint64_t start, ui
 {
     const struct qy_pt_format *format = op->space->format;
     uint64_t bytes = qy_pt_page_bytes(table->level);
-    if (table->level == 1) {
+    if (table->level == 1 && !op->only) {
         qy_range_leaf(op, table, start, end);
         return;
     }
@@ -157,7 +159,7 @@ static bool cover(const struct qy_range *op, struct qy_at *top)
                                        qy_align_down(op->end - 1, qy_pt_page_bytes(level + 1)))
         level++;
     /* A table that goes as a whole goes from above. */
-    while (op->what == QY_RANGE_UNMAP && level < QY_PT_LEVELS &&
+    while (op->what == QY_RANGE_UNMAP && !op->only && level < QY_PT_LEVELS &&
            op->end - op->start == qy_pt_page_bytes(level + 1))
         level++;
     if (!qy_vm_lock_at(op->space, vaddr(op->start), level, top))
@@ -215,9 +217,19 @@ static void finish(struct qy_range *op)
     uncover(op, &top);
 }
 
+/* All entries of a block are pages of one level; else there may be any. */
+static unsigned level_of(const struct qy_range *op)
+{
+    unsigned level = 1;
+    while (op->only && qy_pt_page_bytes(level) * op->mappings < op->end - op->start)
+        level++;
+    return level;
+}
+
 enum qy_error qy_range_run(struct qy_range *op)
 {
     struct qy_space *space = op->space;
+    op->mappings = 1;
     qy_gone_begin(&op->gone);
     for (;;) {
         qy_vm_enter(space->vm);
@@ -236,7 +248,7 @@ enum qy_error qy_range_run(struct qy_range *op)
         qy_port_relax();
     }
     if (op->flush)
-        qy_vm_flush(space, vaddr(op->start), op->end, op->tables_gone);
+        qy_vm_flush(space, vaddr(op->start), op->end, op->tables_gone ? 0 : level_of(op));
     if (op->moved) {
         qy_vm_enter(space->vm);
         finish(op);

@@ -25,6 +25,8 @@ struct qy_range {
     uint64_t start, end;
     uint64_t mark;   /* QY_RANGE_PUT */
     unsigned rights; /* QY_RANGE_PROTECT */
+    uint64_t only;     /* UNMAP, PROTECT: first frame of the foreign block that the range must hold; 0: anything */
+    unsigned mappings; /* of that block, which change together */
     unsigned tables; /* planned */
     struct qy_table *reserve;
     uint64_t found;   /* entries that are not empty */

@@ -20,12 +20,16 @@ static uint64_t protected_entry(struct qy_range *op, struct qy_table *table, uin
     bool gains_exec = rights & QY_PT_EXEC && !(had & QY_PT_EXEC);
     bool gains_write = rights & QY_PT_WRITE && !(had & QY_PT_WRITE);
     *moving = !kept && (gains_exec || !rights);
-    if (foreign && (gains_exec || gains_write)) {
-        _Atomic uint64_t *word = qy_frame_rmap(db, frame);
-        if (!op->apply && !qy_rmap_allows(word, rights & QY_PT_WRITE, rights & QY_PT_EXEC))
+    _Atomic uint64_t *word = foreign ? qy_frame_rmap(db, frame) : NULL;
+    if (foreign && !word && gains_exec)
+        op->error = QY_INVALID_FLAGS; /* who else may write to a raw frame is not known */
+    if (word && (gains_exec || gains_write)) {
+        if (!op->apply &&
+            !qy_rmap_allows(word, op->mappings, rights & QY_PT_WRITE, rights & QY_PT_EXEC))
             op->error = QY_INVALID_FLAGS;
         /* Refused here, by another space just now: the fault says so. */
-        if (op->apply && gains_write && !kept && qy_rmap_class(word, true, false) != QY_OK)
+        if (op->apply && gains_write && !kept &&
+            qy_rmap_class(word, op->mappings, true, false) != QY_OK)
             *moving = true;
     }
     uint64_t type = kept ? qy_entry_mark(format, entry) & QY_TYPE_MASK
@@ -110,9 +114,9 @@ static void finish_entry(struct qy_range *op, struct qy_table *table, unsigned i
     if (op->what == QY_RANGE_FINISH_PROTECT) {
         pfn_t frame = pfn(mark & QY_MARK_OFFSET_MASK);
         bool foreign = mark & QY_HELD_FOREIGN;
-        /* No CPU can write or execute through it now: if it is the only one, the block is of neither class. */
-        if (foreign &&
-            qy_rmap_class(qy_frame_rmap(op->space->vm->db, frame), false, false) != QY_OK)
+        /* No CPU can write or execute through these now: if there are no others, the block is of neither class. */
+        _Atomic uint64_t *word = foreign ? qy_frame_rmap(op->space->vm->db, frame) : NULL;
+        if (word && qy_rmap_class(word, op->mappings, false, false) != QY_OK)
             qy_port_broken("WXOR", "less is refused, frame", frame.raw);
         mark = (mark & QY_TYPE_MASK) |
                qy_held_mark(QY_MARK_KEPT, frame, qy_mark_rights(mark), 0, foreign);
@@ -123,14 +127,32 @@ static void finish_entry(struct qy_range *op, struct qy_table *table, unsigned i
     qy_table_set(format, table, index, 0);
 }
 
+/* Does the entry hold its part of the block that is meant? */
+static bool is_meant(const struct qy_range *op, const struct qy_table *table, uint64_t entry,
+                     uint64_t at)
+{
+    pfn_t frame;
+    bool foreign;
+    return !op->only || (qy_entry_holds(op->space->format, entry, table->level, &frame, &foreign) &&
+                         foreign && frame.raw == op->only + ((at - op->start) >> QY_PAGE_SHIFT));
+}
+
 void qy_range_visit(struct qy_range *op, struct qy_table *table, unsigned index, uint64_t entry,
                     uint64_t at)
 {
     if (op->what >= QY_RANGE_FINISH_UNMAP) {
         finish_entry(op, table, index, entry);
-    } else if (qy_is_moving(op->space->format, entry)) {
+        return;
+    }
+    if (qy_is_moving(op->space->format, entry)) {
         op->again = true;
         op->error = QY_BUSY;
+        return;
+    }
+    if (op->only)
+        op->mappings = (unsigned)((op->end - op->start) / qy_pt_page_bytes(table->level));
+    if (!is_meant(op, table, entry, at)) {
+        op->error = QY_NOT_MAPPED;
     } else if (op->what == QY_RANGE_UNMAP) {
         unmap_entry(op, table, index, entry);
     } else if (op->what == QY_RANGE_PROTECT) {

@@ -28,14 +28,26 @@ enum qy_error qy_space_unmap_region(struct qy_space *space, uint64_t address, ui
     return error == QY_OK ? qy_range_run(&op) : error;
 }
 
+enum qy_error qy_space_unmap_frame(struct qy_space *space, uint64_t address, uint64_t bytes,
+                                   pfn_t frame)
+{
+    enum qy_error error = qy_vm_range_check(space, address, bytes);
+    struct qy_range op = {.space = space,
+                          .what = QY_RANGE_UNMAP,
+                          .start = address,
+                          .end = address + bytes,
+                          .only = frame.raw};
+    return error == QY_OK ? qy_range_run(&op) : error;
+}
+
 static bool rights_exist(unsigned rights)
 {
-    return !(rights & ~(unsigned)QY_RIGHTS) && !(rights && !(rights & QY_PT_READ)) &&
+    return !(rights & ~(unsigned)QY_PT_RIGHTS) && !(rights && !(rights & QY_PT_READ)) &&
            !(rights & QY_PT_WRITE && rights & QY_PT_EXEC);
 }
 
-enum qy_error qy_space_protect_region(struct qy_space *space, uint64_t address, uint64_t bytes,
-                                      unsigned rights)
+static enum qy_error protect(struct qy_space *space, uint64_t address, uint64_t bytes,
+                             uint64_t only, unsigned rights)
 {
     enum qy_error error = qy_vm_range_check(space, address, bytes);
     if (error != QY_OK)
@@ -46,8 +58,21 @@ enum qy_error qy_space_protect_region(struct qy_space *space, uint64_t address, 
                           .what = QY_RANGE_PROTECT,
                           .start = address,
                           .end = address + bytes,
-                          .rights = rights};
+                          .rights = rights,
+                          .only = only};
     return qy_range_run(&op);
+}
+
+enum qy_error qy_space_protect_region(struct qy_space *space, uint64_t address, uint64_t bytes,
+                                      unsigned rights)
+{
+    return protect(space, address, bytes, 0, rights);
+}
+
+enum qy_error qy_space_protect_frame(struct qy_space *space, uint64_t address, uint64_t bytes,
+                                     pfn_t frame, unsigned rights)
+{
+    return protect(space, address, bytes, frame.raw, rights);
 }
 
 static enum qy_error mark_check(const struct qy_mark *mark)
@@ -57,7 +82,7 @@ static enum qy_error mark_check(const struct qy_mark *mark)
         mark->region > QY_REGION_MAPPED || mark->offset > QY_MARK_OFFSET_MASK ||
         (mark->shared && !bound))
         return QY_INVALID_ARGUMENT;
-    if (!rights_exist(mark->rights) || mark->max & ~(unsigned)QY_RIGHTS ||
+    if (!rights_exist(mark->rights) || mark->max & ~(unsigned)QY_PT_RIGHTS ||
         mark->rights & ~mark->max)
         return QY_INVALID_FLAGS;
     return QY_OK;

@@ -142,20 +142,21 @@ bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_nod
     return found;
 }
 
-enum qy_error qy_rmap_class(_Atomic uint64_t *word, bool writable, bool executable)
+enum qy_error qy_rmap_class(_Atomic uint64_t *word, unsigned mappings, bool writable,
+                            bool executable)
 {
     uint64_t old = word_lock(word);
-    uint64_t kept = count_of(old) > 1 ? old & QY_WORD_CLASS : 0;
+    uint64_t kept = count_of(old) > mappings ? old & QY_WORD_CLASS : 0;
     uint64_t class = kept | qy_word_class(writable, executable);
     bool ok = class != QY_WORD_CLASS;
     word_unlock(word, ok ? (old & ~QY_WORD_CLASS) | class : old);
     return ok ? QY_OK : QY_INVALID_FLAGS;
 }
 
-bool qy_rmap_allows(_Atomic uint64_t *word, bool writable, bool executable)
+bool qy_rmap_allows(_Atomic uint64_t *word, unsigned mappings, bool writable, bool executable)
 {
     uint64_t old = qy_word_load(word);
-    uint64_t kept = count_of(old) > 1 ? old & QY_WORD_CLASS : 0;
+    uint64_t kept = count_of(old) > mappings ? old & QY_WORD_CLASS : 0;
     return (kept | qy_word_class(writable, executable)) != QY_WORD_CLASS;
 }
 

@@ -51,14 +51,16 @@ static enum qy_error hold(struct copying *c, const struct qy_table *new, unsigne
     bool foreign;
     if (!qy_entry_holds(format, entry, 1, &frame, &foreign))
         return QY_OK;
+    _Atomic uint64_t *word = qy_frame_rmap(c->space->vm->db, frame);
+    if (!word && foreign) /* raw */
+        return QY_OK;
     bool present = qy_is_present(format, entry);
     bool write = present && qy_pt_has(format, entry, QY_PT_BIT_WRITE);
     bool exec = present && qy_pt_has(format, entry, QY_PT_BIT_EXEC);
     struct qy_rmap_node *node = c->nodes, *next = NULL;
     if (node)
         next = (struct qy_rmap_node *)(uintptr_t)node->next;
-    enum qy_error error = qy_rmap_add(qy_frame_rmap(c->space->vm->db, frame),
-                                      qy_mapping(new->frame, index), write, exec, &node);
+    enum qy_error error = qy_rmap_add(word, qy_mapping(new->frame, index), write, exec, &node);
     if (error == QY_OK && !node)
         c->nodes = next;
     return error;
@@ -158,7 +160,7 @@ static enum qy_error try_unshare(struct copying *c, struct qy_at *at, bool settl
         return error;
     uint64_t moving = qy_mark_entry(
         c->space->format, qy_held_mark(QY_MARK_MOVING, c->old->frame, 0, qy_port_cpu(), false));
-    qy_vm_flush(c->space, c->base, c->base.raw + qy_pt_page_bytes(2), true);
+    qy_vm_flush(c->space, c->base, c->base.raw + qy_pt_page_bytes(2), 0);
     qy_table_lock(at->table);
     if (qy_slot_get(at->slot) == moving)
         error = exchange(c, at);

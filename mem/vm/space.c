@@ -32,7 +32,8 @@ bool qy_budget_reclaim(struct qy_vm *vm, struct qy_budget *budget)
 
 void qy_vm_init(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_framedb *db,
                 struct qy_vm_cpu *cpus, unsigned cpu_count,
-                void (*flush)(void *, struct qy_space *, vaddr_t, uint64_t, bool), void *context)
+                void (*flush)(void *, struct qy_space *, vaddr_t, uint64_t, unsigned),
+                void *context)
 {
     memset(vm, 0, sizeof(*vm));
     vm->format = format;
@@ -269,7 +270,7 @@ void qy_vm_prune(struct qy_space *space, vaddr_t address)
         if (!table)
             continue;
         vaddr_t base = qy_span_base(address, level);
-        qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(level), true);
+        qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(level), 0);
         qy_table_retire(space->vm, table);
     }
 }
@@ -334,7 +335,7 @@ enum qy_error qy_space_destroy_step(struct qy_space *space)
         return QY_OK;
     atomic_store(&space->dying, true);
     if (!space->forgotten) {
-        qy_vm_flush(space, vaddr(0), QY_USER_END, true);
+        qy_vm_flush(space, vaddr(0), QY_USER_END, 0);
         space->forgotten = true;
     }
     qy_vm_enter(vm);

@@ -119,7 +119,7 @@ static enum qy_error try_split(struct splitting *s, vaddr_t address)
     } else if (at->level > 1 && qy_entry_holds(format, at->entry, at->level, &s->frame, &foreign)) {
         s->origin = qy_table_origin(at->table, at->index);
         s->word = qy_frame_rmap(s->space->vm->db, s->frame);
-        error = reserve(s);
+        error = s->word ? reserve(s) : QY_UNSUPPORTED; /* raw */
         if (error == QY_OK)
             error = commit(s);
     }
@@ -142,7 +142,7 @@ enum qy_error qy_vm_split(struct qy_space *space, vaddr_t address)
         qy_vm_leave(vm);
         if (error == QY_OK && qy_is_present(space->format, s.at.entry)) {
             vaddr_t base = qy_span_base(address, s.at.level); /* no CPU keeps two sizes of a page */
-            qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(s.at.level), false);
+            qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(s.at.level), s.at.level);
         } else if (error == QY_BUSY) {
             qy_port_relax();
         }

@@ -317,6 +317,8 @@ void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_
     /* A private frame is a block of its own: its entry is there. */
     _Atomic uint64_t *word =
         foreign ? qy_frame_rmap(vm->db, frame) : &vm->db->frames[frame.raw].word;
+    if (!word && foreign && qy_frame_is_raw(vm->db, frame))
+        return;
     if (!word || !qy_rmap_remove(word, qy_mapping(table->frame, index), &freed, &last))
         qy_port_broken("VM-RMAP", "an entry's frame does not know it, frame", frame.raw);
     qy_vm_node_return(vm, freed);

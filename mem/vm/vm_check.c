@@ -30,6 +30,8 @@ static const char *check_held(const struct check *c, struct qy_table *table, uns
     bool foreign, present = qy_is_present(format, entry);
     (void)qy_entry_holds(format, entry, table->level, &frame, &foreign);
     enum qy_frame_state state = qy_frame_state(db, frame);
+    if (foreign && qy_frame_is_raw(db, frame))
+        return present && qy_pt_has(format, entry, QY_PT_BIT_EXEC) ? "WXOR" : NULL;
     if (state != QY_FRAME_USER && !(state == QY_FRAME_DEVICE && foreign))
         return "EXCLUSIVE";
     if (!foreign && table->level != 1)

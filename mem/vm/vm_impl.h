@@ -184,6 +184,12 @@ void qy_vm_node_return(struct qy_vm *vm, struct qy_rmap_node *node);
 enum qy_error qy_vm_table_alloc(struct qy_vm *vm, struct qy_budget *budget, struct qy_table **out) QY_MUST_USE;
 void qy_vm_table_free(struct qy_vm *vm, struct qy_table *table);
 
+/* A frame that no database entry stands for: nobody frees it, and it has no reverse map. */
+static inline bool qy_frame_is_raw(const struct qy_framedb *db, pfn_t frame)
+{
+    return qy_framedb_find(db, frame.raw).level == QY_AT_NOTHING;
+}
+
 /* The word of the USER block that a frame is part of; null if it is not one. */
 _Atomic uint64_t *qy_frame_rmap(const struct qy_framedb *db, pfn_t frame);
 
@@ -250,10 +256,10 @@ static inline vaddr_t qy_span_base(vaddr_t address, unsigned level)
     return vaddr(qy_align_down(address.raw, qy_pt_page_bytes(level)));
 }
 
-static inline void qy_vm_flush(struct qy_space *space, vaddr_t start, uint64_t end, bool tables)
+static inline void qy_vm_flush(struct qy_space *space, vaddr_t start, uint64_t end, unsigned level)
 {
     if (space->vm->flush)
-        space->vm->flush(space->vm->context, space, start, end, tables);
+        space->vm->flush(space->vm->context, space, start, end, level);
 }
 
 /*

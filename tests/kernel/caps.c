@@ -13,14 +13,15 @@ static void root_task_is_as_described(void)
     struct space *space = (struct space *)world_object(QY_SLOT_SPACE);
     paddr_t at;
     unsigned flags;
-    CHECK_EQ(qy_pt_translate(&space->pt, vaddr(0x400000), &at, &flags, NULL), QY_OK);
+    CHECK_EQ(qy_pt_translate(SPACE_PT(space), vaddr(0x400000), &at, &flags, NULL), QY_OK);
     CHECK_EQ(flags & QY_MAP_ALL, QY_MAP_READ | QY_MAP_EXEC);
     CHECK_EQ(*(uint8_t *)qy_port_ram(at), 0x11);
-    CHECK_EQ(qy_pt_translate(&space->pt, vaddr(0x401000), &at, &flags, NULL), QY_OK);
+    CHECK_EQ(qy_pt_translate(SPACE_PT(space), vaddr(0x401000), &at, &flags, NULL), QY_OK);
     CHECK_EQ(flags & QY_MAP_ALL, RW);
     CHECK_EQ(*(uint8_t *)qy_port_ram(at), 0x22);
     CHECK_EQ(*((uint8_t *)qy_port_ram(at) + 0x800), 0); /* the tail that is not in the file */
-    CHECK_EQ(qy_pt_translate(&space->pt, vaddr(QY_ROOT_INFO_ADDRESS), &at, &flags, NULL), QY_OK);
+    CHECK_EQ(qy_pt_translate(SPACE_PT(space), vaddr(QY_ROOT_INFO_ADDRESS), &at, &flags, NULL),
+             QY_OK);
     CHECK_EQ(flags & QY_MAP_ALL, QY_MAP_READ);
     const struct qy_root_info *root_info = qy_port_ram(at);
     CHECK_EQ(root_info->version, QY_ABI_VERSION);
@@ -28,11 +29,13 @@ static void root_task_is_as_described(void)
     CHECK_EQ(root_info->node_slots, world_root_node()->count);
     CHECK_EQ(world_root_node()->slots[root_info->free_slot].type, QY_OBJ_NONE);
     CHECK_EQ(world_root_node()->slots[root_info->free_slot - 1].type != QY_OBJ_NONE, 1);
-    CHECK_EQ(qy_pt_translate(&space->pt, vaddr(QY_ROOT_ARCHIVE_ADDRESS), &at, &flags, NULL), QY_OK);
+    CHECK_EQ(qy_pt_translate(SPACE_PT(space), vaddr(QY_ROOT_ARCHIVE_ADDRESS), &at, &flags, NULL),
+             QY_OK);
     CHECK_EQ(memcmp(qy_port_ram(at), "070701", 6), 0);
     CHECK_EQ(flags & QY_MAP_ALL, QY_MAP_READ);
-    CHECK_EQ(qy_pt_translate(&space->pt, vaddr(QY_ROOT_STACK_TOP - 1), NULL, &flags, NULL), QY_OK);
-    CHECK_EQ(qy_pt_translate(&space->pt, vaddr(QY_ROOT_STACK_TOP - 0x4001), NULL, NULL, NULL),
+    CHECK_EQ(qy_pt_translate(SPACE_PT(space), vaddr(QY_ROOT_STACK_TOP - 1), NULL, &flags, NULL),
+             QY_OK);
+    CHECK_EQ(qy_pt_translate(SPACE_PT(space), vaddr(QY_ROOT_STACK_TOP - 0x4001), NULL, NULL, NULL),
              QY_NOT_MAPPED);
     CHECK_EQ(world_root_thread()->frame.instruction, 0x400000);
     CHECK_EQ(world_root_thread()->frame.stack, QY_ROOT_STACK_TOP);

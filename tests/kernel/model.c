@@ -163,7 +163,7 @@ static struct cap_node *node_of(int node)
     return NULL;
 }
 
-static void compare_slot(int node, const struct cap_node *real, uint32_t index)
+static void compare_slot(int node, const struct cap_node *real, uint32_t index) QY_UNCHECKED
 {
     const struct slot *slot = &real->slots[index];
     int cap = cap_at(node, index);
@@ -173,6 +173,8 @@ static void compare_slot(int node, const struct cap_node *real, uint32_t index)
         return;
     }
     const struct cap_model *model = &caps[cap];
+    struct space *space;
+    unsigned rights;
     expect(slot->type == objects[model->object].type, "type");
     expect(slot->rights == model->rights, "rights");
     if (slot->type == QY_OBJ_NONE)
@@ -183,7 +185,8 @@ static void compare_slot(int node, const struct cap_node *real, uint32_t index)
     if (slot->type == QY_OBJ_ENDPOINT)
         expect(slot->badge == model->badge, "badge");
     if (slot->type == QY_OBJ_FRAME)
-        expect((slot->table ? frame_address(slot).raw : 0) == model->address, "mapping");
+        expect((frame_is_mapped(slot, &space, &rights) ? slot->address : 0) == model->address,
+               "mapping");
     unsigned children = 0;
     for (int i = 0; i < CAPS; i++)
         children += caps[i].used && caps[i].parent == cap;
@@ -222,7 +225,7 @@ static void compare_all(void) QY_UNCHECKED
     for (unsigned place = 0; place < PLACES; place++) {
         uint64_t address = AREA + place * QY_PAGE_BYTES;
         unsigned flags = 0, all = 0;
-        bool mapped = qy_pt_translate(&space->pt, vaddr(address), NULL, &all, NULL) == QY_OK;
+        bool mapped = qy_pt_translate(SPACE_PT(space), vaddr(address), NULL, &all, NULL) == QY_OK;
         bool expected = false;
         for (int i = 0; i < CAPS; i++) {
             if (caps[i].used && caps[i].address == address) {

@@ -528,7 +528,7 @@ static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
         x[1] = any_space();
         {
             const struct slot *frame = &world_root_node()->slots[QY_HANDLE_INDEX(x[0])];
-            x[2] = frame->type == QY_OBJ_FRAME && frame->table ? frame_address(frame).raw : address;
+            x[2] = frame->type == QY_OBJ_FRAME && frame->space ? frame->address : address;
         }
         x[3] = QY_MAP_READ;
         break;

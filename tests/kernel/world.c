@@ -259,8 +259,13 @@ static bool user_copy(uint64_t user, void *kernel, size_t bytes, bool to_user)
         unsigned flags;
         if (user + i >= USER_END) /* here a real CPU would reach the kernel's own memory */
             world_broken = "ISOLATED: a copy outside the user half";
-        if (!space || qy_pt_translate(&space->pt, vaddr(user + i), &page, &flags, NULL) != QY_OK ||
-            (to_user && !(flags & QY_PT_WRITE)))
+        struct qy_pt pt = {&qy_pt_x86_64, space ? space->vm.root : paddr(0)};
+        while (space && (qy_pt_translate(&pt, vaddr(user + i), &page, &flags, NULL) != QY_OK ||
+                         (to_user && !(flags & QY_PT_WRITE))))
+            if (!fault_of_copy(fake_cpu_current, user + i,
+                               to_user ? QY_ACCESS_WRITE : QY_ACCESS_READ))
+                return false;
+        if (!space)
             return false;
         unsigned char *byte = qy_port_ram(page);
         if (to_user)
@@ -297,6 +302,12 @@ void __wrap_qy_port_relax(void)
 {
     yield();
     shootdown_answer(fake_cpu_current);
+}
+
+unsigned __wrap_qy_port_cpu(void);
+unsigned __wrap_qy_port_cpu(void)
+{
+    return fake_cpu_current->index;
 }
 
 bool panic_in_progress(void)
@@ -342,7 +353,7 @@ static void check_unreachable(const struct object *object)
         first = ((const struct frame *)object)->first;
         pages = 1ull << ((const struct frame *)object)->order;
     } else if (object->type == QY_OBJ_PAGE_TABLE) {
-        first = ((const struct page_table *)object)->table.frame;
+        first = ((const struct page_table *)object)->frame;
     } else {
         return;
     }
@@ -688,7 +699,7 @@ struct result world_call(unsigned cpu, enum qy_invocation number, uint64_t x0, u
     return world_last(cpu);
 }
 
-void world_fault(unsigned cpu, uint64_t address, enum qy_fault_access access, uint64_t instruction)
+void world_fault(unsigned cpu, uint64_t address, enum qy_access access, uint64_t instruction)
 {
     struct cpu *before = fake_cpu_current;
     fake_cpu_current = &cpus[cpu];

@@ -25,6 +25,9 @@
 #include <kernel/space.h>
 #include <setjmp.h>
 
+/* The tables of a space, to be walked by qy/pt.h. */
+#define SPACE_PT(space) (&(struct qy_pt){(space)->vm.format, (space)->vm.root})
+
 #define WORLD_CPUS 3u
 #define WORLD_KERNEL_PAGE 0xffffd00000000000ull /* mapped, global, in every space */
 _Static_assert(WORLD_CPUS <= QY_CONFIG_MAX_CPUS, "the CPUs of the world fit the build");
@@ -93,7 +96,7 @@ struct thread *world_pick(unsigned cpu);
 bool world_idle(unsigned cpu);
 
 /* The current thread of a CPU faults. */
-void world_fault(unsigned cpu, uint64_t address, enum qy_fault_access access, uint64_t instruction);
+void world_fault(unsigned cpu, uint64_t address, enum qy_access access, uint64_t instruction);
 
 /* The root task's thread, node and space. */
 struct thread *world_root_thread(void);

@@ -80,7 +80,7 @@ static void intrude(unsigned what)
 static unsigned intrusion;
 
 static void flush_with_another(void *context, struct qy_space *space, vaddr_t start, uint64_t end,
-                               bool tables)
+                               unsigned level)
 {
     if (!other_runs && space == &f.space[0] && intrusion < INTRUSIONS) {
         unsigned now = intrusion;
@@ -95,7 +95,7 @@ static void flush_with_another(void *context, struct qy_space *space, vaddr_t st
         hosted_cpu_set(0);
         other_runs = false;
     }
-    vm_flush_counted(context, space, start, end, tables);
+    vm_flush_counted(context, space, start, end, level);
 }
 
 /* A change that takes a translation away, and has to make CPUs forget it before it goes on. */

@@ -61,7 +61,7 @@ struct vm_fixture {
 };
 
 static inline void vm_flush_counted(void *context, struct qy_space *space, vaddr_t start, uint64_t end,
-                                    bool tables)
+                                    unsigned level)
 {
     struct vm_fixture *f = context;
     unsigned n = (unsigned)(space - f->space);
@@ -72,10 +72,10 @@ static inline void vm_flush_counted(void *context, struct qy_space *space, vaddr
         for (unsigned i = 0; i < VM_TLB; i++)
             if (f->tlb[c][i].page >= start.raw && f->tlb[c][i].page < end)
                 f->tlb[c][i].rights = 0;
-        for (unsigned level = 1; tables && level < QY_PT_LEVELS; level++)
+        for (unsigned above = 1; level == 0 && above < QY_PT_LEVELS; above++)
             for (unsigned i = 0; i < VM_WAYS; i++) {
-                struct way *way = &f->way[c][level][i];
-                if (way->base + qy_pt_page_bytes(level + 1) > start.raw && way->base < end)
+                struct way *way = &f->way[c][above][i];
+                if (way->base + qy_pt_page_bytes(above + 1) > start.raw && way->base < end)
                     way->table = 0;
             }
     }
@@ -303,7 +303,7 @@ static inline int vm_read(struct vm_fixture *f, unsigned n, uint64_t address)
 
 static inline struct qy_mark vm_anon(unsigned rights)
 {
-    return (struct qy_mark){.kind = QY_MARK_ANON, .rights = rights, .max = QY_RIGHTS};
+    return (struct qy_mark){.kind = QY_MARK_ANON, .rights = rights, .max = QY_PT_RIGHTS};
 }
 
 static inline enum qy_error vm_map(struct vm_fixture *f, unsigned n, uint64_t address, uint64_t bytes,

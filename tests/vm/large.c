@@ -47,7 +47,7 @@ static void map_block(unsigned n, unsigned flags)
 {
     unsigned missing;
     CHECK_EQ(vm_map(&f, n, AT + 4 * MIB, 4096, RW), QY_OK);
-    CHECK_EQ(qy_space_map_frame(&f.space[n], AT, block, 2, flags, QY_RIGHTS, false, &missing),
+    CHECK_EQ(qy_space_map_frame(&f.space[n], AT, block, 2, flags, QY_PT_RIGHTS, false, &missing),
              QY_OK);
 }
 

@@ -89,7 +89,7 @@ static void op_map(unsigned n)
     if (object)
         mark = (struct qy_mark){.kind = QY_MARK_OBJECT,
                                 .rights = rights,
-                                .max = QY_RIGHTS,
+                                .max = QY_PT_RIGHTS,
                                 .binding = bound[n],
                                 .offset = first * 3};
     enum qy_error want = QY_OK;
@@ -101,7 +101,7 @@ static void op_map(unsigned n)
     expect(got, want, "map");
     for (unsigned i = 0; i < count && got == QY_OK; i++)
         model[n][first + i] =
-            (struct page){object ? OBJECT : PRIVATE, (uint8_t)rights, QY_RIGHTS, 0, 0,
+            (struct page){object ? OBJECT : PRIVATE, (uint8_t)rights, QY_PT_RIGHTS, 0, 0,
                           object ? first * 3 + i : 0};
 }
 
@@ -261,12 +261,15 @@ static void op_frame(unsigned n)
     if (model[n][i].kind == PRIVATE)
         return; /* it may be there or not */
     enum qy_error got = qy_space_map_frame(&f.space[n], address(i), foreign[k], 1, rights,
-                                           QY_RIGHTS, supply, &missing);
+                                           QY_PT_RIGHTS, supply, &missing);
     if (got == QY_INVALID_FLAGS || got == QY_MISSING_TABLE)
         return;
-    expect(got, model[n][i].kind == EMPTY || supply ? QY_OK : QY_ALREADY_MAPPED, "map a frame");
+    expect(got,
+           model[n][i].kind == EMPTY || model[n][i].kind == GONE || supply ? QY_OK
+                                                                           : QY_ALREADY_MAPPED,
+           "map a frame");
     if (got == QY_OK)
-        model[n][i] = (struct page){MAPPED, (uint8_t)rights, QY_RIGHTS, 0, (uint8_t)k, 0};
+        model[n][i] = (struct page){MAPPED, (uint8_t)rights, QY_PT_RIGHTS, 0, (uint8_t)k, 0};
 }
 
 static void op_revoke(void)

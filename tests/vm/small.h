@@ -162,10 +162,12 @@ static inline void small_lend(struct small *s, unsigned n, unsigned i, unsigned 
         s->lent_byte = 0;
         s->lent_there = true;
     }
-    enum qy_error got = qy_space_map_frame(&s->f.space[n], small_address(s, i), s->lent, 1, rights, QY_RIGHTS, false,
+    enum qy_error got = qy_space_map_frame(&s->f.space[n], small_address(s, i), s->lent, 1, rights, QY_PT_RIGHTS, false,
                                            &missing);
     if (got != QY_INVALID_FLAGS && got != QY_MISSING_TABLE &&
-        small_says(s, got, s->page[n][i].kind == SMALL_EMPTY ? QY_OK : QY_ALREADY_MAPPED, "lend"))
+        small_says(s, got,
+                   s->page[n][i].kind == SMALL_EMPTY || s->page[n][i].kind == SMALL_GONE ? QY_OK : QY_ALREADY_MAPPED,
+                   "lend"))
         s->page[n][i] = (struct small_page){SMALL_LENT, (uint8_t)rights, 0};
 }
 

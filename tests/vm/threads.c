@@ -38,9 +38,9 @@ static uint64_t below(uint64_t *state, uint64_t limit)
 
 /* Nobody is in an access that began before. */
 static void wait_for_all(void *context, struct qy_space *space, vaddr_t start, uint64_t end,
-                         bool tables)
+                         unsigned level)
 {
-    (void)context, (void)space, (void)start, (void)end, (void)tables;
+    (void)context, (void)space, (void)start, (void)end, (void)level;
     atomic_thread_fence(memory_order_seq_cst);
     for (unsigned i = 0; i < CPUS; i++) {
         unsigned now = atomic_load(&cpu_state[i].inside);

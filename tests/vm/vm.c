@@ -246,16 +246,16 @@ static void revoke_body(void)
     CHECK_EQ(qy_arena_alloc(&f.foreign, 0, QY_FRAME_USER, &frame), QY_OK);
     memset(qy_port_ram(pfn_to_paddr(frame)), 0, QY_PAGE_BYTES);
     struct qy_space *space = &f.space[0];
-    CHECK_EQ(qy_space_map_frame(space, AT, frame, 1, RW, QY_RIGHTS, false, &missing),
+    CHECK_EQ(qy_space_map_frame(space, AT, frame, 1, RW, QY_PT_RIGHTS, false, &missing),
              QY_MISSING_TABLE);
     CHECK_EQ(missing, 3);
     CHECK_EQ(vm_map(&f, 0, AT + QY_PAGE_BYTES, 4096, RW), QY_OK);
-    CHECK_EQ(qy_space_map_frame(space, AT, frame, 1, RW, QY_RIGHTS, false, &missing), QY_OK);
-    CHECK_EQ(qy_space_map_frame(space, AT, frame, 1, RW, QY_RIGHTS, false, &missing),
+    CHECK_EQ(qy_space_map_frame(space, AT, frame, 1, RW, QY_PT_RIGHTS, false, &missing), QY_OK);
+    CHECK_EQ(qy_space_map_frame(space, AT, frame, 1, RW, QY_PT_RIGHTS, false, &missing),
              QY_ALREADY_MAPPED);
-    CHECK_EQ(qy_space_map_frame(space, AT + 8192, frame, 1, RX, QY_RIGHTS, false, &missing),
+    CHECK_EQ(qy_space_map_frame(space, AT + 8192, frame, 1, RX, QY_PT_RIGHTS, false, &missing),
              QY_INVALID_FLAGS);
-    CHECK_EQ(qy_space_map_frame(space, AT + 8192, frame, 1, RO, QY_RIGHTS, false, &missing), QY_OK);
+    CHECK_EQ(qy_space_map_frame(space, AT + 8192, frame, 1, RO, QY_PT_RIGHTS, false, &missing), QY_OK);
     vm_check(&f);
     CHECK_EQ(vm_write(&f, 0, AT, 66), QY_OK);
     CHECK_EQ(vm_read(&f, 0, AT + 8192), 66);
@@ -308,9 +308,9 @@ static void explicit_body(void)
     }
     CHECK_EQ(qy_arena_alloc(&f.foreign, 9, QY_FRAME_USER, &block), QY_OK);
     memset(qy_port_ram(pfn_to_paddr(block)), 3, 2 * MIB);
-    CHECK_EQ(qy_space_map_frame(space, AT + 4096, block, 2, RW, QY_RIGHTS, false, &missing),
+    CHECK_EQ(qy_space_map_frame(space, AT + 4096, block, 2, RW, QY_PT_RIGHTS, false, &missing),
              QY_INVALID_ADDRESS);
-    CHECK_EQ(qy_space_map_frame(space, AT, block, 2, RW, QY_RIGHTS, false, &missing), QY_OK);
+    CHECK_EQ(qy_space_map_frame(space, AT, block, 2, RW, QY_PT_RIGHTS, false, &missing), QY_OK);
     vm_check(&f);
     CHECK_EQ(vm_read(&f, 0, AT + MIB), 3);
     CHECK_EQ(qy_space_remove_table(space, AT, 2), QY_BUSY);

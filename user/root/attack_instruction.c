@@ -44,7 +44,7 @@ static void execute(struct attack *attack, const struct forbidden *attempt, unsi
     if (error == QY_OK)
         error = endpoint_receive(child.endpoint, child.reply, &message);
     bool stopped =
-        error == QY_OK && fault_from(&message, &fault) && fault.mark == QY_MARK_EXCEPTION &&
+        error == QY_OK && fault_from(&message, &fault) && fault.mark == QY_FOUND_EXCEPTION &&
         reply_send(child.reply, QY_FAULT_KILL, 0, 0, 0) == QY_OK && child_wait_dead(&child);
     attack_stopped(attack, stopped, stopped ? "exception, thread killed" : "NOT STOPPED",
                    "%s, on CPU %u", attempt->what, cpu);

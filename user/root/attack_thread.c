@@ -45,16 +45,16 @@ static const char *const verbs[] = {"read", "write", "execute"};
  * on x86-64. */
 static bool names_deed(const struct message *message, const struct deed *deed)
 {
-    static const enum qy_fault_access access[] = {QY_ACCESS_READ, QY_ACCESS_WRITE, QY_ACCESS_EXEC};
+    static const enum qy_access access[] = {QY_ACCESS_READ, QY_ACCESS_WRITE, QY_ACCESS_EXEC};
     bool canonical = deed->address < NON_CANONICAL || deed->address >= KERNEL_HALF;
     struct fault fault;
 
     if (!fault_from(message, &fault))
         return false;
-    if (!canonical && fault.mark == QY_MARK_EXCEPTION)
+    if (!canonical && fault.mark == QY_FOUND_EXCEPTION)
         return true;
     return fault.address == deed->address && fault.access == access[deed->touch] &&
-           fault.mark != QY_MARK_EXCEPTION;
+           fault.mark != QY_FOUND_EXCEPTION;
 }
 
 /* One child does one deed, faults, is killed by its handler, and is dead. */

@@ -59,12 +59,12 @@ bool fault_from(const struct message *message, struct fault *out)
 {
     *out = (struct fault){.address = message->word[0],
                           .instruction = message->word[1],
-                          .access = (enum qy_fault_access)(message->label >> 8 & 0xff),
-                          .mark = (enum qy_fault_mark)(message->label >> 16 & 0xff)};
+                          .access = (enum qy_access)(message->label >> 8 & 0xff),
+                          .mark = (enum qy_found)(message->label >> 16 & 0xff)};
     return (message->label & 0xff) == QY_LABEL_FAULT;
 }
 
-const char *fault_access_name(enum qy_fault_access access)
+const char *fault_access_name(enum qy_access access)
 {
     switch (access) {
     case QY_ACCESS_READ:
@@ -77,15 +77,16 @@ const char *fault_access_name(enum qy_fault_access access)
     return "unknown access";
 }
 
-const char *fault_mark_name(enum qy_fault_mark mark)
+const char *fault_mark_name(enum qy_found mark)
 {
     switch (mark) {
-    case QY_MARK_NOTHING:
+    case QY_FOUND_NOTHING:
         return "nothing is mapped there";
-    case QY_MARK_PROTECTED:
+    case QY_FOUND_PROTECTED:
         return "the mapping does not allow it";
-    case QY_MARK_EXCEPTION:
+    case QY_FOUND_EXCEPTION:
         return "not a page fault but another exception";
+    default:
+        return qy_found_words(mark);
     }
-    return "unknown reason";
 }

@@ -61,7 +61,7 @@ static bool start_child(struct root *root, const struct child *child, const stru
           fault_mark_name(fault.mark));
     return root_check(root,
                       fault.address == TOUCHED && fault.access == QY_ACCESS_WRITE &&
-                          fault.mark == QY_MARK_NOTHING,
+                          fault.mark == QY_FOUND_NOTHING,
                       "the fault message does not say what the child did");
 }
 
@@ -110,10 +110,14 @@ static bool all_gone(const struct child *child)
 {
     struct thread_status status;
     struct space_region region;
-    enum qy_error error = space_query(QY_SLOT_SPACE, ROOT_CHILD_ADDRESS, &region);
+    uint64_t at = ROOT_CHILD_ADDRESS;
 
-    return thread_info(child->thread, &status) == QY_INVALID_HANDLE &&
-           (error == QY_NOT_FOUND || (error == QY_OK && region.start >= TOUCHED + PAGE_BYTES));
+    while (space_query(QY_SLOT_SPACE, at, &region) == QY_OK && region.start < TOUCHED + PAGE_BYTES) {
+        if (QY_QUERY_BACKING(region.flags) != QY_BACKED_REVOKED)
+            return false;
+        at = region.end;
+    }
+    return thread_info(child->thread, &status) == QY_INVALID_HANDLE;
 }
 
 /* Revoke, and see that the budget is one free whole and the untyped what it was. */

@@ -112,12 +112,12 @@ bool child_wait_dead(const struct child *child) CALL_MUST_USE;
 /* A message is a fault; its parts. */
 struct fault {
     uint64_t address, instruction;
-    enum qy_fault_access access;
-    enum qy_fault_mark mark;
+    enum qy_access access;
+    enum qy_found mark;
 };
 bool fault_from(const struct message *message, struct fault *out) CALL_MUST_USE;
-const char *fault_access_name(enum qy_fault_access access);
-const char *fault_mark_name(enum qy_fault_mark mark);
+const char *fault_access_name(enum qy_access access);
+const char *fault_mark_name(enum qy_found mark);
 
 /* The parts of the demonstration. */
 void greet(struct root *root);

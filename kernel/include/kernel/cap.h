@@ -30,7 +30,6 @@
 
 struct object;
 struct cap_node;
-struct table;
 struct thread;
 struct teardown;
 
@@ -45,21 +44,16 @@ struct slot {
     uint8_t type;       /* enum qy_object_type, as its object's; NONE = empty */
     uint8_t rights : 4; /* enum qy_rights */
     uint8_t flags : 4;  /* enum slot_flags */
-    uint16_t index : 9; /* of a mapped frame: first entry in the table */
-    uint16_t level : 3; /* of a mapped frame: level of the entries */
     struct object *object;
     struct slot *child; /* the first capability derived from this one */
     uintptr_t next;     /* the next sibling; of the last: its parent | 1 */
     struct slot *prev;  /* the previous sibling; of the first: the last */
     union {
-        struct table *table; /* of a frame: where it is mapped; null = nowhere */
-        uint64_t badge;      /* of an endpoint or a notification */
+        uint64_t address; /* of a frame: where it is mapped */
+        uint64_t badge;   /* of an endpoint or a notification */
     };
-    struct slot *map_next; /* next mapping in that table */
-    union {
-        struct slot *map_prev;
-        struct thread *holder; /* SLOT_BOUND */
-    };
+    uint64_t space;        /* of a frame: id of the space in which, if it still is (kernel/space.h); 0 = none */
+    struct thread *holder; /* SLOT_BOUND */
 };
 _Static_assert(sizeof(struct slot) == 64, "a slot fills one cache line");
 

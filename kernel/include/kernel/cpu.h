@@ -32,7 +32,6 @@ struct cpu {
     uint32_t index;
     uint32_t hardware_id;       /* APIC id or hart id */
     uint16_t node;
-    bool in_user_copy;          /* a fault in kernel mode at a copy routine is expected */
     atomic_bool online;
     uint64_t entries;           /* kernel entries so far */
     uint64_t cause;             /* number of the entry being handled: (index << 48) + entries */
@@ -45,6 +44,8 @@ struct cpu {
     struct qy_cpu_frames frames; /* its frame caches */
     struct qy_cpu_objects objects; /* its magazines of small objects */
     struct arch_cpu arch;
+    _Alignas(64) _Atomic uint64_t vm_section; /* odd: it is in qy/vm.h (kernel/space.h) */
+    uint64_t copy_fault[2];     /* address that a copy of user memory faulted at last, and how often in a row */
     struct qy_tlb_cpu tlb; /* the space that is loaded, tags, requests to forget translations */
 };
 

@@ -19,7 +19,7 @@ _Noreturn void cpu_main(struct cpu *cpu);
 void entry_call(struct cpu *cpu);
 
 /* The current thread touched memory it may not. */
-void entry_fault(struct cpu *cpu, uint64_t address, enum qy_fault_access access);
+void entry_fault(struct cpu *cpu, uint64_t address, enum qy_access access);
 
 /* The current thread did something else it may not (divide by zero, illegal instruction ...). name: static string. */
 void entry_exception(struct cpu *cpu, const char *name, uint64_t number);

@@ -1,5 +1,6 @@
 /*
- * Faults of programs: a message to the thread's handler, or its end with a readable report.
+ * Faults of programs: memory that the kernel supplies by itself (anonymous pages, copies on write), else a message
+ * to the thread's handler, or its end with a readable report.
  */
 #ifndef KERNEL_FAULT_H
 #define KERNEL_FAULT_H
@@ -9,8 +10,18 @@
 
 struct thread;
 
-/* The current thread touched memory that it may not. */
-void fault_raise(struct cpu *cpu, uint64_t address, enum qy_fault_access access);
+/*
+ * A CPU touched an address of the space that it has loaded. OK: the tables allow it now, try again. Else the errors of
+ * qy_space_fault, and what to tell about it in *found. No locks: a space that is loaded stays.
+ */
+enum qy_error fault_resolve(struct cpu *cpu, uint64_t address, enum qy_access access,
+                            enum qy_found *found) QY_MUST_USE QY_EXCLUDES(qy_class_caps);
+
+/* A copy of user memory did. True: try again. */
+bool fault_of_copy(struct cpu *cpu, uint64_t address, enum qy_access access);
+
+/* The current thread did. */
+void fault_raise(struct cpu *cpu, uint64_t address, enum qy_access access);
 
 /* The current thread did something else that it may not; name is a static string. */
 void fault_exception(struct cpu *cpu, const char *name, uint64_t number);

@@ -18,7 +18,7 @@
 #define KERNEL_OBJECT_H
 
 #include <kernel/cap.h>
-#include <qy/slab.h>
+#include <qy/vm.h>
 
 enum object_flags {
     OBJECT_DYING = 1,    /* no capability names it any more */
@@ -59,6 +59,10 @@ struct untyped {
     struct device_frame *device_frames;         /* whose headers it pays for, and which have a capability */
     struct untyped *next, *prev;                /* of all untypeds */
     struct qy_heap heap;                        /* of the headers of objects made from it */
+    struct qy_budget budget; /* of tables and mappings that it pays for; arena null = not used yet */
+    struct space *spaces;    /* that it is bound to as their budget */
+    bool lent;               /* its budget has been used: CPUs may have some of it in hand */
+    bool delegated;          /* spaces may have frames and tables of it */
     struct qy_cache caches[OBJECT_SMALL_TYPES - 1]; /* by type, from 1; heap null = not used yet */
     struct object_totals totals[OBJECT_SMALL_TYPES - 1]; /* of the objects made from it */
 };

@@ -1,65 +1,51 @@
 /*
- * Address spaces and page tables: where frames are mapped, and how to find out.
+ * Address spaces and page tables: the kernel's side of qy/vm.h, where the tables are the tree of regions.
  *
- *     space.root (level 4)        a capability slot of a frame says where that capability maps it:
- *        | by index                   slot.table, slot.index, slot.level
- *     page table (level 3)        a table lists the slots that map through it:
- *        |                            table.mappings
- *     page table (level 2)        so taking a table or a space away finds every mapping in it, and
- *        |                        taking a frame away finds its entries without a walk
- *     page table (level 1)
- *        | mappings
- *     slot <-> slot <-> slot
+ *     capability of a frame   (space's id, address) --+        +-- budget: an untyped that pays for regions
+ *     capability of a table   frame                   |        |
+ *                                                     v        v
+ *     space = qy_space (tree of tables, marks) + qy_tlb_space (tags, who has it loaded)
  *
- * Tables belong to their PAGE_TABLE objects: destroying a space takes them out, empties them and
- * leaves them to their owners.
+ * What a frame's capability remembers is a claim: the tree says whether it still holds. A mapping may go with its
+ * space, with a table, or by space_unmap_region; then the claim is stale, and nobody is told. The reverse way,
+ * from a frame to what holds it, is the frame's reverse map; so an object that goes is taken from everybody,
+ * copies that a clone made included, and what they touch is `revoked`.
+ *
+ * Who pays: tables, descriptors and nodes for explicit mapping are paid by the untyped that the space or the
+ * PAGE_TABLE object was made of. space_bind names an untyped that pays for regions and faults from then on. It
+ * stays bound until it is revoked or destroyed, which takes away all that was made of it and leaves the space
+ * as it was before; then another may be bound. The binding is no capability: deleting one leaves it.
  *
  * Invariants
- *   SPACE-MAP   each recorded mapping's entries point at its frame with its page size; a frame's
- *               mapping count is the number of slots that map it and of those whose shootdown is
- *               under way
- *   SPACE-TREE  a table is installed at one place, the one that its record names
- *   WXOR, EXACT, ISOLATED (the user half only)
+ *   SPACE-BOUND  a space is in the list of the untyped that is bound to it, and delegated; in no other
+ *   WXOR, EXACT, ISOLATED, PAID, REVOKED and VM-*: qy/vm.h
  *
- * Locking: qy_class_caps. Cost: map O(levels), with up to 32 steps a level to find a table among
- * its neighbours; unmap O(entries of the frame).
+ * Locking: objects, claims and bindings by qy_class_caps; trees by the locks of their tables. Whatever may make
+ * CPUs forget is called without qy_class_caps: the objects are pinned, the lock let go. A CPU is in a section
+ * while it is in qy/vm.h, so that who takes a budget away knows when nobody uses it any more.
  */
 #ifndef KERNEL_SPACE_H
 #define KERNEL_SPACE_H
 
 #include <kernel/cpu.h>
 #include <kernel/teardown.h>
-#include <qy/pt.h>
 #include <qy/tlb.h>
+#include <qy/vm.h>
 
-#define USER_END 0x0000800000000000ull /* one past the user half */
-
-#define TABLE_BUCKETS 16u
-
-struct table {
-    struct table *parent; /* null: a root, or not installed */
-    struct space *space;  /* of a root; of a table taken out, until every CPU has forgotten it */
-    pfn_t frame;
-    uint8_t level;   /* 1 = its entries map 4 KiB pages; 4 = root */
-    uint16_t index;  /* in the parent */
-    uint16_t tables; /* installed in it */
-    uint16_t leaves; /* entries that map pages and are recorded */
-    vaddr_t base;    /* of what it translates */
-    struct slot *mappings;
-    struct table *buckets[TABLE_BUCKETS]; /* tables installed in it, by index modulo buckets */
-    struct table *next, *prev;            /* in the parent's bucket */
-};
+#define USER_END QY_USER_END
 
 struct page_table {
     struct object object;
-    struct table table;
+    pfn_t frame;
 };
 
 struct space {
     struct object object;
-    struct qy_pt pt;
+    struct qy_space vm;
     struct qy_tlb_space tlb;
-    struct table root;
+    struct space *next, *prev;             /* of those whose id has the same low bits */
+    struct untyped *budget;                /* bound to it; null: none */
+    struct space *bound_next, *bound_prev; /* of those that it is bound to */
 };
 
 /* The space whose tables a CPU has loaded; null: the kernel's own. */
@@ -69,66 +55,97 @@ static inline struct space *cpu_space(const struct cpu *cpu)
     return tlb ? (struct space *)((char *)tlb - offsetof(struct space, tlb)) : NULL;
 }
 
-/* The kernel's half of every space comes from these tables; they never change in the root
- * afterwards. */
-void space_setup(const struct qy_pt *kernel_tables);
+extern struct qy_vm kernel_vm;
 
-/* The zeroed root frame becomes one with the kernel's half. */
-void space_finish(struct space *space);
+/* Around every use of qy/vm.h. Cost: a fence. */
+static inline void space_enter(struct cpu *cpu)
+{
+    atomic_store_explicit(&cpu->vm_section,
+                          atomic_load_explicit(&cpu->vm_section, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void space_leave(struct cpu *cpu)
+{
+    atomic_store_explicit(&cpu->vm_section,
+                          atomic_load_explicit(&cpu->vm_section, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
+
+/* Returns when every CPU that was in a section has left it, and tables that had left their trees by then are free. */
+void space_quiesce(void) QY_EXCLUDES(qy_class_caps);
+
+/* The kernel's half of every space comes from these tables; they never change in the root afterwards. */
+void space_setup(const struct qy_pt *kernel_tables, struct qy_framedb *db);
+
+/* The budget of an untyped, made on first use. Errors: TOO_MANY. */
+enum qy_error untyped_budget(struct untyped *untyped, struct qy_budget **out) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
+
+/* A reserved space gets its root table out of its untyped. Errors: OUT_OF_MEMORY. */
+enum qy_error space_make(struct space *space) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+/* The object is complete: the kernel's half, a place among all spaces. */
+void space_finish(struct space *space) QY_REQUIRES(qy_class_caps);
+/* A reserved space that was never finished lets its root table go. */
+void space_discard(struct space *space) QY_REQUIRES(qy_class_caps);
+
+/* The space with that id; null: it is gone, or going. */
+struct space *space_find(uint64_t id) QY_REQUIRES(qy_class_caps);
+
+/* The untyped pays for regions and faults. Errors: BUSY (one is bound), REVOKED, TOO_MANY. */
+enum qy_error space_bind_budget(struct space *space, struct untyped *untyped) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
+/* No space draws on it once every CPU has left its section. */
+void untyped_unbind(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
+/* Nor has any space or CPU anything of it: after untyped_unbind; it has no objects, and stays. */
+void untyped_take_back(struct untyped *untyped) QY_EXCLUDES(qy_class_caps);
+
+/* The CPUs that run it forget instructions fetched before. */
+void space_fence_code(struct space *space) QY_EXCLUDES(qy_class_caps);
+
+/* Does the capability map its frame, in that space? *rights: those of the pages, and their memory type. */
+bool frame_is_mapped(const struct slot *slot, struct space **space, unsigned *rights)
+    QY_REQUIRES(qy_class_caps);
+
+/* Pages of the frame of a capability: level (0: the CPU has none for these flags) and number. */
+unsigned frame_pages(const struct frame *frame, unsigned flags, unsigned *count);
 
 /*
- * Map the frame of a capability at address with these QY_MAP_* flags, with the largest pages that
- * the format has; RAM write-back, device memory with the memory type of the flags. Errors: ALREADY_MAPPED (something is there, or the capability maps it elsewhere),
- * INVALID_FLAGS, NO_RIGHTS, INVALID_ADDRESS (the address is aligned to the frame's size),
- * MISSING_TABLE (*level), UNSUPPORTED, TOO_MANY, REVOKED.
- */
-enum qy_error frame_map(struct slot *slot, struct space *space, uint64_t address, uint64_t flags,
-                        unsigned *level) QY_MUST_USE QY_REQUIRES(qy_class_caps);
-
-/*
- * Map one page of RAM that belongs to no object, read-only: the boot archive. Boot. Errors:
- * ALREADY_MAPPED, MISSING_TABLE
- * (*level).
+ * Map one page of RAM that belongs to no object, read-only: the boot archive. Boot. Errors: ALREADY_MAPPED,
+ * MISSING_TABLE (*level).
  */
 enum qy_error space_map_reserved(struct space *space, uint64_t address, paddr_t page,
-                                 unsigned *level) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+                                 unsigned *level) QY_MUST_USE;
 
-/* Take out a mapping; the teardown has room. slot->table is not null. */
-void frame_unmap(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_class_caps);
+/* May a frame be mapped with these QY_MAP_* flags through that capability? Errors: INVALID_FLAGS, NO_RIGHTS. */
+enum qy_error frame_flags_check(const struct slot *slot, uint64_t flags) QY_MUST_USE;
 
-/* A mapping of the frame is gone, and no CPU translates to it by that mapping any more. */
-void frame_uncount(const struct frame *frame) QY_REQUIRES(qy_class_caps);
+/* Is the memory type of these flags that of a mapping that has `had`? */
+bool frame_type_stays(unsigned had, uint64_t flags);
 
-/* The capability of a mapping has moved to another slot, whose fields are the old one's. */
-void mapping_moved(struct slot *from, struct slot *to) QY_REQUIRES(qy_class_caps);
-
-/*
- * Change the flags of a mapping. What takes rights away is done in two steps: the first leaves only what the
- * old flags and the new ones allow, and has the teardown tell the CPUs. When it has run, and *again says so, call
- * again: only then does the frame stop counting as writable or executable. fenced: CPUs have been told
- * that there is new code, which pages that become executable need (arch_fence_code).
- * Errors: INVALID_FLAGS, NO_RIGHTS.
- */
-enum qy_error frame_protect(struct slot *slot, uint64_t flags, bool fenced, struct teardown *teardown,
-                            bool *again) QY_MUST_USE QY_REQUIRES(qy_class_caps);
-
-/* Where a capability maps its frame, and in which space; the slot maps it. */
-vaddr_t frame_address(const struct slot *slot);
-struct space *table_space(const struct table *table);
-
-/* Install a table over address. Errors: ALREADY_MAPPED, INVALID_ADDRESS, INVALID_ARGUMENT (level),
- * MISSING_TABLE, BUSY, REVOKED. */
-enum qy_error table_map(struct page_table *object, struct space *space, uint64_t address,
-                        unsigned level, unsigned *missing) QY_MUST_USE QY_REQUIRES(qy_class_caps);
-
-/* Take out an empty table. Errors: NOT_MAPPED, BUSY (something is mapped through it). */
-enum qy_error table_unmap(struct page_table *object, struct teardown *teardown) QY_MUST_USE
+/* May the capability map its frame there? Errors: those, INVALID_ADDRESS (alignment), ALREADY_MAPPED (it maps it elsewhere). */
+enum qy_error frame_map_check(const struct slot *slot, uint64_t address, uint64_t flags) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
 
-enum dismantle space_dismantle(struct space *space, struct teardown *teardown)
-    QY_REQUIRES(qy_class_caps);
-enum dismantle table_dismantle(struct page_table *object, struct teardown *teardown)
-    QY_REQUIRES(qy_class_caps);
+/* Map a frame, which a capability with these rights names. Errors: UNSUPPORTED, those of qy_space_map_frame. */
+enum qy_error frame_map_in(struct space *space, const struct frame *frame, uint64_t address, unsigned flags,
+                           unsigned rights, unsigned *level) QY_MUST_USE;
+
+/* All of it, under the lock: the capability claims the mapping. */
+enum qy_error frame_map_now(struct slot *slot, struct space *space, uint64_t address, uint64_t flags,
+                            unsigned *level) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+
+/* Install a table. Errors: as qy_space_install_table. */
+enum qy_error table_map_now(struct page_table *table, struct space *space, uint64_t address,
+                            unsigned level, unsigned *missing) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+
+enum dismantle space_dismantle(struct space *space) QY_REQUIRES(qy_class_caps);
+enum dismantle table_dismantle(const struct page_table *table) QY_REQUIRES(qy_class_caps);
+enum dismantle frame_dismantle(const struct frame *frame) QY_REQUIRES(qy_class_caps);
+
+/* What dismantling waits for, as far as it is in trees: done without the lock, in part if it is much. */
+void space_dismantle_rest(struct object *object) QY_EXCLUDES(qy_class_caps);
 
 /* Null, or the id of the first invariant that does not hold in a space. O(entries). */
 const char *space_check(struct space *space) QY_REQUIRES(qy_class_caps);

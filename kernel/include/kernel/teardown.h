@@ -3,13 +3,14 @@
  * CPUs without a lock.
  *
  *     with the lock of capabilities                     without it
- *     delete slots; unlink objects; clear entries  -->  shootdowns; CPUs leave threads, spaces
- *     free what nobody can reach any more          <--
+ *     delete slots; unlink objects                 -->  unmap; take objects out of page tables; take budgets
+ *     free what nobody can reach any more          <--  back; CPUs leave threads, spaces
  *     (until nothing is left)
  *
- * An object whose entry in a page table was just cleared is pinned until the shootdown is done, so
- * its memory cannot be used again while any CPU still translates to it (REVOKED, EXACT). A pinned
- * object waits in the list of whoever doomed it.
+ * A frame whose capability mapped it is pinned until it is unmapped, so its memory cannot be used
+ * again while any CPU still translates to it (REVOKED, EXACT). A pinned object waits in the list of
+ * whoever doomed it, and so does one that page tables still hold: a waiting object belongs to that
+ * teardown alone, so its trees are changed without the lock.
  *
  * Who waits for whom: shootdowns are answered by every waiting CPU; a CPU that waits here lets go
  * of its own thread and space once they are doomed (sched_let_go); pins are held only across
@@ -26,20 +27,15 @@
 #include <kernel/object.h>
 
 #define TEARDOWN_BATCH 64u
-#define TEARDOWN_FLUSHES 16u
+#define TEARDOWN_UNMAPS 16u
 
 struct space;
 
-/* Translations that were removed or changed: other CPUs may use them until they have been told. */
-struct flush {
-    struct space *space;   /* pinned */
-    struct object *memory; /* pinned; a frame or a table */
-    vaddr_t address;
-    uint64_t entries; /* of that level from address on */
-    unsigned level;
-    bool all;      /* an entry that pointed at a table: the whole space */
-    bool code;     /* pages are about to become executable */
-    bool unmapped; /* the frame's mapping count goes down afterwards */
+/* A mapping whose capability has gone. */
+struct unmap {
+    struct space *space; /* pinned */
+    struct frame *frame; /* pinned */
+    uint64_t address;
 };
 
 struct teardown {
@@ -48,8 +44,8 @@ struct teardown {
     struct slot *root;      /* revoke: what is derived from it goes */
     struct object *memory;  /* revoke: what was made from it goes: an untyped or device memory */
     bool overtaken;         /* revoke: root or memory has itself been deleted meanwhile */
-    unsigned flush_count;
-    struct flush flushes[TEARDOWN_FLUSHES];
+    unsigned unmap_count;
+    struct unmap unmaps[TEARDOWN_UNMAPS];
     struct teardown *next; /* of all revokes under way */
 };
 
@@ -58,11 +54,12 @@ enum dismantle { DISMANTLE_DONE, DISMANTLE_MORE, DISMANTLE_WAIT };
 
 static inline bool teardown_has_room(const struct teardown *teardown)
 {
-    return teardown->flush_count < TEARDOWN_FLUSHES;
+    return teardown->unmap_count < TEARDOWN_UNMAPS;
 }
 
-/* Note what has to be forgotten everywhere; it pins. The teardown has room. */
-void teardown_flush(struct teardown *teardown, struct flush flush) QY_REQUIRES(qy_class_caps);
+/* Note a mapping that has to go, if it still is there; it pins. The teardown has room. */
+void teardown_unmap(struct teardown *teardown, struct space *space, struct frame *frame,
+                    uint64_t address) QY_REQUIRES(qy_class_caps);
 
 /* The object has no capability any more. */
 void teardown_doom(struct teardown *teardown, struct object *object) QY_REQUIRES(qy_class_caps);

@@ -67,8 +67,9 @@ struct thread {
     uint64_t badge;
     uint64_t faults, calls;
     uint64_t exit_code;
-    uint64_t stale_fault[2]; /* instruction and address of the last fault that needed nothing */
-    uint64_t stale_entry;    /* which entry of its CPU that was */
+    uint64_t last_fault[2]; /* instruction and address of the last fault that the kernel resolved */
+    uint64_t last_entry;    /* which entry of its CPU that was */
+    unsigned repeats;       /* how often in a row it was the same */
 };
 
 static inline bool thread_may_run_on(const struct thread *thread, const struct cpu *cpu)

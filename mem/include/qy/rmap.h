@@ -54,11 +54,11 @@ enum qy_error qy_rmap_add(_Atomic uint64_t *word, uint64_t mapping, bool writabl
 bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_node **freed,
                     bool *last) QY_MUST_USE;
 
-/* One mapping gets these rights. Errors: INVALID_FLAGS. */
-enum qy_error qy_rmap_class(_Atomic uint64_t *word, bool writable, bool executable) QY_MUST_USE;
+/* So many mappings get these rights; if there are no others, the block has no more than these. Errors: INVALID_FLAGS. */
+enum qy_error qy_rmap_class(_Atomic uint64_t *word, unsigned mappings, bool writable, bool executable) QY_MUST_USE;
 
 /* Would it? */
-bool qy_rmap_allows(_Atomic uint64_t *word, bool writable, bool executable);
+bool qy_rmap_allows(_Atomic uint64_t *word, unsigned mappings, bool writable, bool executable);
 
 /* The n-th mapping, the newest first. False: there are fewer. */
 bool qy_rmap_at(_Atomic uint64_t *word, unsigned n, uint64_t *mapping);

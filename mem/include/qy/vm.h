@@ -38,6 +38,7 @@
 #ifndef QY_VM_H
 #define QY_VM_H
 
+#include <quarry/access.h>
 #include <qy/frame_cache.h>
 #include <qy/pt.h>
 #include <qy/slab.h>
@@ -63,16 +64,14 @@ enum qy_mark_kind {
         QY_MARK_KIND_COUNT
 };
 
-enum qy_region_kind { QY_REGION_DATA, QY_REGION_CODE, QY_REGION_STACK, QY_REGION_HEAP, QY_REGION_MAPPED };
-
-#define QY_RIGHTS (QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC)
+#define QY_PT_RIGHTS (QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC)
 #define QY_BINDING_MAX 1023u
 
 /* What an entry stands for. */
 struct qy_mark {
     enum qy_mark_kind kind;
     enum qy_region_kind region;
-    unsigned rights;  /* of QY_RIGHTS; 0 = no access; GUARD: of the pages that it leaves behind */
+    unsigned rights;  /* of QY_PT_RIGHTS; 0 = no access; GUARD: of the pages that it leaves behind */
     unsigned max;     /* rights that it can be given */
     bool shared;      /* a clone sees the same pages, not a copy */
     unsigned binding; /* OBJECT, PAGER: index in the space's bindings */
@@ -112,10 +111,10 @@ struct qy_vm {
     struct qy_vm_cpu *cpus; /* by qy_port_cpu() */
     unsigned cpu_count;
     /*
-     * Make every CPU forget what it has of [start, end) of the space; tables: tables on the way to it have gone, too. Called without
-     * locks; may wait for CPUs.
+     * Make every CPU forget what it has of [start, end) of the space. level: of the smallest pages in it; 0: tables on the
+     * way to them have gone, too. Called without locks; may wait for CPUs.
      */
-    void (*flush)(void *context, struct qy_space *space, vaddr_t start, uint64_t end, bool tables);
+    void (*flush)(void *context, struct qy_space *space, vaddr_t start, uint64_t end, unsigned level);
     void *context;
     _Alignas(64) _Atomic uint64_t epoch;
     _Alignas(64) struct qy_lock limbo_lock;
@@ -125,7 +124,7 @@ struct qy_vm {
 
 /* cpus: one each, zeroed but for `objects`. flush may be null: nothing is cached. */
 void qy_vm_init(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_framedb *db, struct qy_vm_cpu *cpus, unsigned cpu_count,
-                void (*flush)(void *, struct qy_space *, vaddr_t, uint64_t, bool), void *context);
+                void (*flush)(void *, struct qy_space *, vaddr_t, uint64_t, unsigned), void *context);
 
 /* Free what has left every CPU. False: something is still being read; try again. */
 bool qy_vm_reclaim(struct qy_vm *vm);
@@ -196,6 +195,8 @@ struct qy_region {
     uint64_t start, end;
     struct qy_mark mark; /* of its first page */
     bool foreign;        /* frames that somebody mapped */
+    unsigned type;       /* of their memory: QY_PT_WRITE_THROUGH, QY_PT_UNCACHED */
+    unsigned level;      /* of its first entry */
 };
 
 /* The first region that ends above address. Errors: NOT_FOUND, INVALID_ADDRESS, REVOKED. O(entries of it). */
@@ -206,8 +207,6 @@ struct qy_space_stats {
     uint64_t resident, private_pages, shared_pages, tables, shared_tables;
 };
 void qy_space_stats(struct qy_space *space, struct qy_space_stats *out);
-
-enum qy_access { QY_ACCESS_READ, QY_ACCESS_WRITE, QY_ACCESS_EXEC };
 
 struct qy_fault {
     struct qy_mark mark;       /* what the entry says */
@@ -225,7 +224,7 @@ enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_a
 
 /*
  * Map a frame of its owner's (USER or DEVICE) at an address; it is not freed with the mapping. level: 1 to 3. supply: the entry
- * is a mark (OBJECT, PAGER, SWAPPED, ANON), kept behind the page; else it is empty. flags: rights and, for DEVICE, a memory type; max: rights that
+ * is a mark (OBJECT, PAGER, SWAPPED, ANON), kept behind the page; else it is empty, or `revoked`. flags: rights and, for DEVICE, a memory type; max: rights that
  * protect_region may give it. *missing: the level of the table that is missing.
  * Errors: INVALID_ADDRESS, INVALID_FLAGS, ALREADY_MAPPED, NOT_MAPPED (supply, no mark), MISSING_TABLE, OUT_OF_MEMORY, TOO_MANY,
  * NOT_ALLOCATED, REVOKED.
@@ -234,12 +233,47 @@ enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t
                                  unsigned flags, unsigned max, bool supply,
                                  unsigned *missing) QY_MUST_USE;
 
+/*
+ * The same for `count` pages of that level, of one block and in one table: all or none.
+ */
+enum qy_error qy_space_map_block(struct qy_space *space, uint64_t address, pfn_t frame, unsigned level,
+                                 unsigned count, unsigned flags, unsigned max,
+                                 unsigned *missing) QY_MUST_USE;
+
+/*
+ * The same for raw frames, which no entry of the database stands for (device registers, what firmware left): they have no
+ * reverse map, so revoke does not find them; whoever mapped them knows where. Never executable. Errors: INVALID_ARGUMENT (the
+ * database has the frame).
+ */
+enum qy_error qy_space_map_raw(struct qy_space *space, uint64_t address, pfn_t frame, unsigned level,
+                               unsigned count, unsigned flags, unsigned max,
+                               unsigned *missing) QY_MUST_USE;
+
+/* Does the entry over address hold that foreign frame, as its first? *flags: rights as the region has them, and
+ * the memory type. */
+bool qy_space_holds_frame(struct qy_space *space, uint64_t address, pfn_t frame, unsigned *flags) QY_MUST_USE;
+
+/*
+ * Unmap or protect a range that holds the block beginning at that foreign frame, all of it and in place. Errors: as for regions; NOT_MAPPED:
+ * it does not, and nothing has changed.
+ */
+enum qy_error qy_space_unmap_frame(struct qy_space *space, uint64_t address, uint64_t bytes,
+                                   pfn_t frame) QY_MUST_USE;
+enum qy_error qy_space_protect_frame(struct qy_space *space, uint64_t address, uint64_t bytes, pfn_t frame,
+                                     unsigned rights) QY_MUST_USE;
+
 /* Install a frame (TABLE, zeroed, its owner's) as the table of that level; `payer` pays for its descriptor. Errors: as qy_pt_install, OUT_OF_MEMORY, REVOKED. */
 enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, unsigned level, pfn_t frame,
                                      struct qy_budget *payer, unsigned *missing) QY_MUST_USE;
 
 /* Take out an installed table, which is empty. Errors: INVALID_ADDRESS, NOT_MAPPED (no such table), BUSY, REVOKED. */
 enum qy_error qy_space_remove_table(struct qy_space *space, uint64_t address, unsigned level) QY_MUST_USE;
+
+/* The same by its frame, wherever it is. Errors: NOT_MAPPED (nowhere), BUSY. */
+enum qy_error qy_vm_remove_table(struct qy_vm *vm, pfn_t frame) QY_MUST_USE;
+
+/* Is there any mapping of a block that its owner has? */
+bool qy_vm_is_mapped(const struct qy_vm *vm, pfn_t frame) QY_MUST_USE;
 
 /* Is it a table of some space? A frame whose tables were torn down is its owner's again. */
 bool qy_table_is_installed(const struct qy_vm *vm, pfn_t frame);
@@ -257,7 +291,7 @@ bool qy_vm_revoke_arena_step(struct qy_vm *vm, struct qy_arena *arena, uint64_t 
  * Copy on write: [start, end) of `from` appears in `to` at the same addresses. Leaf tables are shared. The
  * range is empty in `to`, and so are the 2 MiB around a table of `from` that reaches out of it; nobody maps
  * anything there meanwhile. Errors: INVALID_ADDRESS, INVALID_ARGUMENT (the same space, another machine's, or other
- * bindings), ALREADY_MAPPED, OUT_OF_MEMORY (to's budget), REVOKED.
+ * bindings), UNSUPPORTED (raw frames), ALREADY_MAPPED, OUT_OF_MEMORY (to's budget), REVOKED.
  */
 enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_t start,
                              uint64_t end) QY_MUST_USE;

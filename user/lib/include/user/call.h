@@ -140,9 +140,73 @@ static inline CALL_MUST_USE enum qy_error table_unmap(qy_handle_t table)
 
 struct space_region {
     uint64_t start, end; /* [start, end); end 0 = the end of the address space */
-    uint64_t flags;      /* QY_MAP_* */
+    uint64_t flags;      /* QY_MAP_*, QY_QUERY_* */
     uint64_t page_bytes;
 };
+
+/* The untyped pays for regions and faults of the space from now on; until it is revoked or destroyed. BUSY: another does. */
+static inline CALL_MUST_USE enum qy_error space_bind(qy_handle_t space, qy_handle_t untyped)
+{
+    return qy_call(QY_CALL_space_bind, space, untyped, 0, 0, 0, 0).error;
+}
+
+/* *address 0: the kernel chooses. flags: QY_MAP_* rights, QY_REGION(kind), QY_REGION_GUARD with `moves`. */
+static inline CALL_MUST_USE enum qy_error space_map_region(qy_handle_t space, uint64_t *address,
+                                                           uint64_t bytes, uint64_t flags,
+                                                           uint64_t moves)
+{
+    struct call_result r = qy_call(QY_CALL_space_map_region, space, *address, bytes, flags, moves, 0);
+    if (r.error == QY_OK)
+        *address = r.value[1];
+    return r.error;
+}
+
+static inline CALL_MUST_USE enum qy_error space_unmap_region(qy_handle_t space, uint64_t address,
+                                                             uint64_t bytes)
+{
+    return qy_call(QY_CALL_space_unmap_region, space, address, bytes, 0, 0, 0).error;
+}
+
+static inline CALL_MUST_USE enum qy_error space_protect_region(qy_handle_t space, uint64_t address,
+                                                               uint64_t bytes, uint64_t rights)
+{
+    return qy_call(QY_CALL_space_protect_region, space, address, bytes, rights, 0, 0).error;
+}
+
+/* Copy on write, at the same addresses. An error: what is below *address has been cloned. */
+static inline CALL_MUST_USE enum qy_error space_clone(qy_handle_t to, qy_handle_t from,
+                                                      uint64_t *address, uint64_t end)
+{
+    while (*address < end) {
+        struct call_result r =
+            qy_call(QY_CALL_space_clone, to, from, *address, end - *address, 0, 0);
+        if (r.error != QY_OK)
+            return r.error;
+        *address = r.value[1];
+    }
+    return QY_OK;
+}
+
+/* What the space shares with others becomes its own, at and above *address. OUT_OF_MEMORY: *address says how far it came. */
+static inline CALL_MUST_USE enum qy_error space_settle(qy_handle_t space, uint64_t *address)
+{
+    struct call_result r = {.error = QY_OK, .value = {0, *address}};
+    while (r.error == QY_OK && r.value[1] < 0x0000800000000000ull)
+        r = qy_call(QY_CALL_space_settle, space, r.value[1], 0, 0, 0, 0);
+    *address = r.value[1];
+    return r.error;
+}
+
+struct space_state {
+    uint64_t resident, private_pages, shared_pages, tables, shared_tables; /* pages of 4 KiB */
+};
+
+static inline CALL_MUST_USE enum qy_error space_info(qy_handle_t space, struct space_state *out)
+{
+    struct call_result r = qy_call(QY_CALL_space_info, space, 0, 0, 0, 0, 0);
+    *out = (struct space_state){r.value[1], r.value[2], r.value[3], r.value[4], r.value[5]};
+    return r.error;
+}
 
 /* The first region at or above address. NOT_FOUND: there is none. */
 static inline CALL_MUST_USE enum qy_error space_query(qy_handle_t space, uint64_t address,

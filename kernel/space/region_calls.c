@@ -1,0 +1,151 @@
+/*
+ * The calls on regions: what qy/vm.h does with a range of a space whose budget pays.
+ *
+ * Nothing in it needs the kernel's lock, so all of them run with the space pinned and the lock let go. One that has
+ * much to do stops after a while and says where it is; the caller goes on from there (BOUNDED).
+ */
+#include <kernel/call.h>
+#include <kernel/space.h>
+
+_Static_assert((int)QY_BACKED_ANONYMOUS == (int)QY_MARK_ANON &&
+                   (int)QY_BACKED_REVOKED == (int)QY_MARK_REVOKED,
+               "what is behind a region has the mark's number");
+
+/* Bytes of one clone, steps of one settle. */
+#define CLONE_BYTES (1ull << 30)
+#define SETTLE_STEPS 64u
+
+/* A call in the tree: between them the lock is let go. */
+static struct space *begin(struct call *call, struct object *object) QY_RELEASES(qy_class_caps)
+{
+    object->pins++;
+    caps_release();
+    space_enter(call->cpu);
+    return (struct space *)object;
+}
+
+static void end(const struct call *call, struct space *space) QY_ACQUIRES(qy_class_caps)
+{
+    space_leave(call->cpu);
+    caps_acquire();
+    space->object.pins--;
+}
+
+enum qy_error call_space_bind(struct call *call)
+{
+    struct slot *slot;
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_UNTYPED, QY_RIGHT_WRITE, &slot);
+    return error == QY_OK ? space_bind_budget((struct space *)call->slot->object,
+                                              (struct untyped *)slot->object)
+                          : error;
+}
+
+enum qy_error call_space_map_region(struct call *call)
+{
+    uint64_t address = call->arguments[1], bytes = call->arguments[2], what = call->arguments[3];
+    struct qy_mark mark = {.kind = what & QY_REGION_GUARD ? QY_MARK_GUARD : QY_MARK_ANON,
+                           .region = (enum qy_region_kind)(what >> 8 & 7),
+                           .rights = (unsigned)what & 7,
+                           .max = QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC,
+                           .offset = what & QY_REGION_GUARD ? call->arguments[4] : 0};
+    if (what & ~(uint64_t)QY_REGION_FLAGS)
+        return QY_INVALID_FLAGS;
+    if (call->arguments[4] && !(what & QY_REGION_GUARD))
+        return QY_INVALID_ARGUMENT;
+    struct space *space = begin(call, call->slot->object);
+    enum qy_error error = qy_space_map_region(&space->vm, &address, bytes, &mark);
+    end(call, space);
+    if (error == QY_OK)
+        call->values[0] = address;
+    return error;
+}
+
+enum qy_error call_space_unmap_region(struct call *call)
+{
+    struct space *space = begin(call, call->slot->object);
+    enum qy_error error = qy_space_unmap_region(&space->vm, call->arguments[1], call->arguments[2]);
+    end(call, space);
+    return error;
+}
+
+enum qy_error call_space_protect_region(struct call *call)
+{
+    uint64_t rights = call->arguments[3];
+    if (rights & ~(uint64_t)QY_MAP_ALL)
+        return QY_INVALID_FLAGS;
+    struct space *space = begin(call, call->slot->object);
+    enum qy_error error = qy_space_protect_region(&space->vm, call->arguments[1],
+                                                  call->arguments[2], (unsigned)rights);
+    end(call, space);
+    return error;
+}
+
+enum qy_error call_space_clone(struct call *call)
+{
+    struct slot *slot;
+    uint64_t start = call->arguments[2], bytes = call->arguments[3], end_of = start + bytes;
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_READ, &slot);
+    if (error != QY_OK)
+        return error;
+    if (bytes == 0 || end_of < start || end_of > USER_END)
+        return QY_INVALID_ADDRESS;
+    struct object *from = slot->object;
+    from->pins++;
+    struct space *space = begin(call, call->slot->object);
+    uint64_t stop = qy_align_down(start, CLONE_BYTES) + CLONE_BYTES;
+    stop = stop < end_of ? stop : end_of;
+    error = space->vm.delegated
+                ? qy_space_clone(&space->vm, &((struct space *)from)->vm, start, stop)
+                : QY_UNSUPPORTED;
+    end(call, space);
+    from->pins--;
+    if (error == QY_OK)
+        call->values[0] = stop;
+    return error;
+}
+
+enum qy_error call_space_settle(struct call *call)
+{
+    uint64_t address = call->arguments[1];
+    enum qy_error error = address < USER_END ? QY_OK : QY_INVALID_ADDRESS;
+    struct space *space = begin(call, call->slot->object);
+    for (unsigned i = 0; i < SETTLE_STEPS && error == QY_OK && address < USER_END; i++)
+        error = qy_space_settle_step(&space->vm, &address);
+    end(call, space);
+    call->values[0] = address;
+    return error;
+}
+
+enum qy_error call_space_query(struct call *call)
+{
+    struct qy_region region;
+    struct space *space = begin(call, call->slot->object);
+    enum qy_error error = qy_space_query(&space->vm, call->arguments[1], &region);
+    end(call, space);
+    if (error != QY_OK)
+        return error;
+    call->values[0] = region.start;
+    call->values[1] = region.end;
+    call->values[2] = region.mark.rights | region.type | QY_REGION(region.mark.region) |
+                      (uint64_t)(region.foreign ? QY_BACKED_FRAMES : (unsigned)region.mark.kind)
+                          << 16 |
+                      (uint64_t)region.mark.max << 24;
+    call->values[3] = qy_pt_page_bytes(region.level);
+    return QY_OK;
+}
+
+enum qy_error call_space_info(struct call *call)
+{
+    struct qy_space_stats stats;
+    struct space *space = begin(call, call->slot->object);
+    qy_space_stats(&space->vm, &stats);
+    end(call, space);
+    call->values[0] = stats.resident;
+    call->values[1] = stats.private_pages;
+    call->values[2] = stats.shared_pages;
+    call->values[3] = stats.tables;
+    call->values[4] = stats.shared_tables;
+    return QY_OK;
+}

@@ -1,0 +1,323 @@
+/*
+ * Regions by call: an untyped bound to a space pays for what faults bring, clones share it, and revoke takes it from all.
+ *
+ * It would miss what only two CPUs at once in one table show (tests/vm/threads.c) and what a real CPU caches.
+ */
+#include "scene.h"
+
+#include <string.h>
+
+#define AT 0x20000000000ull
+#define PAGES(n) ((n)*QY_PAGE_BYTES)
+#define DATA (RW | QY_REGION(QY_REGION_DATA))
+
+static qy_handle_t budget, space;
+
+/* A space with a budget of that many pages, and a thread of CPU 1 that runs in it. */
+static void begin(uint64_t pages)
+{
+    budget = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, pages);
+    space = make(ROOT_UNTYPED, QY_OBJ_ADDRESS_SPACE, 1);
+    CHECK_EQ(CALL(QY_CALL_space_bind, space, budget, 0, 0, 0, 0).error, QY_OK);
+}
+
+static qy_handle_t run_in(qy_handle_t where, unsigned cpu, qy_handle_t handler)
+{
+    qy_handle_t thread = make(ROOT_UNTYPED, QY_OBJ_THREAD, 1);
+    CHECK_EQ(CALL(QY_CALL_thread_configure, thread, where, ROOT_NODE, handler, 0, 0).error, QY_OK);
+    CHECK_EQ(CALL(QY_CALL_thread_start, thread, 0x400000, 0x401ff0, 7, cpu, 0).error, QY_OK);
+    world_pick(cpu);
+    return thread;
+}
+
+static enum qy_error reserve(uint64_t address, uint64_t bytes, uint64_t flags, uint64_t moves)
+{
+    return CALL(QY_CALL_space_map_region, space, address, bytes, flags, moves, 0).error;
+}
+
+/* What CPU `cpu` sees at an address of the space that it runs; null: nothing that it may do so. */
+static uint8_t *seen(unsigned cpu, uint64_t address, unsigned rights)
+{
+    paddr_t at;
+    unsigned flags = 0;
+    const struct space *there = cpu_space(cpu_at(cpu));
+    if (!there || qy_pt_translate(SPACE_PT(there), vaddr(address), &at, &flags, NULL) != QY_OK ||
+        rights & ~flags)
+        return NULL;
+    return qy_port_ram(at);
+}
+
+/* An access by the thread of a CPU: at most one fault. Null: it was not resolved. */
+static uint8_t *touch(unsigned cpu, uint64_t address, enum qy_access access)
+{
+    unsigned right = access == QY_ACCESS_WRITE ? QY_PT_WRITE : QY_PT_READ;
+    uint8_t *at = seen(cpu, address, right);
+    if (!at) {
+        world_fault(cpu, address, access, 0x400000 + address % 1000);
+        scene_check(__FILE__, __LINE__);
+        at = seen(cpu, address, right);
+    }
+    return at;
+}
+
+static uint64_t free_of(qy_handle_t untyped)
+{
+    return CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0).x[2];
+}
+
+static void only_a_budget_pays(void)
+{
+    space = make(ROOT_UNTYPED, QY_OBJ_ADDRESS_SPACE, 1);
+    CHECK_EQ(reserve(AT, PAGES(4), DATA, 0), QY_UNSUPPORTED);
+    budget = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64);
+    qy_handle_t reader = copy(budget, QY_RIGHT_READ, 0), narrow = copy(space, QY_RIGHT_READ, 0);
+    CHECK_EQ(CALL(QY_CALL_space_bind, space, reader, 0, 0, 0, 0).error, QY_NO_RIGHTS);
+    CHECK_EQ(CALL(QY_CALL_space_bind, narrow, budget, 0, 0, 0, 0).error, QY_NO_RIGHTS);
+    CHECK_EQ(CALL(QY_CALL_space_bind, space, space, 0, 0, 0, 0).error, QY_WRONG_TYPE);
+    CHECK_EQ(CALL(QY_CALL_space_bind, space, budget, 0, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(CALL(QY_CALL_space_bind, space, budget, 0, 0, 0, 0).error, QY_BUSY);
+    uint64_t root = free_of(ROOT_UNTYPED), paid = free_of(budget);
+    run_in(space, 1, 0);
+    root = free_of(ROOT_UNTYPED);
+    CHECK_EQ(reserve(AT, 1ull << 40, DATA, 0), QY_OK);
+    for (unsigned i = 0; i < 5; i++) {
+        uint8_t *at = touch(1, AT + PAGES(i) + i, QY_ACCESS_WRITE);
+        CHECK(at && *at == 0);
+    }
+    CHECK_EQ(free_of(ROOT_UNTYPED), root);
+    CHECK(free_of(budget) <= paid - PAGES(5));
+    struct result info = CALL(QY_CALL_space_info, space, 0, 0, 0, 0, 0);
+    CHECK_EQ(info.x[1], 5);
+    CHECK_EQ(info.x[2], 5);
+    scene_end();
+}
+
+static void regions_refuse(void)
+{
+    begin(64);
+    const struct {
+        uint64_t address, bytes, flags, moves;
+        enum qy_error error;
+    } rows[] = {
+        {QY_PAGE_BYTES - 1, PAGES(1), DATA, 0, QY_INVALID_ADDRESS},
+        {AT + 1, PAGES(1), DATA, 0, QY_INVALID_ADDRESS},
+        {AT, 0, DATA, 0, QY_INVALID_ADDRESS},
+        {AT, 1, DATA, 0, QY_INVALID_ADDRESS},
+        {AT, 1ull << 63, DATA, 0, QY_INVALID_ADDRESS},
+        {AT, 0 - AT, DATA, 0, QY_INVALID_ADDRESS},
+        {USER_END - PAGES(1), PAGES(2), DATA, 0, QY_INVALID_ADDRESS},
+        {USER_END, PAGES(1), DATA, 0, QY_INVALID_ADDRESS},
+        {0xffff800000000000, PAGES(1), DATA, 0, QY_INVALID_ADDRESS},
+        {1ull << 50, PAGES(1), DATA, 0, QY_INVALID_ADDRESS},
+        {AT, PAGES(1), RW | QY_MAP_EXEC, 0, QY_INVALID_FLAGS},
+        {AT, PAGES(1), QY_MAP_WRITE, 0, QY_INVALID_FLAGS},
+        {AT, PAGES(1), RW | QY_MAP_UNCACHED, 0, QY_INVALID_FLAGS},
+        {AT, PAGES(1), RW | 1ull << 40, 0, QY_INVALID_FLAGS},
+        {AT, PAGES(1), RW | QY_REGION(7), 0, QY_INVALID_ARGUMENT},
+        {AT, PAGES(1), DATA, 1, QY_INVALID_ARGUMENT},
+        {AT, PAGES(1), DATA, 0, QY_OK},
+        {AT, PAGES(1), DATA, 0, QY_ALREADY_MAPPED},
+        {AT - PAGES(1), PAGES(2), DATA, 0, QY_ALREADY_MAPPED},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        CHECK_EQ(reserve(rows[i].address, rows[i].bytes, rows[i].flags, rows[i].moves),
+                 rows[i].error);
+    CHECK_EQ(CALL(QY_CALL_space_unmap_region, space, AT + PAGES(8), PAGES(1), 0, 0, 0).error,
+             QY_NOT_MAPPED);
+    CHECK_EQ(CALL(QY_CALL_space_protect_region, space, AT, PAGES(2), QY_MAP_READ, 0, 0).error,
+             QY_NOT_MAPPED);
+    CHECK_EQ(CALL(QY_CALL_space_protect_region, space, AT, PAGES(1), 7, 0, 0).error,
+             QY_INVALID_FLAGS);
+    CHECK_EQ(CALL(QY_CALL_space_protect_region, space, AT, PAGES(1), 1ull << 32 | 1, 0, 0).error,
+             QY_INVALID_FLAGS);
+    CHECK_EQ(CALL(QY_CALL_space_clone, space, space, AT, PAGES(1), 0, 0).error,
+             QY_INVALID_ARGUMENT);
+    CHECK_EQ(CALL(QY_CALL_space_clone, space, ROOT_SPACE, AT, 0 - AT + 1, 0, 0).error,
+             QY_INVALID_ADDRESS);
+    CHECK_EQ(CALL(QY_CALL_space_settle, space, USER_END, 0, 0, 0, 0).error, QY_INVALID_ADDRESS);
+    struct result query = CALL(QY_CALL_space_query, space, 0, 0, 0, 0, 0);
+    CHECK_EQ(query.x[1], AT);
+    CHECK_EQ(query.x[2], AT + PAGES(1));
+    CHECK_EQ(QY_QUERY_BACKING(query.x[3]), QY_BACKED_ANONYMOUS);
+    scene_end();
+}
+
+static void protect_and_unmap_reach_who_runs(void)
+{
+    begin(64);
+    qy_handle_t thread = run_in(space, 1, 0);
+    run_in(space, 2, 0);
+    CHECK_EQ(reserve(AT, PAGES(8), DATA, 0), QY_OK);
+    for (unsigned i = 0; i < 8; i++)
+        *touch(1, AT + PAGES(i), QY_ACCESS_WRITE) = (uint8_t)(i + 1);
+    uint64_t left = free_of(budget);
+    CHECK_EQ(CALL(QY_CALL_space_protect_region, space, AT, PAGES(4), QY_MAP_READ, 0, 0).error,
+             QY_OK);
+    CHECK(!seen(2, AT, QY_PT_WRITE) && *seen(2, AT + PAGES(3), QY_PT_READ) == 4);
+    CHECK_EQ(CALL(QY_CALL_space_unmap_region, space, AT + PAGES(2), PAGES(4), 0, 0, 0).error,
+             QY_OK);
+    CHECK(!seen(1, AT + PAGES(2), 0) && !seen(1, AT + PAGES(5), 0));
+    CHECK_EQ(free_of(budget), left + PAGES(4));
+    world_fault(1, AT, QY_ACCESS_WRITE, 0x400004);
+    CHECK_EQ(CALL(QY_CALL_thread_info, thread, 0, 0, 0, 0, 0).x[1], QY_THREAD_DEAD);
+    CHECK(strstr(world_console, "(protected there)") != NULL);
+    scene_end();
+}
+
+static void clones_share_until_one_writes(void)
+{
+    begin(128);
+    qy_handle_t other = make(ROOT_UNTYPED, QY_OBJ_ADDRESS_SPACE, 1),
+                payer = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 128);
+    CHECK_EQ(CALL(QY_CALL_space_clone, other, space, AT, PAGES(16), 0, 0).error, QY_UNSUPPORTED);
+    CHECK_EQ(CALL(QY_CALL_space_bind, other, payer, 0, 0, 0, 0).error, QY_OK);
+    run_in(space, 1, 0);
+    CHECK_EQ(reserve(AT, PAGES(16), DATA, 0), QY_OK);
+    for (unsigned i = 0; i < 16; i++)
+        memset(touch(1, AT + PAGES(i), QY_ACCESS_WRITE), 0x10 + (int)i, 8);
+    struct result r = CALL(QY_CALL_space_clone, other, space, AT, PAGES(16), 0, 0);
+    CHECK_EQ(r.error, QY_OK);
+    CHECK_EQ(r.x[1], AT + PAGES(16));
+    run_in(other, 2, 0);
+    CHECK(seen(1, AT, QY_PT_READ) == seen(2, AT, QY_PT_READ));
+    CHECK(!seen(1, AT, QY_PT_WRITE) && !seen(2, AT, QY_PT_WRITE));
+    *touch(2, AT + PAGES(3), QY_ACCESS_WRITE) = 0x99;
+    CHECK_EQ(*seen(1, AT + PAGES(3), QY_PT_READ), 0x13);
+    *touch(1, AT + PAGES(4), QY_ACCESS_WRITE) = 0x77;
+    CHECK_EQ(*seen(2, AT + PAGES(4), QY_PT_READ), 0x14);
+    /* What the clone still shares becomes its own, so that it outlives the budget of the first. */
+    uint64_t at = 0;
+    while (at < USER_END) {
+        r = CALL(QY_CALL_space_settle, other, at, 0, 0, 0, 0);
+        CHECK_EQ(r.error, QY_OK);
+        at = r.x[1];
+    }
+    CHECK_EQ(revoke_all(budget), QY_OK);
+    CHECK_EQ(free_of(budget), PAGES(128));
+    CHECK(!seen(1, AT + PAGES(4), 0));
+    for (unsigned i = 0; i < 16; i++)
+        CHECK_EQ(*seen(2, AT + PAGES(i), QY_PT_READ), i == 3 ? 0x99 : 0x10 + i);
+    scene_end();
+}
+
+/* Revoke of a budget: everybody loses what came of it, sharers too; the space may have another afterwards. */
+static void a_revoked_budget_takes_everything_back(void)
+{
+    begin(128);
+    qy_handle_t other = make(ROOT_UNTYPED, QY_OBJ_ADDRESS_SPACE, 1),
+                payer = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 128);
+    CHECK_EQ(CALL(QY_CALL_space_bind, other, payer, 0, 0, 0, 0).error, QY_OK);
+    qy_handle_t endpoint = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1),
+                reply = make(ROOT_UNTYPED, QY_OBJ_REPLY, 1);
+    run_in(space, 1, endpoint);
+    CHECK_EQ(reserve(AT, PAGES(16), DATA, 0), QY_OK);
+    for (unsigned i = 0; i < 16; i++)
+        *touch(1, AT + PAGES(i), QY_ACCESS_WRITE) = 1;
+    CHECK_EQ(CALL(QY_CALL_space_clone, other, space, AT, PAGES(16), 0, 0).error, QY_OK);
+    run_in(other, 2, endpoint);
+    *touch(2, AT, QY_ACCESS_WRITE) = 2;
+    CHECK_EQ(revoke_all(budget), QY_OK);
+    CHECK_EQ(free_of(budget), PAGES(128));
+    CHECK(!seen(1, AT, 0) && !seen(2, AT + PAGES(1), 0));
+    CHECK(seen(2, AT, QY_PT_READ) && *seen(2, AT, QY_PT_READ) == 2); /* its own copy */
+    world_fault(2, AT + PAGES(1), QY_ACCESS_READ, 0x400008);
+    struct result fault = CALL(QY_CALL_endpoint_receive, endpoint, reply, 0, 0, 0, 0);
+    CHECK_EQ(fault.error, QY_OK);
+    CHECK_EQ(fault.x[2], QY_FAULT_LABEL(QY_ACCESS_READ, QY_FOUND_REVOKED));
+    CHECK_EQ(fault.x[3], AT + PAGES(1));
+    CHECK_EQ(reserve(AT + PAGES(64), PAGES(1), DATA, 0), QY_UNSUPPORTED);
+    CHECK_EQ(CALL(QY_CALL_space_bind, space, budget, 0, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(reserve(AT + (1ull << 40), PAGES(1), DATA, 0), QY_OK);
+    CHECK(touch(1, AT + (1ull << 40), QY_ACCESS_WRITE) != NULL);
+    CHECK_EQ(erase(budget), QY_OK); /* destroying it does the same */
+    CHECK(!seen(1, AT + (1ull << 40), 0));
+    scene_end();
+}
+
+static void stacks_grow_down_to_their_limit(void)
+{
+    begin(64);
+    qy_handle_t thread = run_in(space, 1, 0);
+    CHECK_EQ(reserve(AT, PAGES(1), DATA | QY_REGION(QY_REGION_STACK), 0), QY_OK);
+    CHECK_EQ(reserve(AT - PAGES(1), PAGES(1), RW | QY_REGION(QY_REGION_STACK) | QY_REGION_GUARD, 3),
+             QY_OK);
+    for (unsigned i = 0; i <= 3; i++)
+        CHECK(touch(1, AT - PAGES(i), QY_ACCESS_WRITE) != NULL || i > 0);
+    for (unsigned i = 1; i <= 3; i++)
+        CHECK(touch(1, AT - PAGES(i), QY_ACCESS_WRITE) != NULL);
+    CHECK_EQ(CALL(QY_CALL_thread_info, thread, 0, 0, 0, 0, 0).x[1], QY_THREAD_RUNNING);
+    CHECK(touch(1, AT - PAGES(4), QY_ACCESS_WRITE) == NULL);
+    CHECK_EQ(CALL(QY_CALL_thread_info, thread, 0, 0, 0, 0, 0).x[1], QY_THREAD_DEAD);
+    CHECK(strstr(world_console, "(guard there)") != NULL);
+    scene_end();
+}
+
+/* A small budget ends: the thread is told so, and nothing else has changed. */
+static void a_budget_that_ends_is_named(void)
+{
+    begin(8);
+    qy_handle_t endpoint = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1),
+                reply = make(ROOT_UNTYPED, QY_OBJ_REPLY, 1);
+    run_in(space, 1, endpoint);
+    CHECK_EQ(reserve(AT, PAGES(16), DATA, 0), QY_OK);
+    unsigned pages = 0;
+    while (pages < 16 && touch(1, AT + PAGES(pages), QY_ACCESS_WRITE))
+        pages++;
+    CHECK(pages > 0 && pages < 8);
+    struct result fault = CALL(QY_CALL_endpoint_receive, endpoint, reply, 0, 0, 0, 0);
+    CHECK_EQ(fault.x[2], QY_FAULT_LABEL(QY_ACCESS_WRITE, QY_FOUND_EXHAUSTED));
+    scene_end();
+}
+
+/* A copy inside a call faults as the program would. */
+static void calls_bring_what_they_copy(void)
+{
+    begin(64);
+    qy_handle_t system = QY_SLOT_SYSTEM;
+    run_in(space, 1, 0);
+    CHECK_EQ(reserve(AT, PAGES(2), DATA, 0), QY_OK);
+    uint64_t across = AT + PAGES(1) - 8;
+    CHECK_EQ(CALL_ON(1, QY_CALL_system_record, system, 1, 0, across, 64, 0).error, QY_OK);
+    CHECK(seen(1, AT, QY_PT_WRITE) && seen(1, AT + PAGES(1), QY_PT_WRITE));
+    CHECK_EQ(CALL_ON(1, QY_CALL_system_record, system, 1, 0, AT + PAGES(2) - 8, 64, 0).error,
+             QY_BAD_USER_POINTER);
+    scene_end();
+}
+
+/* A frame that a capability maps in a delegated space goes with the frame, clones included. */
+static void frames_go_from_clones_too(void)
+{
+    begin(64);
+    qy_handle_t other = make(ROOT_UNTYPED, QY_OBJ_ADDRESS_SPACE, 1),
+                payer = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64),
+                frame = make(ROOT_UNTYPED, QY_OBJ_FRAME, 1);
+    CHECK_EQ(CALL(QY_CALL_space_bind, other, payer, 0, 0, 0, 0).error, QY_OK);
+    run_in(space, 1, 0);
+    CHECK_EQ(reserve(AT, PAGES(2), DATA, 0), QY_OK);
+    CHECK(touch(1, AT, QY_ACCESS_WRITE) != NULL);
+    CHECK_EQ(map(frame, space, AT + PAGES(4), RW).error, QY_OK);
+    CHECK_EQ(CALL(QY_CALL_space_clone, other, space, AT, PAGES(8), 0, 0).error, QY_OK);
+    run_in(other, 2, 0);
+    CHECK(seen(2, AT + PAGES(4), QY_PT_READ) != NULL);
+    CHECK_EQ(erase(frame), QY_OK); /* the zeroing of its next owner's pages looks into every TLB */
+    CHECK(!seen(1, AT + PAGES(4), 0) && !seen(2, AT + PAGES(4), 0));
+    make(ROOT_UNTYPED, QY_OBJ_FRAME, 1);
+    scene_end();
+}
+
+static const struct test tests[] = {
+    {"only a budget pays", only_a_budget_pays},
+    {"regions refuse", regions_refuse},
+    {"protect and unmap reach who runs", protect_and_unmap_reach_who_runs},
+    {"clones share until one writes", clones_share_until_one_writes},
+    {"a revoked budget takes everything back", a_revoked_budget_takes_everything_back},
+    {"stacks grow down to their limit", stacks_grow_down_to_their_limit},
+    {"a budget that ends is named", a_budget_that_ends_is_named},
+    {"calls bring what they copy", calls_bring_what_they_copy},
+    {"frames go from clones too", frames_go_from_clones_too},
+};
+
+int main(void)
+{
+    return scene_run(tests, sizeof(tests) / sizeof(tests[0]));
+}
