@@ -40,6 +40,9 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
     long) limit=$((limit * 3)) ;;
     esac
   done
+  case $m_words in # CPUs that wait for each other, on a host that has fewer
+  stress*) limit=$((limit * 5)) ;;
+  esac
   m_seconds=$limit
 }
 

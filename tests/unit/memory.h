@@ -94,7 +94,7 @@ static inline uint8_t *memory_at(struct memory *memory, uint64_t address, uint64
 static inline void store_le(uint8_t *at, uint64_t value, unsigned bytes)
 {
     for (unsigned i = 0; i < bytes; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
+        at[i] = i < 8 ? (uint8_t)(value >> (8 * i)) : 0;
 }
 
 static inline void store_be(uint8_t *at, uint64_t value, unsigned bytes)
