@@ -6,13 +6,9 @@
  * difference; so what is counted does not depend on starting up. Skipped where valgrind is absent,
  * and in builds for sanitizers or without optimisation, which count other things.
  */
+#include <counted.h>
 #include <hosted/hosted.h>
 #include <qy/frame_cache.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <tap.h>
-#include <unistd.h>
 
 #if defined(__clang__)
 #define PAIR_MAX 40.0
@@ -25,7 +21,6 @@
 static struct hosted_machine machine;
 static struct qy_arena arena;
 static struct qy_cpu_frames cpu;
-static const char *self;
 
 static bool pairs(unsigned long count)
 {
@@ -48,36 +43,10 @@ static bool pairs(unsigned long count)
     return held && right == QY_CONFIG_STATISTICS && qy_arena_check(&arena) == NULL;
 }
 
-/* Instructions of a run with so many pairs, 0 if it cannot be counted. */
-static unsigned long counted(unsigned long count)
-{
-    char command[1200], line[512];
-    unsigned long instructions = 0;
-    snprintf(command, sizeof(command),
-             "valgrind --tool=callgrind --callgrind-out-file=/dev/null '%s' %lu 2>&1", self, count);
-    FILE *out = popen(command, "r");
-    if (!out)
-        return 0;
-    while (fgets(line, sizeof(line), out)) {
-        const char *at = strstr(line, "Collected : ");
-        if (at)
-            instructions = strtoul(at + strlen("Collected : "), NULL, 10);
-    }
-    return pclose(out) == 0 ? instructions : 0;
-}
-
 static void order_0_pair(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
-    SKIP("this build counts other things");
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    SKIP("this build counts other things");
-#endif
-#endif
-    if (system("valgrind --version >/dev/null 2>&1") != 0)
-        SKIP("valgrind is not installed");
-    unsigned long few = counted(FEW), many = counted(MANY);
+    COUNT_OR_SKIP();
+    unsigned long few = counted(0, FEW), many = counted(0, MANY);
     CHECK(few != 0 && many > few);
     double each = (double)(many - few) / (double)(MANY - FEW);
     printf("# instructions of an order-0 pair: %.1f\n", each);
@@ -89,8 +58,8 @@ static const struct test tests[] = {
 
 int main(int count, char **words)
 {
-    if (count == 2)
-        return !pairs(strtoul(words[1], NULL, 10));
-    self = words[0];
+    if (count == 3)
+        return !pairs(strtoul(words[2], NULL, 10));
+    counted_program = words[0];
     return tap_run(tests, 1);
 }

@@ -7,14 +7,12 @@
  */
 #include "debug_fixture.h"
 
-#include <stdlib.h>
-#include <unistd.h>
+#include <counted.h>
 
 #define FEW 10000ul
 #define MANY 60000ul
 
 static const struct qy_cache_type thing = {.name = "thing", .bytes = 64, .align = 8};
-static const char *self;
 
 static void without(void) QY_UNCHECKED
 {
@@ -46,35 +44,11 @@ static int run(unsigned kind, unsigned long count)
     return 0;
 }
 
-static unsigned long counted(unsigned kind, unsigned long count)
-{
-    char command[1200], line[512];
-    unsigned long instructions = 0;
-    snprintf(command, sizeof(command),
-             "valgrind --tool=callgrind --callgrind-out-file=/dev/null '%s' %u %lu 2>&1", self,
-             kind, count);
-    FILE *out = popen(command, "r");
-    while (out && fgets(line, sizeof(line), out)) {
-        const char *at = strstr(line, "Collected : ");
-        if (at)
-            instructions = strtoul(at + strlen("Collected : "), NULL, 10);
-    }
-    return out && pclose(out) == 0 ? instructions : 0;
-}
-
 static void a_pair(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
-    SKIP("this build counts other things");
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    SKIP("this build counts other things");
-#endif
-#endif
+    COUNT_OR_SKIP();
     static const char *const names[] = {"without sites", "sites off", "sites on"};
     double each[3];
-    if (system("valgrind --version >/dev/null 2>&1") != 0)
-        SKIP("valgrind is not installed");
     for (unsigned kind = 0; kind < 3; kind++) {
         unsigned long few = counted(kind, FEW), many = counted(kind, MANY);
         CHECK(few != 0 && many > few);
@@ -91,6 +65,6 @@ int main(int words_count, char **words)
 {
     if (words_count == 3)
         return run((unsigned)atoi(words[1]), strtoul(words[2], NULL, 10));
-    self = words[0];
+    counted_program = words[0];
     return tap_run(tests, 1);
 }

@@ -6,12 +6,10 @@
  * the difference; so what is counted does not depend on starting up. Skipped where valgrind is absent, and
  * in builds for sanitizers or without optimisation, which count other things.
  */
+#include <counted.h>
 #include <hosted/hosted.h>
 #include <qy/frame_cache.h>
 #include <qy/heap.h>
-#include <stdlib.h>
-#include <string.h>
-#include <tap.h>
 
 #define BATCH 1000u
 
@@ -23,7 +21,6 @@ static struct qy_cache cache;
 static struct qy_cache_type type = {"counted", 64, 16, NULL, 0};
 static struct qy_cpu_frames frames;
 static struct qy_cpu_objects cpu;
-static const char *self;
 
 static bool make(uint32_t flags)
 {
@@ -90,36 +87,9 @@ static const struct row {
     {"one of 1000 scattered, as it is", batches, QY_CACHE_UNZEROED, 10, 110, BATCH, 180},
 };
 
-/* Instructions of so many rounds of a row, 0 if they cannot be counted. */
-static unsigned long counted(unsigned row, unsigned long rounds)
-{
-    char command[1200], line[512];
-    unsigned long instructions = 0;
-    snprintf(command, sizeof(command),
-             "valgrind --tool=callgrind --callgrind-out-file=/dev/null '%s' %u %lu 2>&1", self, row,
-             rounds);
-    FILE *out = popen(command, "r");
-    if (!out)
-        return 0;
-    while (fgets(line, sizeof(line), out)) {
-        const char *at = strstr(line, "Collected : ");
-        if (at)
-            instructions = strtoul(at + strlen("Collected : "), NULL, 10);
-    }
-    return pclose(out) == 0 ? instructions : 0;
-}
-
 static void instructions(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
-    SKIP("this build counts other things");
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    SKIP("this build counts other things");
-#endif
-#endif
-    if (system("valgrind --version >/dev/null 2>&1") != 0)
-        SKIP("valgrind is not installed");
+    COUNT_OR_SKIP();
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         unsigned long few = counted(i, rows[i].few), many = counted(i, rows[i].many);
         CHECK(few != 0 && many > few);
@@ -138,6 +108,6 @@ int main(int count, char **words)
         return !(make(row->flags) && row->run(strtoul(words[2], NULL, 10)) &&
                  qy_heap_check(&heap) == NULL);
     }
-    self = words[0];
+    counted_program = words[0];
     return tap_run(tests, 1);
 }

@@ -7,11 +7,9 @@
  */
 #include "fixture.h"
 
-#include <stdio.h>
-#include <unistd.h>
+#include <counted.h>
 
 static struct vm_fixture f;
-static const char *self;
 
 #define AT 0x40000000ull
 #define TABLE (2ull << 20)
@@ -162,35 +160,9 @@ static int run_one(unsigned long row, unsigned long n)
     return tap_failures != 0;
 }
 
-static unsigned long counted(unsigned long row, unsigned long n)
-{
-    char command[1200], line[512];
-    unsigned long instructions = 0;
-    snprintf(command, sizeof(command),
-             "valgrind --tool=callgrind --callgrind-out-file=/dev/null '%s' %lu %lu 2>&1", self,
-             row, n);
-    FILE *out = popen(command, "r");
-    if (!out)
-        return 0;
-    while (fgets(line, sizeof(line), out)) {
-        const char *at = strstr(line, "Collected : ");
-        if (at)
-            instructions = strtoul(at + strlen("Collected : "), NULL, 10);
-    }
-    return pclose(out) == 0 ? instructions : 0;
-}
-
 static void table(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
-    SKIP("this build counts other things");
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    SKIP("this build counts other things");
-#endif
-#endif
-    if (system("valgrind --version >/dev/null 2>&1") != 0)
-        SKIP("valgrind is not installed");
+    COUNT_OR_SKIP();
     double each[ROWS];
     for (unsigned long i = 0; i < ROWS; i++) {
         unsigned long few = counted(i, rows[i].few), many = counted(i, rows[i].many);
@@ -214,6 +186,6 @@ int main(int count, char **words)
 {
     if (count == 3)
         return run_one(strtoul(words[1], NULL, 10), strtoul(words[2], NULL, 10));
-    self = words[0];
+    counted_program = words[0];
     return tap_run(tests, 1);
 }
