@@ -72,8 +72,14 @@ void arch_interrupts_init(const struct qy_topology *topology)
             continue;
         for (uint32_t word = 0; word < ARCH_INTERRUPTS / 32; word++)
             plic[ENABLE(context, word)] = 0;
-        plic[THRESHOLD(context)] = 0;
     }
+    riscv_plic_open(cpu_this());
+}
+
+void riscv_plic_open(const struct cpu *cpu)
+{
+    if (cpu->arch.plic_context != QY_TOPOLOGY_NO_CONTEXT)
+        plic[THRESHOLD(cpu->arch.plic_context)] = 0;
 }
 
 /* The context of a CPU, or of the first that has one. */

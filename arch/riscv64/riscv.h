@@ -134,6 +134,7 @@ struct qy_pt_tables;
 enum qy_error riscv_plic_map(struct qy_pt *pt, const struct qy_topology *topology, unsigned flags,
                              const struct qy_pt_tables *tables) QY_MUST_USE;
 uint16_t riscv_plic_context(uint32_t hart);
+void riscv_plic_open(const struct cpu *cpu); /* the firmware shuts it whenever it starts a hart */
 void riscv_plic_interrupt(struct cpu *cpu); /* a line was raised for this CPU */
 
 /* mmu.c */

@@ -62,6 +62,7 @@ _Noreturn void riscv_secondary(struct cpu *cpu)
 {
     arch_protect();
     arch_cpu_init(cpu);
+    riscv_plic_open(cpu);
     cpu_main(cpu);
 }
 

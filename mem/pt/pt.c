@@ -31,6 +31,20 @@ bool qy_pt_flags_fit(const struct qy_pt *pt, vaddr_t address, unsigned level, un
            !(flags & QY_PT_USER) == qy_pt_is_upper(address);
 }
 
+/* The first of `pages` entries of a table, all of which are empty. */
+static enum qy_error find_empty(const struct qy_pt *pt, vaddr_t address, unsigned level,
+                                unsigned pages, _Atomic uint64_t **out, unsigned *missing)
+{
+    unsigned absent;
+    enum qy_error error = qy_pt_descend(pt, address, level, out, missing ? missing : &absent);
+    if (error != QY_OK)
+        return error;
+    for (unsigned i = 0; i < pages; i++)
+        if (atomic_load_explicit(*out + i, memory_order_relaxed))
+            return QY_ALREADY_MAPPED;
+    return QY_OK;
+}
+
 enum qy_error qy_pt_map_run(struct qy_pt *pt, vaddr_t address, paddr_t frame, unsigned level,
                             unsigned pages, unsigned flags, unsigned *missing)
 {
@@ -46,13 +60,9 @@ enum qy_error qy_pt_map_run(struct qy_pt *pt, vaddr_t address, paddr_t frame, un
         return QY_INVALID_FLAGS;
 
     _Atomic uint64_t *slot;
-    unsigned absent;
-    error = qy_pt_descend(pt, address, level, &slot, missing ? missing : &absent);
+    error = find_empty(pt, address, level, pages, &slot, missing);
     if (error != QY_OK)
         return error;
-    for (unsigned i = 0; i < pages; i++)
-        if (atomic_load_explicit(&slot[i], memory_order_relaxed))
-            return QY_ALREADY_MAPPED;
 
     qy_pt_fill(pt->format, slot, frame, level, pages, flags);
     return QY_OK;
@@ -161,13 +171,9 @@ enum qy_error qy_pt_mark_run(struct qy_pt *pt, vaddr_t address, unsigned level, 
     if (mark >> QY_PT_MARK_BITS)
         return QY_INVALID_ARGUMENT;
     _Atomic uint64_t *slot;
-    unsigned absent;
-    error = qy_pt_descend(pt, address, level, &slot, missing ? missing : &absent);
+    error = find_empty(pt, address, level, pages, &slot, missing);
     if (error != QY_OK)
         return error;
-    for (unsigned i = 0; i < pages; i++)
-        if (atomic_load_explicit(&slot[i], memory_order_relaxed))
-            return QY_ALREADY_MAPPED;
     for (unsigned i = 0; i < pages; i++)
         qy_pt_store(&slot[i], qy_pt_mark_encode(pt->format, mark));
     return QY_OK;

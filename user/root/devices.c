@@ -79,27 +79,24 @@ static enum qy_error set_up(struct root *root, struct clock *clock, qy_handle_t 
     return r.error;
 }
 
-void devices_run(struct root *root)
+/* On the CPU that this thread runs on: the line is bound to it. */
+static void drive(struct root *root, uint64_t cpu)
 {
     struct clock clock = {0};
-    struct untyped_state before, now;
     qy_handle_t notification;
     uint64_t word;
     uint32_t mark = root_mark(root);
 
-    print("devices: a program drives the machine's clock\n");
-    show_device_memory(root);
-    enum qy_error error = untyped_info(root->untyped, &before);
-    if (error == QY_OK)
-        error = set_up(root, &clock, &notification);
-    root_said(error, "bind line %u to the clock's driver", (unsigned)clock.number);
+    enum qy_error error = set_up(root, &clock, &notification);
+    if (cpu == 0 || error != QY_OK)
+        root_said(error, "bind line %u to the clock's driver", (unsigned)clock.number);
     if (!root_check(root, error == QY_OK, "the clock cannot be driven"))
         return;
     uint64_t begin = clock_time(&clock);
     unsigned served = take_interrupts(root, &clock, notification);
     error = clock_stop(&clock);
-    print("devices: %u interrupts of the %s, line %u; its time went from %llu to %llu\n", served,
-          clock.name, (unsigned)clock.number, (unsigned long long)begin,
+    print("devices: CPU %u: %u interrupts of the %s, line %u; its time went from %llu to %llu\n",
+          (unsigned)cpu, served, clock.name, (unsigned)clock.number, (unsigned long long)begin,
           (unsigned long long)clock_time(&clock));
     root_check(root, error == QY_OK && served == INTERRUPTS, "interrupts were not the clock's");
     unsigned late = 0; /* one may have been signalled before it stopped, and one remembered */
@@ -112,6 +109,23 @@ void devices_run(struct root *root)
     bool gone = cap_revoke(clock.budget) == QY_OK && cap_delete(clock.budget) == QY_OK;
     root_check(root, gone, "the driver could not be taken back");
     root_release(root, mark);
+}
+
+void devices_run(struct root *root)
+{
+    struct untyped_state before, now;
+
+    print("devices: a program drives the machine's clock\n");
+    show_device_memory(root);
+    enum qy_error error = untyped_info(root->untyped, &before);
+    for (uint64_t cpu = 0; cpu < root->info->cpus && error == QY_OK; cpu++) {
+        error = thread_schedule(QY_SLOT_THREAD, QY_PRIORITY_DEFAULT, cpu);
+        if (error == QY_OK)
+            drive(root, cpu);
+    }
+    if (error == QY_OK)
+        error = thread_schedule(QY_SLOT_THREAD, QY_PRIORITY_DEFAULT, QY_CPU_ANY);
+    root_check(root, error == QY_OK, "the driver cannot go from CPU to CPU");
     root_check(root,
                untyped_info(root->untyped, &now) == QY_OK && now.free_bytes == before.free_bytes,
                "memory is missing after the driver");
