@@ -68,14 +68,14 @@ enum qy_backing {
     X(EXHAUSTED, "no memory left in the budget")                                                   \
     X(PAGER, "left to a pager")
 
-enum qy_found {
+enum qy_fault_found {
 #define X(NAME, words) QY_FOUND_##NAME,
     QY_FOUNDS(X)
 #undef X
         QY_FOUND_COUNT
 };
 
-static inline const char *qy_found_words(enum qy_found found)
+static inline const char *qy_found_words(enum qy_fault_found found)
 {
     static const char *const words[] = {
 #define X(NAME, words) words,
@@ -85,7 +85,8 @@ static inline const char *qy_found_words(enum qy_found found)
     return (unsigned)found < QY_FOUND_COUNT ? words[found] : "?";
 }
 
-#define QY_FAULT_LABEL(access, found) (QY_LABEL_FAULT | (uint64_t)(access) << 8 | (uint64_t)(found) << 16)
+#define QY_FAULT_LABEL(access, found)                                                              \
+    (QY_LABEL_FAULT | (uint64_t)(access) << 8 | (uint64_t)(found) << 16)
 /* Labels with which a handler answers a fault. */
 #define QY_FAULT_RESUME 0u
 #define QY_FAULT_KILL 1u
@@ -139,17 +140,18 @@ enum qy_root_slot {
 #define QY_ROOT_STACK_TOP 0x00007fffffff0000ull
 
 struct qy_root_info {
-    uint32_t version;      /* QY_ABI_VERSION */
-    uint32_t bytes;        /* sizeof of this structure in the kernel */
+    uint32_t version; /* QY_ABI_VERSION */
+    uint32_t bytes;   /* sizeof of this structure in the kernel */
     uint32_t cpus;
     uint32_t nodes;
-    uint32_t untypeds;     /* their handles are QY_SLOT_UNTYPED + i, largest first */
-    uint32_t node_slots;   /* capacity of the capability node */
-    uint32_t free_slot;    /* the first empty slot */
-    uint32_t devices;      /* device memory: handles are QY_SLOT_UNTYPED + untypeds + i, lowest address first */
-    uint64_t clock_hz;     /* ticks per second of the user-readable clock, 0 if unknown */
+    uint32_t untypeds;   /* their handles are QY_SLOT_UNTYPED + i, largest first */
+    uint32_t node_slots; /* capacity of the capability node */
+    uint32_t free_slot;  /* the first empty slot */
+    uint32_t
+        devices; /* device memory: handles are QY_SLOT_UNTYPED + untypeds + i, lowest address first */
+    uint64_t clock_hz; /* ticks per second of the user-readable clock, 0 if unknown */
     uint64_t archive_bytes;
-    char machine[48];      /* "x86_64" or "riscv64", then how it booted */
+    char machine[48]; /* "x86_64" or "riscv64", then how it booted */
     char command_line[512];
 };
 

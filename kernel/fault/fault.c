@@ -37,7 +37,7 @@ void fault_lost(struct thread *thread, const char *why)
     else
         print("thread %llu died: %s %R (%s there) at instruction %R, stack %R; %s\n",
               (unsigned long long)thread->object.id, access_words[access % 3], fault->words[0],
-              qy_found_words((enum qy_found)found), fault->words[1],
+              qy_found_words((enum qy_fault_found)found), fault->words[1],
               arch_frame_stack(&thread->frame), why);
     end(thread);
 }
@@ -58,7 +58,7 @@ static enum resolution deliver(struct thread *thread) QY_REQUIRES(qy_class_caps)
     return FAULT_FATAL;
 }
 
-static enum qy_found found_of(enum qy_error error, enum qy_mark_kind kind)
+static enum qy_fault_found found_of(enum qy_error error, enum qy_mark_kind kind)
 {
     switch (error) {
     case QY_NO_RIGHTS:
@@ -87,7 +87,7 @@ static void gather_budget(const struct space *space) QY_EXCLUDES(qy_class_caps)
 }
 
 enum qy_error fault_resolve(struct cpu *cpu, uint64_t address, enum qy_access access,
-                            enum qy_found *found)
+                            enum qy_fault_found *found)
 {
     struct space *space = cpu_space(cpu);
     struct qy_fault fault = {0};
@@ -112,7 +112,7 @@ enum qy_error fault_resolve(struct cpu *cpu, uint64_t address, enum qy_access ac
 
 bool fault_of_copy(struct cpu *cpu, uint64_t address, enum qy_access access)
 {
-    enum qy_found found;
+    enum qy_fault_found found;
     uint64_t page = qy_align_down(address, QY_PAGE_BYTES);
     cpu->copy_fault[1] = cpu->copy_fault[0] == page ? cpu->copy_fault[1] + 1 : 0;
     cpu->copy_fault[0] = page;
@@ -145,7 +145,7 @@ static struct thread *running(struct cpu *cpu) QY_REQUIRES(qy_class_caps)
 
 void fault_raise(struct cpu *cpu, uint64_t address, enum qy_access access)
 {
-    enum qy_found found = QY_FOUND_PROTECTED;
+    enum qy_fault_found found = QY_FOUND_PROTECTED;
     enum resolution resolution = FAULT_RESOLVED;
     uint64_t instruction = arch_frame_instruction(&cpu->current->frame);
     QY_COUNT(cpu->current->faults, 1);

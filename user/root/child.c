@@ -60,7 +60,7 @@ bool fault_from(const struct message *message, struct fault *out)
     *out = (struct fault){.address = message->word[0],
                           .instruction = message->word[1],
                           .access = (enum qy_access)(message->label >> 8 & 0xff),
-                          .mark = (enum qy_found)(message->label >> 16 & 0xff)};
+                          .mark = (enum qy_fault_found)(message->label >> 16 & 0xff)};
     return (message->label & 0xff) == QY_LABEL_FAULT;
 }
 
@@ -77,7 +77,7 @@ const char *fault_access_name(enum qy_access access)
     return "unknown access";
 }
 
-const char *fault_mark_name(enum qy_found mark)
+const char *fault_mark_name(enum qy_fault_found mark)
 {
     switch (mark) {
     case QY_FOUND_NOTHING:

@@ -113,11 +113,11 @@ bool child_wait_dead(const struct child *child) CALL_MUST_USE;
 struct fault {
     uint64_t address, instruction;
     enum qy_access access;
-    enum qy_found mark;
+    enum qy_fault_found mark;
 };
 bool fault_from(const struct message *message, struct fault *out) CALL_MUST_USE;
 const char *fault_access_name(enum qy_access access);
-const char *fault_mark_name(enum qy_found mark);
+const char *fault_mark_name(enum qy_fault_found mark);
 
 /* The parts of the demonstration. */
 void greet(struct root *root);
@@ -147,7 +147,8 @@ qy_handle_t device_memory_at(const struct root *root, uint64_t address);
  * The machine's clock as a device that interrupts, one for each architecture (user/root/ARCH/clock.c).
  */
 struct clock {
-    qy_handle_t budget, interrupt, registers; /* made out of the budget; registers: ports or a frame */
+    qy_handle_t budget, interrupt,
+        registers; /* made out of the budget; registers: ports or a frame */
     const char *name;
     uint64_t number; /* of its line */
 };

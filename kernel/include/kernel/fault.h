@@ -15,7 +15,7 @@ struct thread;
  * qy_space_fault, and what to tell about it in *found. No locks: a space that is loaded stays.
  */
 enum qy_error fault_resolve(struct cpu *cpu, uint64_t address, enum qy_access access,
-                            enum qy_found *found) QY_MUST_USE QY_EXCLUDES(qy_class_caps);
+                            enum qy_fault_found *found) QY_MUST_USE QY_EXCLUDES(qy_class_caps);
 
 /* A copy of user memory did. True: try again. */
 bool fault_of_copy(struct cpu *cpu, uint64_t address, enum qy_access access);
