@@ -91,17 +91,14 @@ enum qy_error call_frame_map(struct call *call)
     return error;
 }
 
-/* The mapping that the call names must be the one that the capability has. */
-static enum qy_error mapping_check(struct call *call, struct slot **slot, unsigned *had)
-    QY_REQUIRES(qy_class_caps)
+/* The mapping that the call names must be the one that the capability claims. Whether it has it the tables tell. */
+static enum qy_error claim_check(struct call *call, struct slot **slot) QY_REQUIRES(qy_class_caps)
 {
-    struct space *space;
     enum qy_error error =
         call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_WRITE, slot);
     if (error != QY_OK)
         return error;
-    return frame_is_mapped(call->slot, &space, had) && space == (struct space *)(*slot)->object &&
-                   call->slot->address == call->arguments[2]
+    return call->slot->space == (*slot)->object->id && call->slot->address == call->arguments[2]
                ? QY_OK
                : QY_NOT_MAPPED;
 }
@@ -109,8 +106,7 @@ static enum qy_error mapping_check(struct call *call, struct slot **slot, unsign
 enum qy_error call_frame_unmap(struct call *call)
 {
     struct slot *slot;
-    unsigned had;
-    enum qy_error error = mapping_check(call, &slot, &had);
+    enum qy_error error = claim_check(call, &slot);
     if (error != QY_OK)
         return error;
     struct work work = begin(call, slot);
@@ -119,8 +115,12 @@ enum qy_error call_frame_unmap(struct call *call)
     error = qy_space_unmap_frame(&work.space->vm, work.address, work.bytes, work.frame->first);
     space_leave(work.cpu);
     caps_acquire();
-    if (error == QY_OK)
+    if (error == QY_OK) {
         trace_page_unmapped(work.space->object.id, work.address, work.frame->first.raw, 1);
+        if (lookup_again(call, &slot) == QY_OK && call->slot->space == work.space->object.id &&
+            call->slot->address == work.address)
+            call->slot->space = 0; /* nobody has to look whether it is true */
+    }
     end(&work);
     return error;
 }
@@ -145,9 +145,12 @@ static enum qy_error touch(const struct work *work) QY_EXCLUDES(qy_class_caps)
 enum qy_error call_frame_protect(struct call *call)
 {
     struct slot *slot;
+    struct space *space;
     unsigned had;
     uint64_t flags = call->arguments[3];
-    enum qy_error error = mapping_check(call, &slot, &had);
+    enum qy_error error = claim_check(call, &slot);
+    if (error == QY_OK && !frame_is_mapped(call->slot, &space, &had))
+        error = QY_NOT_MAPPED;
     if (error == QY_OK)
         error = frame_flags_check(call->slot, flags);
     if (error == QY_OK && !frame_type_stays(had, flags))

@@ -46,12 +46,6 @@ static inline bool qy_state_is_handed_out(enum qy_frame_state state)
            state != QY_FRAME_CACHED && (unsigned)state < QY_FRAME_STATE_COUNT;
 }
 
-/* States in which a block's word is its mappings: while it is not 0 the block is BUSY. */
-static inline bool qy_state_has_mappings(enum qy_frame_state state)
-{
-    return state == QY_FRAME_USER || state == QY_FRAME_DEVICE;
-}
-
 /* ---- arena_lists.c: `index` is a section number for orders 15 and up, a block number below ----
  */
 

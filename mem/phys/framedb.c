@@ -118,7 +118,8 @@ struct qy_found qy_framedb_find(const struct qy_framedb *db, uint64_t frame)
 
 enum qy_frame_state qy_frame_state(const struct qy_framedb *db, pfn_t frame)
 {
-    return qy_framedb_find(db, frame.raw).state;
+    qy_tag_t head = qy_framedb_head(db, frame.raw);
+    return head ? qy_tag_state(head) : qy_framedb_find(db, frame.raw).state;
 }
 
 const char *qy_frame_state_name(enum qy_frame_state state)
@@ -134,7 +135,13 @@ const char *qy_frame_state_name(enum qy_frame_state state)
 enum qy_error qy_frame_block(const struct qy_framedb *db, pfn_t frame, pfn_t *start,
                              unsigned *order, enum qy_frame_state *state)
 {
-    struct qy_found f = qy_framedb_find(db, frame.raw);
+    qy_tag_t head = qy_framedb_head(db, frame.raw);
+    struct qy_found f = {.start = frame.raw,
+                         .order = qy_tag_order(head),
+                         .level = QY_AT_MAP,
+                         .state = qy_tag_state(head)};
+    if (!head)
+        f = qy_framedb_find(db, frame.raw);
     if (f.level == QY_AT_NOTHING || f.state == QY_FRAME_FREE || f.state == QY_FRAME_CACHED)
         return QY_NOT_ALLOCATED;
     if (start)

@@ -144,6 +144,12 @@ static inline void qy_word_store(_Atomic uint64_t *word, uint64_t value)
     atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
+/* States in which a block's word is its mappings: while it is not 0 the block is BUSY. */
+static inline bool qy_state_has_mappings(enum qy_frame_state state)
+{
+    return state == QY_FRAME_USER || state == QY_FRAME_DEVICE;
+}
+
 /* What a frame is in: where the answer was found, and the uniform range [start, start + 2^order)
  * that it holds for. */
 enum qy_level { QY_AT_NOTHING, QY_AT_SECTION, QY_AT_BLOCK, QY_AT_MAP, QY_AT_FINE };
@@ -179,6 +185,14 @@ static inline bool qy_framedb_has_entry(const struct qy_framedb *db, uint64_t fr
 static inline struct qy_frame *qy_framedb_entry(const struct qy_framedb *db, uint64_t frame)
 {
     return qy_framedb_has_entry(db, frame) ? &db->frames[frame] : NULL;
+}
+
+/* The tag of a block below 2 MiB that begins at a frame, by its entry alone (FRAME-STALE); 0: none does. */
+static inline qy_tag_t qy_framedb_head(const struct qy_framedb *db, uint64_t frame)
+{
+    const struct qy_frame *entry = qy_framedb_entry(db, frame);
+    qy_tag_t tag = entry ? qy_load(&entry->tag) : 0;
+    return qy_tag_kind(tag) == QY_KIND_HEAD && qy_tag_order(tag) < QY_BLOCK_ORDER ? tag : 0;
 }
 
 /* Initialise the block descriptors of a section, or the frame entries of a block, unless done

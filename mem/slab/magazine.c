@@ -110,11 +110,16 @@ bool qy_magazine_guard_is_due(struct qy_magazine *magazine)
 enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
 {
     enum qy_error error = QY_OK;
+    struct qy_cache *cache = magazine->cache;
     struct qy_item *top = qy_magazine_top(magazine);
-    unsigned want = (qy_magazine_limit(magazine) + 1u) / 2;
-    unsigned got = qy_depot_pop(magazine->cache, want, top);
+    unsigned limit = qy_magazine_limit(magazine), want = (limit + 1u) / 2, rest = 0;
+    unsigned got = qy_depot_pop(cache, want, top);
     if (got == 0)
-        error = qy_slab_take(cpu, magazine->cache, want, QY_OBJECT_CACHED, top, &got);
+        error = qy_slab_take(cpu, cache, want, QY_OBJECT_CACHED, top, &got);
+    /* And what its slab has left: two CPUs with objects of one slab write the line of its states. */
+    if (error == QY_OK && cache->partial && cache->partial->free <= limit - got)
+        (void)qy_slab_take(cpu, cache, cache->partial->free, QY_OBJECT_CACHED, top + got, &rest);
+    got += rest;
     qy_magazine_set_top(magazine, top + got);
     qy_percpu_count(&magazine->fetched, got);
     return error;

@@ -301,7 +301,7 @@ void *qy_magazine_pop(struct qy_magazine *magazine);
 bool qy_magazine_guard_is_due(struct qy_magazine *magazine);
 /* A full one makes room by what was put in first; returns its top. Takes the heap's lock. */
 struct qy_item *qy_magazine_make_room(struct qy_cpu_objects *cpu, struct qy_magazine *magazine);
-/* Fill half of an empty one. Errors: as qy_slab_take. */
+/* Fill half of an empty one, and more if a slab's last objects fit in. Errors: as qy_slab_take. */
 enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu,
                                  struct qy_magazine *magazine) QY_REQUIRES(qy_class_slab);
 /* This CPU gives up what it has of the heap; false if that is nothing. */

@@ -34,7 +34,7 @@ static void lock_below(const struct qy_range *op, struct qy_table *table, uint64
                        uint64_t end, bool lock)
 {
     uint64_t bytes = qy_pt_page_bytes(table->level);
-    for (uint64_t at = start, next; table->level > 1 && at < end; at = next) {
+    for (uint64_t at = start, next; at < end; at = next) {
         next = min_of(qy_align_down(at, bytes) + bytes, end);
         uint64_t entry = qy_slot_get(qy_table_slots(table) + qy_pt_index(vaddr(at), table->level));
         if (!qy_pt_is_table(op->space->format, entry, table->level) ||
@@ -43,7 +43,8 @@ static void lock_below(const struct qy_range *op, struct qy_table *table, uint64
         struct qy_table *child = child_of(op, entry);
         if (lock)
             qy_table_lock(child);
-        lock_below(op, child, at, next, lock);
+        if (child->level > 1)
+            lock_below(op, child, at, next, lock);
         if (!lock)
             qy_table_unlock(child);
     }
@@ -126,7 +127,7 @@ static void visit_table(struct qy_range *op, struct qy_table *table, unsigned in
         op->error = QY_BUSY;
     } else {
         walk(op, child, at, next);
-        op->hollow |= child->live == 0;
+        op->hollow |= qy_table_may_go(child);
     }
 }
 
@@ -164,28 +165,32 @@ static bool cover(const struct qy_range *op, struct qy_at *top)
         level++;
     if (!qy_vm_lock_at(op->space, vaddr(op->start), level, top))
         return false;
-    lock_below(op, top->table, op->start, op->end, true);
+    if (top->level > 1)
+        lock_below(op, top->table, op->start, op->end, true);
     return true;
 }
 
 static void uncover(const struct qy_range *op, const struct qy_at *top)
 {
-    lock_below(op, top->table, op->start, op->end, false);
+    if (top->level > 1)
+        lock_below(op, top->table, op->start, op->end, false);
     qy_table_unlock(top->table);
 }
 
-/* Plan and apply, with every table of the range locked. */
+/* Plan and apply, with every table of the range locked. A single entry to unmap is not changed if it is refused: it needs no plan. */
 static enum qy_error change(struct qy_range *op)
 {
     struct qy_space *space = op->space;
     struct qy_at top;
     if (!cover(op, &top))
         return QY_REVOKED;
+    bool one = op->what == QY_RANGE_UNMAP && op->only &&
+               op->end - op->start == qy_pt_page_bytes(top.level);
     op->error = QY_OK;
     op->again = op->shared = op->large = false;
     op->tables = 0;
     op->found = 0;
-    op->apply = false;
+    op->apply = one;
     if (top.level == 1 && qy_table_is_shared(top.table)) {
         op->shared = true;
         op->at = op->start;
@@ -195,13 +200,13 @@ static enum qy_error change(struct qy_range *op)
     }
     if (op->error == QY_OK && op->what == QY_RANGE_UNMAP && op->found == 0)
         op->error = QY_NOT_MAPPED;
-    if (op->error == QY_OK)
+    if (op->error == QY_OK && !one)
         op->error = qy_tables_reserve(space->vm, space->budget, op->tables, &op->reserve);
-    if (op->error == QY_OK) {
+    if (op->error == QY_OK && !one) {
         op->apply = true;
         walk(op, top.table, op->start, op->end);
-        op->hollow |= top.table->live == 0;
     }
+    op->hollow |= qy_table_may_go(top.table);
     uncover(op, &top);
     return op->error;
 }
@@ -213,7 +218,7 @@ static void finish(struct qy_range *op)
     if (!cover(op, &top)) /* dying: what is moving is torn down with the rest */
         return;
     walk(op, top.table, op->start, op->end);
-    op->hollow |= top.table->live == 0;
+    op->hollow |= qy_table_may_go(top.table);
     uncover(op, &top);
 }
 
@@ -229,8 +234,10 @@ static unsigned level_of(const struct qy_range *op)
 enum qy_error qy_range_run(struct qy_range *op)
 {
     struct qy_space *space = op->space;
+    struct qy_gone gone;
     op->mappings = 1;
-    qy_gone_begin(&op->gone);
+    op->gone = &gone;
+    qy_gone_begin(&gone);
     for (;;) {
         qy_vm_enter(space->vm);
         enum qy_error error = change(op);
@@ -254,10 +261,12 @@ enum qy_error qy_range_run(struct qy_range *op)
         finish(op);
         qy_vm_leave(space->vm);
     }
-    qy_gone_send(space->vm, &op->gone);
+    qy_gone_send(space->vm, &gone);
     if (op->hollow) {
+        vaddr_t last = vaddr(op->end - QY_PAGE_BYTES);
         qy_vm_prune(space, vaddr(op->start));
-        qy_vm_prune(space, vaddr(op->end - QY_PAGE_BYTES));
+        if (qy_span_base(last, 2).raw > op->start)
+            qy_vm_prune(space, last);
     }
     return QY_OK;
 }

@@ -39,7 +39,7 @@ struct qy_range {
     bool large;       /* or a page of which only a part changes */
     uint64_t at;
     enum qy_error error;
-    struct qy_gone gone;
+    struct qy_gone *gone;
 };
 
 /* Do it; frees what came loose. The caller is outside. */

@@ -94,7 +94,7 @@ static void unmap_entry(struct qy_range *op, struct qy_table *table, unsigned in
     bool present = qy_entry_holds(format, entry, table->level, &frame, &foreign) &&
                    qy_is_present(format, entry);
     if (!present)
-        qy_vm_let_go_entry(op->space->vm, format, table, index, entry, &op->gone);
+        qy_vm_let_go_entry(op->space->vm, format, table, index, entry, op->gone);
     qy_table_set(format, table, index,
                  present ? qy_mark_entry(format, qy_held_mark(QY_MARK_MOVING, frame, 0,
                                                               qy_port_cpu(), foreign))
@@ -123,7 +123,7 @@ static void finish_entry(struct qy_range *op, struct qy_table *table, unsigned i
         qy_table_set(format, table, index, qy_mark_entry(format, mark));
         return;
     }
-    qy_vm_let_go_entry(op->space->vm, format, table, index, entry, &op->gone);
+    qy_vm_let_go_entry(op->space->vm, format, table, index, entry, op->gone);
     qy_table_set(format, table, index, 0);
 }
 
@@ -247,7 +247,7 @@ static void finish_unmap_leaf(struct qy_range *op, struct qy_table *table, unsig
         uint64_t entry = atomic_load_explicit(&slots[index], memory_order_relaxed);
         pfn_t frame;
         if (qy_is_held_like(moving, entry, &frame)) {
-            qy_vm_let_go_own(vm, &leaf, table, index, frame, &op->gone);
+            qy_vm_let_go_own(vm, &leaf, table, index, frame, op->gone);
             qy_slot_put(&slots[index], 0);
             pages++;
         } else if (entry) {

@@ -242,7 +242,7 @@ static struct qy_table *take_out_empty(struct qy_space *space, const struct qy_a
         return NULL;
     struct qy_table *table = qy_table_of(space->vm->db, qy_entry_frame(space->format, at->entry));
     qy_table_lock(table);
-    bool take = table->live == 0 && !table->given && !qy_table_is_shared(table);
+    bool take = qy_table_may_go(table) && !qy_table_is_shared(table);
     if (take) {
         qy_table_set(space->format, at->table, at->index, 0);
         if (!qy_rmap_remove(&table->parents, qy_mapping(at->table->frame, at->index), &freed, NULL))
@@ -253,26 +253,36 @@ static struct qy_table *take_out_empty(struct qy_space *space, const struct qy_a
     return take ? table : NULL;
 }
 
+/* The level of the lowest table over address, if it is empty and ours; else 0. */
+static unsigned empty_level(struct qy_space *space, vaddr_t address)
+{
+    struct qy_at at;
+    if (!qy_vm_lock_at(space, address, 1, &at))
+        return 0;
+    unsigned level = qy_table_may_go(at.table) ? at.level : 0;
+    qy_table_unlock(at.table);
+    return level;
+}
+
 void qy_vm_prune(struct qy_space *space, vaddr_t address)
 {
-    for (unsigned level = 2; level <= QY_PT_LEVELS; level++) {
+    struct qy_table *table;
+    do {
         struct qy_at at;
-        struct qy_table *table = NULL;
+        table = NULL;
         qy_vm_enter(space->vm);
-        bool alive = qy_vm_lock_at(space, address, level, &at);
-        if (alive) {
-            table = at.level == level ? take_out_empty(space, &at) : NULL;
+        unsigned level = empty_level(space, address);
+        if (level && qy_vm_lock_at(space, address, level + 1, &at)) {
+            table = at.level == level + 1 ? take_out_empty(space, &at) : NULL;
             qy_table_unlock(at.table);
         }
         qy_vm_leave(space->vm);
-        if (!alive)
-            return;
-        if (!table)
-            continue;
-        vaddr_t base = qy_span_base(address, level);
-        qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(level), 0);
-        qy_table_retire(space->vm, table);
-    }
+        if (table) {
+            vaddr_t base = qy_span_base(address, level + 1);
+            qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(level + 1), 0);
+            qy_table_retire(space->vm, table);
+        }
+    } while (table);
 }
 
 /*

@@ -304,9 +304,11 @@ bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level, stru
 
 _Atomic uint64_t *qy_frame_rmap(const struct qy_framedb *db, pfn_t frame)
 {
-    struct qy_found f = qy_framedb_find(db, frame.raw);
-    return f.state == QY_FRAME_USER || f.state == QY_FRAME_DEVICE ? &db->frames[f.start].word
-                                                                  : NULL;
+    qy_tag_t head = qy_framedb_head(db, frame.raw);
+    struct qy_found f = {.start = frame.raw, .state = qy_tag_state(head)};
+    if (!head)
+        f = qy_framedb_find(db, frame.raw);
+    return qy_state_has_mappings(f.state) ? &db->frames[f.start].word : NULL;
 }
 
 void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame,

@@ -73,6 +73,12 @@ static inline bool qy_table_is_strange(const struct qy_space *space, struct qy_t
     return qy_table_is_shared(table) || (table->budget != space->budget && !table->given);
 }
 
+/* Is it empty, and the tree's to take out? Its lock is held. */
+static inline bool qy_table_may_go(const struct qy_table *table)
+{
+    return table->live == 0 && !table->given && !table->space;
+}
+
 /* Write an entry and keep the counts. The table's lock is held. */
 void qy_table_set(const struct qy_pt_format *format, struct qy_table *table, unsigned index,
                   uint64_t entry);
