@@ -35,6 +35,8 @@ static void demonstrate(struct root *root)
     greet(root);
     show_page(root);
     show_handler(root);
+    show_regions(root);
+    show_clone(root);
     show_summary(root);
 }
 

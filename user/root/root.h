@@ -5,7 +5,9 @@
  *
  *     main.c      reads the command line and chooses
  *     page.c      a page of memory, mapped by hand          \
- *     handler.c   a page fault, handled by a program         |  the demonstration
+ *     handler.c   a page fault, handled by a program         |
+ *     region.c    memory that appears when it is touched     |  the demonstration
+ *     clone.c     copy on write, and what a revoke takes     |
  *     summary.c   where the memory is, what it cost         /
  *     prompt.c    commands on the console                      (word `interactive`)
  *     bench.c     costs of single calls                        (word `bench`)
@@ -74,6 +76,9 @@ enum qy_error root_make(struct root *root, qy_handle_t untyped, enum qy_object_t
 uint32_t root_mark(const struct root *root);
 void root_release(struct root *root, uint32_t mark);
 
+/* Revoke a budget, say so, see that it is one free whole, and delete it. */
+bool root_take_back(struct root *root, qy_handle_t budget, const char *what);
+
 /* Tables that were made to map something; levels 3 to 1. */
 struct tables {
     unsigned count;
@@ -123,6 +128,8 @@ const char *fault_mark_name(enum qy_fault_found mark);
 void greet(struct root *root);
 void show_page(struct root *root);
 void show_handler(struct root *root);
+void show_regions(struct root *root);
+void show_clone(struct root *root);
 void show_summary(struct root *root);
 
 /* Tables that the summary and the prompt share. */

@@ -305,7 +305,7 @@ static void show_costs(const struct root *root)
 
 void show_summary(struct root *root)
 {
-    print("\n5. Summary\n");
+    print("\n7. Summary\n");
     print("   Where the RAM is:\n\n");
     show_memory(root);
     print("\n   What exists now:\n\n");
