@@ -99,7 +99,7 @@ static bool hear(const struct family *family, struct message *message)
 
 /* A fault of the child is printed, must be this one, and is the child's end. */
 static bool faults(const struct family *family, enum qy_access access, uint64_t at,
-                   enum #define X(NAME, words) QY_FOUND_##NAME, found)
+                   enum qy_fault_found found)
 {
     struct message message;
     struct fault fault = {0};
