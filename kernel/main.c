@@ -10,6 +10,7 @@
 #include <kernel/arenas.h>
 #include <kernel/boot.h>
 #include <kernel/cpus.h>
+#include <kernel/dma.h>
 #include <kernel/entry.h>
 #include <kernel/guard.h>
 #include <kernel/heap.h>
@@ -249,6 +250,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
     give_back_boot_memory();
     if (!kernel_map_report(&map))
         kernel_panic("the uses of memory do not add up to what the firmware called usable");
+    registers_init(&kernel_tables);
     guard_init(boot_info->command_line, arenas, &kernel_tables);
     const char *broken = kernel_layout_check(&kernel_tables, &topology);
     if (broken)

@@ -51,7 +51,8 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_cap_revoke] =
         "Deletes every capability that was derived from the one in x0, by copy or by retype. x0 "
         "itself stays. For an untyped the rights WRITE and GRANT are needed; afterwards all of it "
-        "is free and one whole.",
+        "is free and one whole. BUSY: all of it but memory that a device has pinned which does not "
+        "stop.",
     [QY_CALL_cap_info] = "What stands in a slot of the node in x0: type and rights, its handle "
                          "with the current generation, the number "
                          "of the object, its badge, and how many capabilities were derived from "
@@ -176,27 +177,51 @@ static const char *const prose[QY_CALL_COUNT] = {
         "exist.",
     [QY_CALL_space_bind] =
         "Binds an untyped to an address space as its budget: tables, pages and reverse maps of its "
-        "regions come out of it from then on. It stays bound until it is revoked or destroyed, which "
-        "takes back all that came of it, from clones too; what they touch then is revoked. BUSY: one "
+        "regions come out of it from then on. It stays bound until it is revoked or destroyed, "
+        "which "
+        "takes back all that came of it, from clones too; what they touch then is revoked. BUSY: "
+        "one "
         "is bound.",
     [QY_CALL_space_map_region] =
         "Reserves a range, at any address if it is 0: memory of zeroes that appears when it is "
-        "touched. flags: QY_MAP_* rights, QY_REGION(kind), QY_REGION_GUARD for a guard page that may "
+        "touched. flags: QY_MAP_* rights, QY_REGION(kind), QY_REGION_GUARD for a guard page that "
+        "may "
         "move `moves` times. UNSUPPORTED: no budget is bound.",
-    [QY_CALL_space_unmap_region] =
-        "Empties a range, holes included, whatever is there. NOT_MAPPED: nothing is. OUT_OF_MEMORY: "
-        "what is left of something larger needs a table.",
-    [QY_CALL_space_protect_region] =
-        "Gives a range without holes other rights, 0 for none. NO_RIGHTS: more than it may have, for "
-        "instance than the capability that mapped a frame.",
+    [QY_CALL_space_unmap_region] = "Empties a range, holes included, whatever is there. "
+                                   "NOT_MAPPED: nothing is. OUT_OF_MEMORY: "
+                                   "what is left of something larger needs a table.",
+    [QY_CALL_space_protect_region] = "Gives a range without holes other rights, 0 for none. "
+                                     "NO_RIGHTS: more than it may have, for "
+                                     "instance than the capability that mapped a frame.",
     [QY_CALL_space_clone] =
         "What stands in a range of another space appears in this one at the same addresses, copied "
-        "when one of them writes. A call clones up to the next address that is a multiple of 1 GiB, "
+        "when one of them writes. A call clones up to the next address that is a multiple of 1 "
+        "GiB, "
         "and says where to go on. UNSUPPORTED: no budget is bound, or there is device memory.",
-    [QY_CALL_space_settle] =
-        "Copies what the space shares with others into its own budget, from the address on, a part a "
-        "call; says where to go on. On OUT_OF_MEMORY as well: where it came to. The end of the user "
-        "half: done.",
+    [QY_CALL_space_settle] = "Copies what the space shares with others into its own budget, from "
+                             "the address on, a part a "
+                             "call; says where to go on. On OUT_OF_MEMORY as well: where it came "
+                             "to. The end of the user "
+                             "half: done.",
+    [QY_CALL_dma_bind] =
+        "Connects a DMA device to the register, of `width` 1, 2 or 4 bytes at `offset` in a frame "
+        "of "
+        "device memory, that stops the device: `value` is written to it, and is read from it once "
+        "the "
+        "device has stopped. x1 is the system's capability with WRITE, the registers' needs WRITE. "
+        "INVALID_ARGUMENT: no such register, a frame of RAM. BUSY: it is connected.",
+    [QY_CALL_frame_pin] =
+        "Says at which physical address the frame lies and lets the device have it: it keeps its "
+        "place until frame_unpin. If the capability, or the DMA device, goes before that in "
+        "whatever way, the kernel stops the device, which ends all of its pins. The DMA device's "
+        "capability needs WRITE. BUSY: the frame is pinned, or the device is being stopped. DEAD: "
+        "it "
+        "did not stop when it was told to. NOT_FOUND: it is connected to no register. TOO_MANY: it "
+        "has "
+        "32 pins. INVALID_ARGUMENT: a frame of device memory.",
+    [QY_CALL_frame_unpin] = "The device does not use the frame any more; only the caller can know. "
+                            "By the capability that "
+                            "pinned it. NOT_FOUND: it has not.",
     [QY_CALL_space_info] =
         "Pages that a space has: all, those that are its own, those that it shares or that were "
         "mapped; its tables, those that it shares.",

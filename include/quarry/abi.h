@@ -26,6 +26,9 @@ typedef uint64_t qy_handle_t;
 #define QY_MAP_UNCACHED 16u
 #define QY_MAP_ALL 31u
 
+/* Frames that one DMA device object can have pinned at a time. */
+#define QY_DMA_PINS 32u
+
 /* I/O ports of a machine that has them (x86-64). */
 #define QY_PORTS 0x10000u
 

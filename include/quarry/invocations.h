@@ -10,7 +10,8 @@
  *
  * x86-64 loses rcx and r11 in a call, as the instruction does. A call that fails has changed nothing.
  * On OUT_OF_MEMORY x1 is the number of pages wanted and x2 the order of the largest free block of the
- * untyped; on MISSING_TABLE x1 is the level that is missing (1 = the table of 4 KiB pages).
+ * untyped; on MISSING_TABLE x1 is the level that is missing (1 = the table of 4 KiB pages). cap_revoke alone may fail
+ * with work done: BUSY says that all is gone but memory which a device has that does not stop.
  */
 #ifndef QUARRY_INVOCATIONS_H
 #define QUARRY_INVOCATIONS_H
@@ -74,7 +75,10 @@
     X(51, space_protect_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes, rights", "")       \
     X(52, space_clone, ADDRESS_SPACE, QY_RIGHT_WRITE, "from, address, bytes", "next_address")      \
     X(53, space_settle, ADDRESS_SPACE, QY_RIGHT_WRITE, "address", "next_address")                  \
-    X(54, space_info, ADDRESS_SPACE, QY_RIGHT_READ, "", "resident, private, shared, tables, shared_tables")
+    X(54, space_info, ADDRESS_SPACE, QY_RIGHT_READ, "", "resident, private, shared, tables, shared_tables") \
+    X(55, dma_bind, DMA, QY_RIGHT_WRITE, "system, registers, offset, width, value", "")            \
+    X(56, frame_pin, FRAME, QY_RIGHT_READ | QY_RIGHT_WRITE, "dma", "address")                      \
+    X(57, frame_unpin, FRAME, 0, "", "")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

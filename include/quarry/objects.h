@@ -28,9 +28,10 @@
     X(TIMER, 10, "timer", SMALL)                                                                   \
     X(INTERRUPT, 11, "interrupt", SMALL)                                                           \
     X(IO_PORTS, 12, "port range", SMALL)                                                           \
-    X(DEVICE_MEMORY, 13, "device memory", NEVER)                                                   \
-    X(CONSOLE, 14, "console", NEVER)                                                               \
-    X(SYSTEM, 15, "system", NEVER)
+    X(DMA, 13, "DMA device", SMALL)                                                                \
+    X(DEVICE_MEMORY, 14, "device memory", NEVER)                                                   \
+    X(CONSOLE, 15, "console", NEVER)                                                               \
+    X(SYSTEM, 16, "system", NEVER)
 
 enum qy_object_type {
 #define X(NAME, value, name, retype) QY_OBJ_##NAME = (value),

@@ -9,6 +9,9 @@ static const char *slot_check(const struct slot *slot, const struct slot *parent
         return "CAP-TREE";
     if (slot->object->capabilities == 0 || (slot->object->flags & OBJECT_DYING))
         return "OBJ-COUNT";
+    if (slot->flags & SLOT_PINNED &&
+        (slot->type != QY_OBJ_FRAME || !((const struct frame *)slot->object)->dma))
+        return "PINNED";
     if (parent->type != QY_OBJ_NONE) {
         if (parent->object != slot->object)
             return "CAP-TREE";

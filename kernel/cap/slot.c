@@ -2,7 +2,7 @@
  * Slots and the tree of capabilities: filling, deriving, emptying, looking up. See kernel/cap.h for
  * the picture.
  */
-#include <kernel/object.h>
+#include <kernel/dma.h>
 #include <kernel/space.h>
 #include <kernel/teardown.h>
 #include <kernel/thread.h>
@@ -144,6 +144,8 @@ void slot_move(struct slot *slot, struct slot *source)
     uint32_t generation = slot->generation;
     *slot = *source;
     slot->generation = generation;
+    if (slot->flags & SLOT_PINNED)
+        dma_move_slot(slot, source);
     tree_replace(source, slot);
     slot_clear(source);
 }
@@ -164,12 +166,16 @@ enum qy_error slot_may_derive(const struct slot *source, unsigned rights, uint64
 void slot_delete(struct slot *slot, struct teardown *teardown)
 {
     struct object *object = slot->object;
-    struct space *space;
+    struct unmap left = {.frame = (struct frame *)object, .address = slot->address};
     unsigned rights;
     if (slot->flags & SLOT_REVOKING)
         teardown_forget_slot(slot);
-    if (slot->type == QY_OBJ_FRAME && frame_is_mapped(slot, &space, &rights))
-        teardown_unmap(teardown, space, (struct frame *)object, slot->address);
+    if (slot->type == QY_OBJ_FRAME && !frame_is_mapped(slot, &left.space, &rights))
+        left.space = NULL;
+    if (slot->flags & SLOT_PINNED)
+        left.dma = dma_forget_slot(slot);
+    if (left.space || left.dma)
+        teardown_unmap(teardown, left);
     if (slot->flags & SLOT_BOUND)
         thread_unbound(slot->holder, slot);
     tree_remove(slot);

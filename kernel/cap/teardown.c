@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/device.h>
+#include <kernel/dma.h>
 #include <kernel/ipc.h>
 #include <kernel/print.h>
 #include <kernel/sched.h>
@@ -12,12 +13,21 @@
 
 static struct teardown *revokes QY_GUARDED_BY(qy_class_caps); /* under way on some CPU */
 
-void teardown_unmap(struct teardown *teardown, struct space *space, struct frame *frame,
-                    uint64_t address)
+/* One use more or less of what a removal needs while the lock is let go. */
+static void unmap_hold(const struct unmap *unmap, int change) QY_REQUIRES(qy_class_caps)
 {
-    space->object.pins++;
-    frame->object.pins++;
-    teardown->unmaps[teardown->unmap_count++] = (struct unmap){space, frame, address};
+    struct object *const held[] = {unmap->space ? &unmap->space->object : NULL,
+                                   unmap->dma ? &unmap->dma->object : NULL,
+                                   unmap->frame ? &unmap->frame->object : NULL};
+    for (unsigned i = 0; i < 3; i++)
+        if (held[i])
+            held[i]->pins += (uint32_t)change;
+}
+
+void teardown_unmap(struct teardown *teardown, struct unmap unmap)
+{
+    unmap_hold(&unmap, 1);
+    teardown->unmaps[teardown->unmap_count++] = unmap;
 }
 
 /* Something that objects are made from. */
@@ -84,13 +94,13 @@ static bool may_drain(struct untyped *untyped) QY_REQUIRES(qy_class_caps)
     return !untyped->lent;
 }
 
-/* Is nothing out of it in anybody's use? If so, this CPU keeps nothing of it either. */
-static bool is_whole(struct object *memory) QY_REQUIRES(qy_class_caps)
+/* Is nothing out of it in anybody's use but what is stuck? If so, this CPU keeps nothing of it either. */
+static bool is_left(struct object *memory) QY_REQUIRES(qy_class_caps)
 {
     struct untyped *untyped = (struct untyped *)memory;
     if (memory->type == QY_OBJ_DEVICE_MEMORY)
         return ((const struct device_memory *)memory)->count == 0;
-    if (untyped->objects || !may_drain(untyped))
+    if (untyped->objects != untyped->stuck || !may_drain(untyped))
         return false;
     untyped_drain(untyped);
     return !untyped_is_cached(untyped); /* by other CPUs: see gather */
@@ -103,7 +113,9 @@ enum dismantle untyped_dismantle(struct untyped *untyped, struct teardown *teard
         slot_delete(made, teardown);
         return DISMANTLE_MORE;
     }
-    return is_whole(&untyped->object) ? DISMANTLE_DONE : DISMANTLE_WAIT;
+    if (!is_left(&untyped->object))
+        return DISMANTLE_WAIT;
+    return untyped->stuck ? DISMANTLE_STUCK : DISMANTLE_DONE;
 }
 
 static enum dismantle device_dismantle(struct device_memory *device, struct teardown *teardown)
@@ -114,7 +126,7 @@ static enum dismantle device_dismantle(struct device_memory *device, struct tear
         slot_delete(made, teardown);
         return DISMANTLE_MORE;
     }
-    return is_whole(&device->object) ? DISMANTLE_DONE : DISMANTLE_WAIT;
+    return is_left(&device->object) ? DISMANTLE_DONE : DISMANTLE_WAIT;
 }
 
 static enum dismantle dismantle(struct object *object, struct teardown *teardown)
@@ -144,6 +156,8 @@ static enum dismantle dismantle(struct object *object, struct teardown *teardown
     case QY_OBJ_IO_PORTS:
         ports_release((struct io_ports *)object);
         return DISMANTLE_DONE;
+    case QY_OBJ_DMA:
+        return dma_dismantle((struct dma *)object, teardown);
     case QY_OBJ_DEVICE_MEMORY:
         return device_dismantle((struct device_memory *)object, teardown);
     case QY_OBJ_NOTIFICATION:
@@ -178,6 +192,10 @@ static bool step_doomed(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
         object_free(object);
         return true;
     }
+    if (left == DISMANTLE_STUCK && object->pins == 0) {
+        object->untyped->stuck++;
+        return true;
+    }
     object->link = teardown->waiting;
     teardown->waiting = object;
     return false;
@@ -196,8 +214,9 @@ static bool step_revoke(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
         slot_delete(made, teardown);
         return true;
     }
-    if (memory && is_whole(memory)) {
+    if (memory && is_left(memory)) {
         memory->flags &= (uint8_t)~OBJECT_REVOKING;
+        teardown->stuck = memory->type == QY_OBJ_UNTYPED && ((struct untyped *)memory)->stuck;
         teardown->memory = NULL;
     }
     return false;
@@ -234,6 +253,10 @@ static void unmap_all(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps
     struct cpu *cpu = cpu_this();
     for (unsigned i = 0; i < teardown->unmap_count; i++) {
         const struct unmap *unmap = &teardown->unmaps[i];
+        if (unmap->dma)
+            dma_stop(unmap->dma);
+        if (!unmap->space)
+            continue;
         pfn_t first = unmap->frame->first;
         space_enter(cpu);
         enum qy_error error = qy_space_unmap_frame(&unmap->space->vm, unmap->address,
@@ -247,10 +270,8 @@ static void unmap_all(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps
 
 static void unpin(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 {
-    for (unsigned i = 0; i < teardown->unmap_count; i++) {
-        teardown->unmaps[i].space->object.pins--;
-        teardown->unmaps[i].frame->object.pins--;
-    }
+    for (unsigned i = 0; i < teardown->unmap_count; i++)
+        unmap_hold(&teardown->unmaps[i], -1);
     teardown->unmap_count = 0;
 }
 
@@ -258,13 +279,13 @@ static void unpin(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 static struct untyped *pin_memory(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
 {
     struct untyped *memory = (struct untyped *)teardown->memory;
-    if (!memory || memory->object.type != QY_OBJ_UNTYPED || memory->objects)
+    if (!memory || memory->object.type != QY_OBJ_UNTYPED || memory->objects != memory->stuck)
         return NULL;
     memory->object.pins++;
     return memory;
 }
 
-/* What spaces and other CPUs have of an untyped without objects. */
+/* What spaces and other CPUs have of an untyped without objects that go. */
 static void take_back(struct untyped *untyped) QY_EXCLUDES(qy_class_caps)
 {
     untyped_take_back(untyped);
@@ -280,7 +301,7 @@ static void gather(const struct teardown *teardown, struct untyped *memory)
     for (struct object *object = teardown->waiting; object; object = object->link) {
         if (object->type != QY_OBJ_UNTYPED)
             space_dismantle_rest(object);
-        else if (((struct untyped *)object)->objects == 0)
+        else if (((struct untyped *)object)->objects == ((struct untyped *)object)->stuck)
             take_back((struct untyped *)object);
     }
 }
@@ -339,5 +360,7 @@ enum qy_error teardown_revoke(struct slot *slot)
     revoke_unlink(&teardown);
     if (teardown.root)
         teardown.root->flags &= ~(unsigned)SLOT_REVOKING & 15;
-    return teardown.overtaken ? QY_REVOKED : QY_OK;
+    if (teardown.overtaken)
+        return QY_REVOKED;
+    return teardown.stuck ? QY_BUSY : QY_OK;
 }

@@ -1,11 +1,12 @@
 /*
- * The calls on devices: interrupts, I/O ports, device memory.
+ * The calls on devices: interrupts, I/O ports, device memory, pins.
  *
- * Who may bind a line or ports shows the capability of the system with WRITE; who holds what was bound needs it no more.
+ * Who may bind a line, ports or a DMA device shows the capability of the system with WRITE; who holds what was bound needs it no more.
  */
 #include <arch/arch.h>
 #include <kernel/call.h>
 #include <kernel/device.h>
+#include <kernel/dma.h>
 #include <kernel/ipc.h>
 
 /* The capability that x1 names must be the system's. */
@@ -121,4 +122,32 @@ enum qy_error call_device_info(struct call *call)
     call->values[1] = device->pages * QY_PAGE_BYTES;
     call->values[2] = device->count;
     return QY_OK;
+}
+
+enum qy_error call_dma_bind(struct call *call)
+{
+    struct slot *slot;
+    enum qy_error error = authority_check(call);
+    if (error == QY_OK)
+        error = call_lookup(call, call->arguments[2], QY_OBJ_FRAME, QY_RIGHT_WRITE, &slot);
+    if (error != QY_OK)
+        return error;
+    return dma_bind((struct dma *)call->slot->object, (const struct frame *)slot->object,
+                    call->arguments[3], call->arguments[4], call->arguments[5]);
+}
+
+enum qy_error call_frame_pin(struct call *call)
+{
+    struct slot *slot;
+    paddr_t address = paddr(0);
+    enum qy_error error = call_lookup(call, call->arguments[1], QY_OBJ_DMA, QY_RIGHT_WRITE, &slot);
+    if (error == QY_OK)
+        error = dma_pin((struct dma *)slot->object, call->slot, &address);
+    call->values[0] = address.raw;
+    return error;
+}
+
+enum qy_error call_frame_unpin(struct call *call)
+{
+    return dma_unpin(call->slot);
 }

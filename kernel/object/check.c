@@ -2,6 +2,7 @@
  * The validators of untypeds, of what their objects hold against what their arenas say, and of everything.
  */
 #include <kernel/device.h>
+#include <kernel/dma.h>
 #include <kernel/guard.h>
 #include <kernel/ipc.h>
 #include <kernel/sched.h>
@@ -44,6 +45,8 @@ static const char *object_check(struct object *object) QY_REQUIRES(qy_class_caps
         return notification_check((const struct notification *)object);
     case QY_OBJ_INTERRUPT:
         return interrupt_check((const struct interrupt *)object);
+    case QY_OBJ_DMA:
+        return dma_check((const struct dma *)object);
     case QY_OBJ_DEVICE_MEMORY:
         return device_memory_check((const struct device_memory *)object);
     default:

@@ -2,6 +2,7 @@
  * Memory of objects: headers from the slab caches of an untyped, pages from its arena.
  */
 #include <kernel/device.h>
+#include <kernel/dma.h>
 #include <kernel/guard.h>
 #include <kernel/heap.h>
 #include <kernel/ipc.h>
@@ -40,6 +41,7 @@ static const struct kind kinds[QY_OBJ_COUNT] = {
                              QY_FRAME_OBJECT},
     [QY_OBJ_INTERRUPT] = {HEADER("interrupt", struct interrupt), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_IO_PORTS] = {HEADER("port range", struct io_ports), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_DMA] = {HEADER("DMA device", struct dma), false, false, QY_FRAME_OBJECT},
     /* Of device memory, and of the frames that are made of it. */
     [QY_OBJ_DEVICE_MEMORY] = {HEADER("device memory", struct device_frame), false, false,
                               QY_FRAME_OBJECT},

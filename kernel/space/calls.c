@@ -51,7 +51,9 @@ static enum qy_error lookup_again(struct call *call, struct slot **space) QY_REQ
 static void undo(const struct work *work) QY_REQUIRES(qy_class_caps)
 {
     struct teardown teardown = {0};
-    teardown_unmap(&teardown, work->space, work->frame, work->address);
+    teardown_unmap(
+        &teardown,
+        (struct unmap){.space = work->space, .frame = work->frame, .address = work->address});
     teardown_run(&teardown);
 }
 

@@ -2,6 +2,7 @@
  * Spaces as objects: made, found, paid for, taken apart. See kernel/space.h.
  */
 #include <arch/arch.h>
+#include <kernel/dma.h>
 #include <kernel/sched.h>
 #include <kernel/shootdown.h>
 #include <kernel/space.h>
@@ -222,7 +223,9 @@ enum dismantle table_dismantle(const struct page_table *table)
 
 enum dismantle frame_dismantle(const struct frame *frame)
 {
-    return qy_vm_is_mapped(&kernel_vm, frame->first) ? DISMANTLE_WAIT : DISMANTLE_DONE;
+    if (qy_vm_is_mapped(&kernel_vm, frame->first))
+        return DISMANTLE_WAIT;
+    return frame->dma ? dma_left(frame->dma) : DISMANTLE_DONE;
 }
 
 static void take_from_all(pfn_t frame)

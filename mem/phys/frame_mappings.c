@@ -117,6 +117,12 @@ enum qy_error qy_frame_pin(struct qy_framedb *db, pfn_t start)
     return QY_OK;
 }
 
+bool qy_frame_is_pinned(const struct qy_framedb *db, pfn_t start)
+{
+    const struct qy_frame *head = allocated_head(db, start);
+    return head && qy_tag_aux(qy_load(&head->tag)) & QY_PINS_MAX;
+}
+
 enum qy_error qy_frame_unpin(struct qy_framedb *db, pfn_t start)
 {
     struct qy_frame *head = allocated_head(db, start);

@@ -8,6 +8,7 @@
 #include <arch/arch.h>
 #include <hosted/hosted.h>
 #include <kernel/cpus.h>
+#include <kernel/dma.h>
 #include <kernel/fault.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
@@ -232,6 +233,28 @@ uint32_t arch_port_in(uint16_t port, unsigned width)
 void arch_port_out(uint16_t port, unsigned width, uint32_t value)
 {
     memcpy(world_ports + port, &value, width);
+}
+
+struct world_register world_register;
+
+void register_write(paddr_t address, unsigned width, uint32_t value)
+{
+    world_register.address = address.raw;
+    world_register.width = width;
+    world_register.written = value;
+    world_register.writes++;
+    world_register.looks = 0;
+}
+
+uint32_t register_read(paddr_t address, unsigned width)
+{
+    if (address.raw != world_register.address || width != world_register.width)
+        world_broken = "a device is asked at another register than it was told to stop by";
+    if (world_register.looks++ >= world_register.delay && !world_register.refuses) {
+        world_register.value = world_register.written;
+        world_register.stopped = true;
+    }
+    return world_register.value;
 }
 
 bool arch_random(uint64_t *out)

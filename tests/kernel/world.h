@@ -63,6 +63,18 @@ void world_line_set(uint32_t number, bool high);
 /* What stands behind each I/O port. 0x3f8 to 0x3ff are the kernel's. */
 extern uint8_t world_ports[QY_PORTS];
 
+/*
+ * A register of a device, wherever it is in device memory: what is written there is read back after `delay` looks;
+ * never, if the device refuses.
+ */
+struct world_register {
+    uint64_t address; /* of the last access */
+    uint32_t written, value;
+    unsigned width, writes, delay, looks;
+    bool refuses, stopped;
+};
+extern struct world_register world_register;
+
 /* Boot a machine of that many MiB, with RAM full of garbage. Once in a process. */
 void world_make(unsigned mib);
 

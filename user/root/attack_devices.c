@@ -151,9 +151,56 @@ static void attack_device_memory(struct attack *attack)
                   "map device memory by a stale handle");
 }
 
+/* The stop register that the pins are attacked with: memory that no device answers to, so that nothing is ever stopped. */
+static void attack_pins(struct attack *attack)
+{
+    const qy_handle_t dma = attack->object[QY_OBJ_DMA], ram = attack->object[QY_OBJ_FRAME];
+    qy_handle_t registers, reader = 0, frame;
+    struct device_state state;
+    enum qy_error error = device_info(attack->object[QY_OBJ_DEVICE_MEMORY], &state);
+    if (error == QY_OK)
+        error = frame_at(attack, state.address, &registers);
+    if (error == QY_OK)
+        error = root_make(attack->root, attack->budget, QY_OBJ_FRAME, 1, &frame);
+    if (error == QY_OK) {
+        struct call_result r =
+            cap_copy(QY_SLOT_NODE, attack->root->next_slot++, frame, QY_RIGHT_READ, 0);
+        reader = r.value[1];
+        error = r.error;
+    }
+    if (!root_check(attack->root, error == QY_OK, "there is nothing to be pinned"))
+        return;
+    attack_expect(attack, frame_pin(frame, dma).error, QY_NOT_FOUND,
+                  "learn where a frame lies by a DMA device that is none");
+    attack_expect(attack, dma_bind(dma, attack->budget, registers, 0, 4, 0), QY_WRONG_TYPE,
+                  "bind a DMA device without the system's capability");
+    attack_expect(attack, dma_bind(dma, QY_SLOT_SYSTEM, ram, 0, 4, 0), QY_INVALID_ARGUMENT,
+                  "have the kernel stop a device by writing to RAM");
+    attack_expect(attack, dma_bind(dma, QY_SLOT_SYSTEM, registers, PAGE_BYTES, 4, 0),
+                  QY_INVALID_ARGUMENT, "have it write behind the device's registers");
+    error = dma_bind(dma, QY_SLOT_SYSTEM, registers, 0, 4, 0);
+    root_check(attack->root, error == QY_OK, "a DMA device could not be bound");
+    attack_expect(attack, dma_bind(dma, QY_SLOT_SYSTEM, registers, 4, 4, 0), QY_BUSY,
+                  "bind a DMA device to a second register");
+    attack_expect(attack, frame_pin(reader, dma).error, QY_NO_RIGHTS,
+                  "pin a frame that may only be read");
+    attack_expect(attack, frame_pin(registers, dma).error, QY_INVALID_ARGUMENT,
+                  "pin device memory");
+    attack_expect(attack, frame_pin(frame, QY_SLOT_SYSTEM).error, QY_WRONG_TYPE,
+                  "pin a frame for the system");
+    attack_expect(attack, frame_unpin(frame), QY_NOT_FOUND, "unpin what is not pinned");
+    error = frame_pin(frame, dma).error;
+    root_check(attack->root, error == QY_OK, "a frame could not be pinned");
+    attack_expect(attack, frame_pin(frame, dma).error, QY_BUSY, "pin a frame twice");
+    attack_expect(attack, frame_unpin(reader), QY_NOT_FOUND, "unpin by another capability");
+    error = frame_unpin(frame);
+    root_check(attack->root, error == QY_OK, "a frame could not be unpinned");
+}
+
 void attack_devices(struct attack *attack)
 {
     attack_lines(attack);
     attack_ports(attack);
     attack_device_memory(attack);
+    attack_pins(attack);
 }

@@ -37,6 +37,7 @@ enum slot_flags {
     SLOT_BOUND = 1,    /* it is part of a thread: its space, node or fault handler */
     SLOT_REVOKING = 2, /* what is derived from it is being deleted */
     SLOT_RETIRED = 4,  /* all its generations have been used */
+    SLOT_PINNED = 8,   /* a frame is pinned for a device by this capability (kernel/dma.h) */
 };
 
 struct slot {
@@ -107,7 +108,7 @@ enum qy_error slot_may_derive(const struct slot *source, unsigned rights,
                               uint64_t badge) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
 /*
- * Empty a slot: unmap its frame, take it out of the tree (what was derived from it moves up to its
+ * Empty a slot: unmap its frame, stop the device that it pins it for, take it out of the tree (what was derived from it moves up to its
  * parent), and doom the object if it was the last capability. The teardown has room; the caller
  * runs it afterwards.
  */

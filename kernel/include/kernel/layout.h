@@ -92,6 +92,9 @@ static inline uint64_t kernel_stack_top(unsigned cpu, enum kernel_stack kind)
 _Static_assert(KERNEL_GUARD_OFFSET >= 512 * KERNEL_STACK_KINDS * KERNEL_STACK_SLOT_BYTES,
                "guarded allocations begin where the stacks end");
 
+/* Registers of programs' devices, one access at a time; under the table that the kernel's own registers have anyway. */
+#define KERNEL_REGISTER_PAGE (KERNEL_DEVICES_BASE + 0x1ff000ull)
+
 static inline uint64_t kernel_cpu_area(unsigned cpu)
 {
     return KERNEL_CPU_AREAS_BASE + cpu * KERNEL_CPU_AREA_BYTES;

@@ -56,6 +56,7 @@ struct untyped {
     struct qy_arena *arena; /* &own, or a root arena */
     struct qy_arena own;
     uint64_t objects;
+    uint64_t stuck; /* of them, those that a device keeps which does not stop: nobody will free them */
     struct device_frame *device_frames;         /* whose headers it pays for, and which have a capability */
     struct untyped *next, *prev;                /* of all untypeds */
     struct qy_heap heap;                        /* of the headers of objects made from it */
@@ -72,12 +73,15 @@ static inline struct qy_cache *untyped_cache(struct untyped *untyped, unsigned t
     return &untyped->caches[type - 1];
 }
 
+struct dma;
+
 /* A power of two of pages that can be mapped. Its mappings are in the capability slots
  * (kernel/space.h). */
 struct frame {
     struct object object;
     pfn_t first;
     uint8_t order;
+    struct dma *dma; /* a device that has it pinned (kernel/dma.h) */
 };
 
 /* An array of slots. */

@@ -12,6 +12,9 @@
  * whoever doomed it, and so does one that page tables still hold: a waiting object belongs to that
  * teardown alone, so its trees are changed without the lock.
  *
+ * Before memory that a device has pinned is free, the device is stopped (kernel/dma.h). If it does not stop, the memory
+ * is stuck: it stays allocated for good, and so does each untyped of which nothing else is left.
+ *
  * Who waits for whom: shootdowns are answered by every waiting CPU; a CPU that waits here lets go
  * of its own thread and space once they are doomed (sched_let_go); pins are held only across
  * shootdowns; an untyped waits for the objects in it, never the reverse. So there is no circle.
@@ -31,10 +34,11 @@
 
 struct space;
 
-/* A mapping whose capability has gone. */
+/* What a capability that has gone leaves behind: a mapping, a device to be stopped, or both. The objects are pinned. */
 struct unmap {
-    struct space *space; /* pinned */
-    struct frame *frame; /* pinned */
+    struct space *space; /* null: no mapping */
+    struct dma *dma;     /* null: no device */
+    struct frame *frame; /* null: neither a frame */
     uint64_t address;
 };
 
@@ -44,22 +48,22 @@ struct teardown {
     struct slot *root;      /* revoke: what is derived from it goes */
     struct object *memory;  /* revoke: what was made from it goes: an untyped or device memory */
     bool overtaken;         /* revoke: root or memory has itself been deleted meanwhile */
+    bool stuck;             /* revoke: a device keeps some of the memory and does not stop */
     unsigned unmap_count;
     struct unmap unmaps[TEARDOWN_UNMAPS];
     struct teardown *next; /* of all revokes under way */
 };
 
-/* What is left of an object after a step of taking it apart. */
-enum dismantle { DISMANTLE_DONE, DISMANTLE_MORE, DISMANTLE_WAIT };
+/* What is left of an object after a step of taking it apart. STUCK: a device has it that does not stop; it stays for good. */
+enum dismantle { DISMANTLE_DONE, DISMANTLE_MORE, DISMANTLE_WAIT, DISMANTLE_STUCK };
 
 static inline bool teardown_has_room(const struct teardown *teardown)
 {
     return teardown->unmap_count < TEARDOWN_UNMAPS;
 }
 
-/* Note a mapping that has to go, if it still is there; it pins. The teardown has room. */
-void teardown_unmap(struct teardown *teardown, struct space *space, struct frame *frame,
-                    uint64_t address) QY_REQUIRES(qy_class_caps);
+/* Note a mapping that has to go, if it still is there, and a device that has to stop; it pins. The teardown has room. */
+void teardown_unmap(struct teardown *teardown, struct unmap unmap) QY_REQUIRES(qy_class_caps);
 
 /* The object has no capability any more. */
 void teardown_doom(struct teardown *teardown, struct object *object) QY_REQUIRES(qy_class_caps);
@@ -71,7 +75,7 @@ void teardown_run(struct teardown *teardown) QY_REQUIRES(qy_class_caps);
 /*
  * Delete everything derived from slot and, if it names an untyped or device memory, everything made from it.
  * Releases and retakes the lock. Errors: REVOKED (that is under way already, or the capability
- * itself was deleted meanwhile).
+ * itself was deleted meanwhile), BUSY (all is gone but memory that is stuck).
  */
 enum qy_error teardown_revoke(struct slot *slot) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 

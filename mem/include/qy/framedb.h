@@ -158,6 +158,7 @@ uint32_t qy_frame_mappings(const struct qy_framedb *db, pfn_t frame);
  */
 enum qy_error qy_frame_pin(struct qy_framedb *db, pfn_t start) QY_MUST_USE;
 enum qy_error qy_frame_unpin(struct qy_framedb *db, pfn_t start) QY_MUST_USE;
+bool qy_frame_is_pinned(const struct qy_framedb *db, pfn_t start);
 
 /* Sections initialised so far, and sections of which an arena was given something. */
 uint64_t qy_framedb_sections_initialised(const struct qy_framedb *db);

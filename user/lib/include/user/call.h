@@ -80,7 +80,7 @@ static inline CALL_MUST_USE enum qy_error cap_delete(qy_handle_t capability)
     return qy_call(QY_CALL_cap_delete, capability, 0, 0, 0, 0, 0).error;
 }
 
-/* Destroy everything derived from the capability; it stays itself. */
+/* Destroy everything derived from the capability; it stays itself. BUSY: all is gone but memory that a device keeps. */
 static inline CALL_MUST_USE enum qy_error cap_revoke(qy_handle_t capability)
 {
     return qy_call(QY_CALL_cap_revoke, capability, 0, 0, 0, 0, 0).error;
@@ -456,6 +456,32 @@ static inline CALL_MUST_USE enum qy_error device_info(qy_handle_t device, struct
     struct call_result r = qy_call(QY_CALL_device_info, device, 0, 0, 0, 0, 0);
     *out = (struct device_state){r.value[1], r.value[2], r.value[3]};
     return r.error;
+}
+
+/*
+ * Connect it to the device that stops, for good or until it is started anew, when `value` is written to its register of
+ * `width` bytes at an offset in a frame of device memory, and that shows the value there once it has stopped.
+ */
+static inline CALL_MUST_USE enum qy_error dma_bind(qy_handle_t dma, qy_handle_t system,
+                                                   qy_handle_t registers, uint64_t offset,
+                                                   uint64_t width, uint64_t value)
+{
+    return qy_call(QY_CALL_dma_bind, dma, system, registers, offset, width, value).error;
+}
+
+/*
+ * Where the frame lies, for the device: value[1]. The frame keeps its place until frame_unpin; if the capability or the
+ * DMA device goes before that, the kernel stops the device. BUSY: pinned already, or the device is being stopped.
+ */
+static inline CALL_MUST_USE struct call_result frame_pin(qy_handle_t frame, qy_handle_t dma)
+{
+    return qy_call(QY_CALL_frame_pin, frame, dma, 0, 0, 0, 0);
+}
+
+/* The device does not use the frame any more: nobody but the caller knows. */
+static inline CALL_MUST_USE enum qy_error frame_unpin(qy_handle_t frame)
+{
+    return qy_call(QY_CALL_frame_unpin, frame, 0, 0, 0, 0, 0).error;
 }
 
 static inline CALL_MUST_USE enum qy_error console_write(qy_handle_t console, const void *text,
