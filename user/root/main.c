@@ -6,7 +6,6 @@
  */
 #include "leaks.h"
 #include <lib/string.h>
-#include <user/program.h>
 
 #define CODE_FAILED 3u
 #define CODE_VERSION 4u
@@ -27,6 +26,26 @@ static bool asked_for(const struct qy_root_info *info, const char *word)
         at = stop < end && *stop ? stop + 1 : stop;
     }
     return false;
+}
+
+/* The program that a word "run=NAME" names, in name; false: there is no such word. */
+static bool asked_to_run(const struct qy_root_info *info, char *name, size_t bytes)
+{
+    const char *at = info->command_line;
+
+    while (*at && strncmp(at, "run=", 4) != 0) {
+        while (*at && *at != ' ')
+            at++;
+        while (*at == ' ')
+            at++;
+    }
+    if (!*at)
+        return false;
+    at += 4;
+    for (size_t i = 0; i + 1 < bytes && *at && *at != ' '; i++)
+        *name++ = *at++;
+    *name = 0;
+    return true;
 }
 
 static void demonstrate(struct root *root)
@@ -59,9 +78,10 @@ _Noreturn static void finish(const struct root *root)
     switch_off(code);
 }
 
-int main(const struct qy_root_info *info)
+int root_main(const struct qy_root_info *info)
 {
     static struct root root;
+    char name[64];
 
     print_to_console(QY_SLOT_CONSOLE);
     root = (struct root){.info = info, .untyped = QY_SLOT_UNTYPED, .next_slot = info->free_slot};
@@ -70,7 +90,10 @@ int main(const struct qy_root_info *info)
               info->version);
         switch_off(CODE_VERSION);
     }
-    if (asked_for(info, "bench")) {
+    if (asked_to_run(info, name, sizeof(name))) {
+        const char *const argv[] = {name, NULL};
+        root_check(&root, run_program(&root, argv), "the program did not end well");
+    } else if (asked_for(info, "bench")) {
         bench_run(&root);
     } else if (asked_for(info, "attack")) {
         attack_run(&root);

@@ -143,6 +143,7 @@ static void show_help(struct root *root)
     (void)root;
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         print("   %-14s %s\n", commands[i].name, commands[i].what);
+    print("   %-14s %s\n", "run NAME ...", "a program of the boot archive, with arguments");
 }
 
 /* False: the user wants to halt. */
@@ -153,6 +154,10 @@ static bool obey(struct root *root, char *text)
 
     if (!count)
         return true;
+    if (strcmp(words[0], "run") == 0) {
+        run_words(root, count > 1 ? words[1] : words[0] + 3);
+        return true;
+    }
     format_to(said, sizeof(said), count > 1 ? "%s %s" : "%s", words[0], words[1]);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(commands[i].name, said) != 0)

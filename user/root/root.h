@@ -17,6 +17,7 @@
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
  *     devices.c   a clock, driven by a program             (word `devices`)
  *     leak.c      a leak, planted and found                    (word `leak`)
+ *     run.c       programs of the boot archive                (word `run=NAME`, prompt)
  *
  * Slots of the capability node are taken in order and given back in the opposite order (root_mark,
  * root_release). One thread runs all of this; the children that it starts touch nothing of struct
@@ -26,12 +27,12 @@
 #define ROOT_H
 
 #include <stdbool.h>
-#include <user/call.h>
+#include <user/fault.h>
 #include <user/print.h>
+#include <user/space.h>
 #include <user/table.h>
 
 #define ROOT_COSTS 24
-#define PAGE_BYTES 4096ull
 
 /* Addresses that the root task uses for what it maps; nothing else lies there. */
 #define ROOT_PAGE_ADDRESS 0x0000100000000000ull
@@ -79,13 +80,6 @@ void root_release(struct root *root, uint32_t mark);
 /* Revoke a budget, say so, see that it is one free whole, and delete it. */
 bool root_take_back(struct root *root, qy_handle_t budget, const char *what);
 
-/* Tables that were made to map something; levels 3 to 1. */
-struct tables {
-    unsigned count;
-    qy_handle_t handle[3];
-    unsigned level[3];
-};
-
 /*
  * Map a frame into the root task's space, and make from `untyped` the tables that it lacks, level
  * by level. With `tell` each step is printed and its cost kept. *made (may be null) is what the
@@ -114,16 +108,6 @@ enum qy_error child_start(const struct child *child, void (*entry)(void *argumen
 /* Let others run until the thread is dead. False: it did not die in a generous time. */
 bool child_wait_dead(const struct child *child) CALL_MUST_USE;
 
-/* A message is a fault; its parts. */
-struct fault {
-    uint64_t address, instruction;
-    enum qy_access access;
-    enum qy_fault_found mark;
-};
-bool fault_from(const struct message *message, struct fault *out) CALL_MUST_USE;
-const char *fault_access_name(enum qy_access access);
-const char *fault_mark_name(enum qy_fault_found mark);
-
 /* The parts of the demonstration. */
 void greet(struct root *root);
 void show_page(struct root *root);
@@ -140,7 +124,18 @@ void show_cpus(struct root *root);
 void show_numa(struct root *root);
 void show_untypeds(struct root *root);
 
+/* What begin.c calls; returns the code of thread_exit. */
+int root_main(const struct qy_root_info *info);
+_Noreturn void program_begin(const struct qy_root_info *info);
+
 void prompt_run(struct root *root);
+
+/* Run a program of the boot archive with these arguments, its name first; null ends them. False: it could not be run, or
+ * did not end well. That its memory has come back is a check of the root task. */
+bool run_program(struct root *root, const char *const *argv);
+/* The same for a line of words, which is changed. */
+void run_words(struct root *root, char *text);
+
 void bench_run(struct root *root);
 void place_run(struct root *root);
 void attack_run(struct root *root);
