@@ -1,13 +1,18 @@
 /*
  * The validator of the capability tree.
  */
-#include <kernel/object.h>
+#include <kernel/thread.h>
 
 static const char *slot_check(const struct slot *slot, const struct slot *parent)
 {
     if (slot->type == QY_OBJ_NONE || !slot->object || slot->object->type != slot->type)
         return "CAP-TREE";
-    if (slot->object->capabilities == 0 || (slot->object->flags & OBJECT_DYING))
+    bool weak = slot_is_end(slot);
+    if (weak && slot->child)
+        return "CAP-BINDING";
+    if (type_has_queue(slot->type) && slot->waiters && slot->waiters->by_at != &slot->waiters)
+        return "CAP-WAIT";
+    if (!weak && (slot->object->capabilities == 0 || (slot->object->flags & OBJECT_DYING)))
         return "OBJ-COUNT";
     if (slot->flags & SLOT_PINNED &&
         (slot->type != QY_OBJ_FRAME || !((const struct frame *)slot->object)->dma))

@@ -94,11 +94,6 @@ static void slot_clear(struct slot *slot)
         slot->generation++;
 }
 
-static bool type_has_badge(unsigned type)
-{
-    return type == QY_OBJ_ENDPOINT || type == QY_OBJ_NOTIFICATION;
-}
-
 void slot_fill(struct slot *slot, struct object *object, unsigned rights, struct slot *parent)
 {
     slot->type = object->type;
@@ -135,8 +130,42 @@ static void tree_replace(struct slot *slot, struct slot *moved)
 void slot_derive(struct slot *slot, struct slot *source, unsigned rights, uint64_t badge)
 {
     slot_fill(slot, source->object, rights, source);
-    if (type_has_badge(source->type))
+    if (type_has_queue(source->type))
         slot->badge = badge ? badge : source->badge;
+}
+
+enum qy_error binding_may_be_made(const struct slot *by, const struct slot *to)
+{
+    return (by->flags | to->flags) & SLOT_REVOKING ? QY_REVOKED : QY_OK;
+}
+
+static void end_make(struct slot *end, struct slot *source, struct object *holder)
+    QY_REQUIRES(qy_class_caps)
+{
+    slot_derive(end, source, source->rights, 0);
+    end->flags = SLOT_BOUND;
+    end->holder = holder;
+    end->object->capabilities--;
+}
+
+static void end_remove(struct slot *end)
+{
+    tree_remove(end);
+    slot_clear(end);
+}
+
+void binding_make(struct binding *binding, struct object *holder, struct slot *by, struct slot *to)
+{
+    end_make(&binding->by, by, holder);
+    end_make(&binding->to, to, holder);
+}
+
+void binding_end(struct binding *binding)
+{
+    if (binding->by.type == QY_OBJ_NONE)
+        return;
+    end_remove(&binding->by);
+    end_remove(&binding->to);
 }
 
 void slot_move(struct slot *slot, struct slot *source)
@@ -147,6 +176,8 @@ void slot_move(struct slot *slot, struct slot *source)
     if (slot->flags & SLOT_PINNED)
         dma_move_slot(slot, source);
     tree_replace(source, slot);
+    if (type_has_queue(slot->type) && slot->waiters)
+        slot->waiters->by_at = &slot->waiters;
     slot_clear(source);
 }
 
@@ -156,7 +187,7 @@ enum qy_error slot_may_derive(const struct slot *source, unsigned rights, uint64
         return QY_INVALID_ARGUMENT;
     if (rights & ~(unsigned)source->rights)
         return QY_NO_RIGHTS;
-    if (badge && (!type_has_badge(source->type) || source->badge))
+    if (badge && (!type_has_queue(source->type) || source->badge))
         return QY_INVALID_ARGUMENT;
     if (source->flags & SLOT_REVOKING)
         return QY_REVOKED;
@@ -168,6 +199,10 @@ void slot_delete(struct slot *slot, struct teardown *teardown)
     struct object *object = slot->object;
     struct unmap left = {.frame = (struct frame *)object, .address = slot->address};
     unsigned rights;
+    if (slot_is_end(slot)) {
+        binding_over(slot);
+        return;
+    }
     if (slot->flags & SLOT_REVOKING)
         teardown_forget_slot(slot);
     if (slot->type == QY_OBJ_FRAME && !frame_is_mapped(slot, &left.space, &rights))
@@ -176,8 +211,10 @@ void slot_delete(struct slot *slot, struct teardown *teardown)
         left.dma = dma_forget_slot(slot);
     if (left.space || left.dma)
         teardown_unmap(teardown, left);
+    if (type_has_queue(slot->type) && slot->waiters)
+        teardown_lose(teardown, slot->waiters);
     if (slot->flags & SLOT_BOUND)
-        thread_unbound(slot->holder, slot);
+        thread_unbound((struct thread *)slot->holder, slot);
     tree_remove(slot);
     slot_clear(slot);
     if (--object->capabilities == 0)

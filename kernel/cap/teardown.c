@@ -30,6 +30,12 @@ void teardown_unmap(struct teardown *teardown, struct unmap unmap)
     teardown->unmaps[teardown->unmap_count++] = unmap;
 }
 
+void teardown_lose(struct teardown *teardown, struct thread *waiters)
+{
+    teardown->lost = waiters;
+    waiters->by_at = &teardown->lost;
+}
+
 /* Something that objects are made from. */
 static bool is_memory(const struct object *object)
 {
@@ -230,7 +236,9 @@ static bool step_many(struct teardown *teardown, unsigned *budget) QY_REQUIRES(q
 {
     bool progress = false;
     for (; *budget && teardown_has_room(teardown); --*budget) {
-        if (teardown->doomed)
+        if (teardown->lost)
+            ipc_lose(teardown->lost);
+        else if (teardown->doomed)
             progress |= step_doomed(teardown);
         else if (!step_revoke(teardown))
             break;
@@ -240,8 +248,8 @@ static bool step_many(struct teardown *teardown, unsigned *budget) QY_REQUIRES(q
 
 static bool is_finished(const struct teardown *teardown)
 {
-    return !teardown->doomed && !teardown->waiting && !teardown->unmap_count && !teardown->memory &&
-           !(teardown->root && teardown->root->child);
+    return !teardown->lost && !teardown->doomed && !teardown->waiting && !teardown->unmap_count &&
+           !teardown->memory && !(teardown->root && teardown->root->child);
 }
 
 /*

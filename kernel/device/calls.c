@@ -24,8 +24,7 @@ enum qy_error call_interrupt_bind(struct call *call)
         error = call_lookup(call, call->arguments[3], QY_OBJ_NOTIFICATION, QY_RIGHT_WRITE, &slot);
     if (error != QY_OK)
         return error;
-    return interrupt_bind((struct interrupt *)call->slot->object, call->arguments[2],
-                          (struct notification *)slot->object, slot->badge ? slot->badge : 1);
+    return interrupt_bind(call->slot, call->arguments[2], slot);
 }
 
 enum qy_error call_interrupt_acknowledge(struct call *call)

@@ -22,8 +22,9 @@ static void note_link(struct interrupt *interrupt, struct notification *notifica
     notification->interrupts = interrupt;
 }
 
-static void note_unlink(struct interrupt *interrupt)
+static void note_unlink(struct interrupt *interrupt) QY_REQUIRES(qy_class_caps)
 {
+    binding_end(&interrupt->binding);
     if (interrupt->prev)
         interrupt->prev->next = interrupt->next;
     else
@@ -33,20 +34,23 @@ static void note_unlink(struct interrupt *interrupt)
     interrupt->notification = NULL;
 }
 
-enum qy_error interrupt_bind(struct interrupt *interrupt, uint64_t number,
-                             struct notification *notification, uint64_t bits)
+enum qy_error interrupt_bind(struct slot *by, uint64_t number, struct slot *to)
 {
+    struct interrupt *interrupt = (struct interrupt *)by->object;
     if (number >= ARCH_INTERRUPTS)
         return QY_INVALID_ARGUMENT;
     if (interrupt->notification || bound[number])
         return QY_BUSY;
-    enum qy_error error = arch_interrupt_enable((uint32_t)number, cpu_this(), &interrupt->edge);
+    enum qy_error error = binding_may_be_made(by, to);
+    if (error == QY_OK)
+        error = arch_interrupt_enable((uint32_t)number, cpu_this(), &interrupt->edge);
     if (error != QY_OK)
         return error;
     interrupt->number = (uint32_t)number;
-    interrupt->bits = bits;
+    interrupt->bits = notification_bits(to);
     interrupt->taken = interrupt->again = false;
-    note_link(interrupt, notification);
+    note_link(interrupt, (struct notification *)to->object);
+    binding_make(&interrupt->binding, &interrupt->object, by, to);
     bound[number] = interrupt;
     return QY_OK;
 }
@@ -100,6 +104,6 @@ const char *interrupt_check(const struct interrupt *interrupt)
     bool listed = interrupt->prev ? interrupt->prev->next == interrupt
                                   : notification->interrupts == interrupt;
     return listed && bound[interrupt->number] == interrupt && interrupt->taken >= interrupt->again
-               ? NULL
+               ? binding_check(&interrupt->binding, &interrupt->object, &notification->object)
                : "INT-BOUND";
 }

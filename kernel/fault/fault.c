@@ -51,8 +51,7 @@ static enum resolution deliver(struct thread *thread) QY_REQUIRES(qy_class_caps)
         return FAULT_FATAL;
     }
     struct message message = thread->message;
-    if (ipc_send(thread, (struct endpoint *)thread->handler.object, thread->handler.badge, &message,
-                 QY_THREAD_FAULTED, &error))
+    if (ipc_send(thread, &thread->handler, &message, QY_THREAD_FAULTED, &error))
         return FAULT_SENT;
     fault_lost(thread, "its handler took the fault without a reply object");
     return FAULT_FATAL;

@@ -34,8 +34,7 @@ static enum qy_error send(struct call *call, enum qy_thread_state kind) QY_REQUI
         error = QY_NO_RIGHTS;
     if (error != QY_OK)
         return error;
-    call->waits = ipc_send(call->thread, (struct endpoint *)call->slot->object, call->slot->badge,
-                           &message, kind, &error);
+    call->waits = ipc_send(call->thread, call->slot, &message, kind, &error);
     return error;
 }
 
@@ -53,8 +52,7 @@ static enum qy_error receive(struct call *call, struct reply *reply) QY_REQUIRES
 {
     if (reply && (reply->caller || reply->receiver))
         return QY_BUSY;
-    call->waits =
-        ipc_receive(call->thread, (struct endpoint *)call->slot->object, reply, call->values);
+    call->waits = ipc_receive(call->thread, call->slot, reply, call->values);
     return QY_OK;
 }
 
@@ -86,8 +84,8 @@ enum qy_error call_endpoint_reply_receive(struct call *call)
         call->arguments[i] = call->arguments[i + 1];
     error = message_of(call, 0, &message);
     if (error == QY_OK)
-        error = ipc_reply_receive(call->thread, (struct endpoint *)call->slot->object, reply,
-                                  &message, call->values, &call->waits);
+        error = ipc_reply_receive(call->thread, call->slot, reply, &message, call->values,
+                                  &call->waits);
     return error;
 }
 
@@ -117,13 +115,13 @@ static struct notification *notification_of(const struct call *call)
 
 enum qy_error call_notification_signal(struct call *call)
 {
-    notification_signal(notification_of(call), call->slot->badge ? call->slot->badge : 1);
+    notification_signal(notification_of(call), notification_bits(call->slot));
     return QY_OK;
 }
 
 enum qy_error call_notification_wait(struct call *call)
 {
-    call->waits = notification_wait(call->thread, notification_of(call), &call->values[0]);
+    call->waits = notification_wait(call->thread, call->slot, &call->values[0]);
     return QY_OK;
 }
 
@@ -137,14 +135,14 @@ enum qy_error call_notification_poll(struct call *call)
 
 enum qy_error call_notification_bind(struct call *call)
 {
-    struct slot *slot = NULL;
-    if (call->arguments[1]) {
-        enum qy_error error =
-            call_lookup(call, call->arguments[1], QY_OBJ_THREAD, QY_RIGHT_WRITE, &slot);
-        if (error != QY_OK)
-            return error;
+    struct slot *slot;
+    if (!call->arguments[1]) {
+        notification_unbind(notification_of(call));
+        return QY_OK;
     }
-    return notification_bind(notification_of(call), slot ? (struct thread *)slot->object : NULL);
+    enum qy_error error =
+        call_lookup(call, call->arguments[1], QY_OBJ_THREAD, QY_RIGHT_WRITE, &slot);
+    return error == QY_OK ? notification_bind(call->slot, slot) : error;
 }
 
 enum qy_error call_timer_set(struct call *call)
@@ -161,8 +159,9 @@ enum qy_error call_timer_set(struct call *call)
     if (error == QY_OK && (delay_ns > TIMER_LONGEST_NS || period_ns > TIMER_LONGEST_NS))
         error = QY_INVALID_ARGUMENT;
     if (error == QY_OK)
-        timer_arm(timer, (struct notification *)slot->object, slot->badge ? slot->badge : 1,
-                  delay_ns, period_ns);
+        error = binding_may_be_made(call->slot, slot);
+    if (error == QY_OK)
+        timer_arm(call->slot, slot, delay_ns, period_ns);
     return error;
 }
 

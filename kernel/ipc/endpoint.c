@@ -53,21 +53,22 @@ static void caller_lost(struct thread *caller, const char *why) QY_REQUIRES(qy_c
         thread_complete(caller, QY_DEAD, NULL);
 }
 
-bool ipc_send(struct thread *sender, struct endpoint *endpoint, uint64_t badge,
-              const struct message *message, enum qy_thread_state kind, enum qy_error *error)
+bool ipc_send(struct thread *sender, struct slot *by, const struct message *message,
+              enum qy_thread_state kind, enum qy_error *error)
 {
+    struct endpoint *endpoint = (struct endpoint *)by->object;
     struct thread *receiver = endpoint->waiting.first;
     if (!receiver || !endpoint->receivers) {
         sender->message = *message;
-        sender->badge = badge;
+        sender->badge = by->badge;
         endpoint->receivers = false;
         sched_block(sender, kind);
-        queue_push(&endpoint->waiting, sender);
+        queue_push(&endpoint->waiting, sender, by);
         return true;
     }
     struct reply *offered = receiver->reply;
     uint64_t values[5];
-    message_values(values, badge, sender, message, receiver);
+    message_values(values, by->badge, sender, message, receiver);
     queue_remove(receiver);
     receiver->reply = NULL;
     if (offered)
@@ -84,24 +85,25 @@ bool ipc_send(struct thread *sender, struct endpoint *endpoint, uint64_t badge,
 }
 
 /* The receiver waits in the endpoint's queue, and offers the reply object. */
-static void queue_receiver(struct thread *receiver, struct endpoint *endpoint, struct reply *reply)
+static void queue_receiver(struct thread *receiver, struct slot *by, struct reply *reply)
 {
+    struct endpoint *endpoint = (struct endpoint *)by->object;
     endpoint->receivers = true;
-    queue_push(&endpoint->waiting, receiver);
+    queue_push(&endpoint->waiting, receiver, by);
     receiver->reply = reply;
     if (reply)
         reply->receiver = receiver;
 }
 
-bool ipc_receive(struct thread *receiver, struct endpoint *endpoint, struct reply *reply,
-                 uint64_t values[5])
+bool ipc_receive(struct thread *receiver, struct slot *by, struct reply *reply, uint64_t values[5])
 {
+    const struct endpoint *endpoint = (const struct endpoint *)by->object;
     struct thread *sender = endpoint->waiting.first;
     if (notification_take(receiver->notification, values))
         return false;
     if (!sender || endpoint->receivers) {
         sched_block(receiver, QY_THREAD_RECEIVING);
-        queue_receiver(receiver, endpoint, reply);
+        queue_receiver(receiver, by, reply);
         return true;
     }
     message_values(values, sender->badge, sender, &sender->message, receiver);
@@ -151,10 +153,10 @@ enum qy_error ipc_reply(struct thread *sender, struct reply *reply, const struct
     return error;
 }
 
-enum qy_error ipc_reply_receive(struct thread *server, struct endpoint *endpoint,
-                                struct reply *reply, const struct message *message,
-                                uint64_t values[5], bool *waits)
+enum qy_error ipc_reply_receive(struct thread *server, struct slot *by, struct reply *reply,
+                                const struct message *message, uint64_t values[5], bool *waits)
 {
+    const struct endpoint *endpoint = (const struct endpoint *)by->object;
     struct thread *caller;
     enum qy_error error = answer(server, reply, message, &caller);
     if (error == QY_INVALID_ARGUMENT)
@@ -162,14 +164,14 @@ enum qy_error ipc_reply_receive(struct thread *server, struct endpoint *endpoint
     bool must_wait = (endpoint->receivers || !endpoint->waiting.first) &&
                      !(server->notification && server->notification->word);
     if (caller && must_wait) {
-        queue_receiver(server, endpoint, reply);
+        queue_receiver(server, by, reply);
         sched_hand_over(server, QY_THREAD_RECEIVING, caller);
         *waits = true;
         return QY_OK;
     }
     if (caller)
         sched_ready(caller);
-    *waits = ipc_receive(server, endpoint, reply, values);
+    *waits = ipc_receive(server, by, reply, values);
     return QY_OK;
 }
 
@@ -185,13 +187,18 @@ void ipc_cancel(struct thread *thread)
     thread->reply = NULL;
 }
 
+void ipc_lose(struct thread *thread)
+{
+    ipc_cancel(thread);
+    caller_lost(thread, "its fault handler has gone");
+}
+
 enum dismantle endpoint_dismantle(struct endpoint *endpoint)
 {
     struct thread *thread = endpoint->waiting.first;
     if (!thread)
         return DISMANTLE_DONE;
-    ipc_cancel(thread);
-    caller_lost(thread, "its fault handler has gone");
+    ipc_lose(thread);
     return DISMANTLE_MORE;
 }
 

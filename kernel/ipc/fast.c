@@ -64,7 +64,7 @@ static bool fast_call(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_cla
 
 static bool fast_reply_receive(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_class_caps)
 {
-    const struct slot *from = named(thread, 0, QY_OBJ_ENDPOINT, QY_RIGHT_READ);
+    struct slot *from = named(thread, 0, QY_OBJ_ENDPOINT, QY_RIGHT_READ);
     const struct slot *to = named(thread, 1, QY_OBJ_REPLY, QY_RIGHT_WRITE);
     if (!from || !to)
         return false;
@@ -84,7 +84,7 @@ static bool fast_reply_receive(struct cpu *cpu, struct thread *thread) QY_REQUIR
     reply->receiver = thread;
     thread->reply = reply;
     endpoint->receivers = true;
-    queue_push(&endpoint->waiting, thread);
+    queue_push(&endpoint->waiting, thread, from);
     if (!fault)
         message_pass(caller, 0, thread, 2);
     sched_switch_end(cpu, QY_THREAD_RECEIVING, caller);

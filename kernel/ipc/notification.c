@@ -24,11 +24,12 @@ void notification_signal(struct notification *notification, uint64_t bits)
     }
 }
 
-bool notification_wait(struct thread *thread, struct notification *notification, uint64_t *word)
+bool notification_wait(struct thread *thread, struct slot *by, uint64_t *word)
 {
+    struct notification *notification = (struct notification *)by->object;
     if (notification->word == 0) {
         sched_block(thread, QY_THREAD_WAITING);
-        queue_push(&notification->waiting, thread);
+        queue_push(&notification->waiting, thread, by);
         return true;
     }
     *word = notification->word;
@@ -47,24 +48,34 @@ bool notification_take(struct notification *notification, uint64_t values[5])
     return true;
 }
 
-enum qy_error notification_bind(struct notification *notification, struct thread *thread)
+enum qy_error notification_bind(struct slot *by, struct slot *to)
 {
-    if (thread && (notification->bound || thread->notification))
+    struct notification *notification = (struct notification *)by->object;
+    struct thread *thread = (struct thread *)to->object;
+    if (notification->bound || thread->notification)
         return QY_BUSY;
-    if (notification->bound)
-        notification->bound->notification = NULL;
+    enum qy_error error = binding_may_be_made(by, to);
+    if (error != QY_OK)
+        return error;
     notification->bound = thread;
-    if (thread)
-        thread->notification = notification;
+    thread->notification = notification;
+    binding_make(&notification->binding, &notification->object, by, to);
     return QY_OK;
+}
+
+void notification_unbind(struct notification *notification)
+{
+    if (!notification->bound)
+        return;
+    notification->bound->notification = NULL;
+    notification->bound = NULL;
+    binding_end(&notification->binding);
 }
 
 enum dismantle notification_dismantle(struct notification *notification)
 {
     struct thread *thread = notification->waiting.first;
-    if (notification->bound)
-        notification->bound->notification = NULL;
-    notification->bound = NULL;
+    notification_unbind(notification);
     if (notification->timers) {
         timer_disarm(notification->timers);
         return DISMANTLE_MORE;
@@ -75,8 +86,7 @@ enum dismantle notification_dismantle(struct notification *notification)
     }
     if (!thread)
         return DISMANTLE_DONE;
-    queue_remove(thread);
-    thread_complete(thread, QY_DEAD, NULL);
+    ipc_lose(thread);
     return DISMANTLE_MORE;
 }
 
@@ -90,7 +100,10 @@ const char *notification_check(const struct notification *notification)
             return "THREAD-WAIT";
     if (notification->word && notification->waiting.first)
         return "NOTIFY-WORD";
-    if (notification->bound && notification->bound->notification != notification)
+    if (!notification->bound)
+        return notification->binding.by.type == QY_OBJ_NONE ? NULL : "NOTIFY-BOUND";
+    if (notification->bound->notification != notification)
         return "NOTIFY-BOUND";
-    return NULL;
+    return binding_check(&notification->binding, &notification->object,
+                         &notification->bound->object);
 }

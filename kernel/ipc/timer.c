@@ -94,8 +94,9 @@ static void note_link(struct timer *timer, struct notification *notification)
     notification->timers = timer;
 }
 
-static void note_unlink(struct timer *timer)
+static void note_unlink(struct timer *timer) QY_REQUIRES(qy_class_caps)
 {
+    binding_end(&timer->binding);
     if (timer->prev)
         timer->prev->next = timer->next;
     else
@@ -105,15 +106,16 @@ static void note_unlink(struct timer *timer)
     timer->notification = NULL;
 }
 
-void timer_arm(struct timer *timer, struct notification *notification, uint64_t bits,
-               uint64_t delay_ns, uint64_t period_ns)
+void timer_arm(struct slot *by, struct slot *to, uint64_t delay_ns, uint64_t period_ns)
 {
+    struct timer *timer = (struct timer *)by->object;
     timer_disarm(timer);
-    timer->bits = bits;
+    timer->bits = notification_bits(to);
     timer->due_ns = arch_time_ns() + delay_ns;
     timer->period_ns = period_ns;
     timer->missed = 0;
-    note_link(timer, notification);
+    note_link(timer, (struct notification *)to->object);
+    binding_make(&timer->binding, &timer->object, by, to);
     heap_insert(timer);
 }
 
@@ -168,6 +170,10 @@ const char *timer_check(void)
         if (!timer->notification ||
             (timer->prev ? timer->prev->next != timer : timer->notification->timers != timer))
             return "TIMER-NOTE";
+        const char *broken =
+            binding_check(&timer->binding, &timer->object, &timer->notification->object);
+        if (broken)
+            return broken;
         if (timer->left) {
             timer = timer->left;
             continue;

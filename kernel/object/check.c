@@ -59,7 +59,7 @@ static const char *objects_check(const struct slot *top) QY_REQUIRES(qy_class_ca
 {
     const char *broken = NULL;
     for (const struct slot *slot = top->child; slot && !broken; slot = slot_next(slot))
-        broken = object_check(slot->object);
+        broken = slot_is_end(slot) ? NULL : object_check(slot->object);
     return broken;
 }
 

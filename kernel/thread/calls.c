@@ -36,12 +36,21 @@ enum qy_error call_thread_start(struct call *call)
                         call->arguments[4]);
 }
 
+/* When it returns, the thread runs no instruction any more: if another CPU ran it, that one has left it. */
 enum qy_error call_thread_suspend(struct call *call)
 {
     struct thread *thread = target(call);
     if (thread->state == QY_THREAD_NEW || thread->state == QY_THREAD_DEAD)
         return QY_INVALID_ARGUMENT;
     sched_suspend(thread, true);
+    thread->object.pins++;
+    while (sched_suspended_runs(thread)) {
+        sched_let_go(call->cpu);
+        caps_release();
+        qy_port_relax();
+        caps_acquire();
+    }
+    thread->object.pins--;
     return QY_OK;
 }
 

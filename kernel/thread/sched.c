@@ -166,6 +166,7 @@ struct arch_frame *sched_pick(struct cpu *cpu)
     /* Before the look: whoever changes something afterwards sets it again. */
     atomic_store(&cpu->reschedule, false);
     sched_acquire(cpu);
+    cpu->let_go = false;
     while (must_leave(cpu)) {
         struct thread *thread = cpu->current;
         sched_release(cpu);
@@ -332,6 +333,16 @@ bool sched_is_current(struct thread *thread)
     return current;
 }
 
+bool sched_suspended_runs(struct thread *thread)
+{
+    struct cpu *cpu = acquire_of(thread);
+    bool runs = thread->suspended && cpu->current == thread && cpu != cpu_this() && !cpu->let_go;
+    sched_release(cpu);
+    if (runs)
+        reschedule(cpu);
+    return runs;
+}
+
 bool sched_space_in_use(struct space *space)
 {
     bool used = false;
@@ -352,6 +363,7 @@ void sched_let_go(struct cpu *cpu)
     }
     if (active && (active->object.flags & OBJECT_DYING))
         load_space(cpu, NULL);
+    cpu->let_go = true;
     atomic_store(&cpu->reschedule, true);
     sched_release(cpu);
 }

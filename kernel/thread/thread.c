@@ -9,9 +9,6 @@
 
 void thread_finish(struct thread *thread)
 {
-    thread->space.holder = thread;
-    thread->node.holder = thread;
-    thread->handler.holder = thread;
     thread->state = QY_THREAD_NEW;
     thread->priority = QY_PRIORITY_DEFAULT;
     thread->affinity = QY_CPU_ANY;
@@ -23,7 +20,7 @@ static void bind(struct thread *thread, struct slot *slot, struct slot *source, 
 {
     slot_derive(slot, source, source->rights, badge);
     slot->flags |= SLOT_BOUND;
-    slot->holder = thread;
+    slot->holder = &thread->object;
 }
 
 static void unbind(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_class_caps)
@@ -117,7 +114,7 @@ enum dismantle thread_dismantle(struct thread *thread, struct teardown *teardown
         thread->object.flags |= OBJECT_DETACHED;
         thread_end(thread);
         if (thread->notification)
-            thread->notification->bound = NULL;
+            notification_unbind(thread->notification);
     }
     unbind(&thread->space, teardown);
     unbind(&thread->node, teardown);

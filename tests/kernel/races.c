@@ -333,6 +333,130 @@ static void a_doomed_thread_makes_no_calls(void)
     scene_end();
 }
 
+/* ---- what is made of capabilities while they are being revoked ---- */
+
+/* CPU 1 has begun to revoke what 150 copies were made of, and deleted some of them; [149] is the last one to go. */
+static qy_handle_t begin_revoke(qy_handle_t copies[150])
+{
+    qy_handle_t root = make(ROOT_UNTYPED, QY_OBJ_NOTIFICATION, 1);
+    thread_on(ROOT_UNTYPED, 1, 0);
+    for (unsigned i = 150; i-- > 0;)
+        copies[149 - i] = copy(root, QY_RIGHT_ALL, 0);
+    begin(1, QY_CALL_cap_revoke, root, 0, 0, 0, 0, 0);
+    CHECK(world_busy(1));
+    return root;
+}
+
+/* The first copy stands at the end of the line. A move does not save it; what the revoke works on is not moved. */
+static void a_move_does_not_escape_a_revoke(void)
+{
+    qy_handle_t copies[150], root = begin_revoke(copies);
+    begin(0, QY_CALL_cap_move, ROOT_NODE, 950, copies[0], 0, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_OK);
+    begin(0, QY_CALL_cap_copy, ROOT_NODE, 951, world_last(0).x[1], QY_RIGHT_ALL, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_OK);
+    begin(0, QY_CALL_cap_move, ROOT_NODE, 952, root, 0, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_REVOKED);
+    finish();
+    CHECK_EQ(world_last(1).error, QY_OK);
+    CHECK_EQ(info(950).error, QY_NOT_FOUND);
+    CHECK_EQ(info(951).error, QY_NOT_FOUND);
+    CHECK_EQ(info(root).x[5], 0);
+    scene_end();
+}
+
+/* A message carries a copy away: of the root it stays behind, of a copy it goes with the rest. */
+static void a_message_does_not_save_from_a_revoke(void)
+{
+    for (unsigned of_root = 0; of_root < 2; of_root++) {
+        qy_handle_t copies[150], root = begin_revoke(copies);
+        qy_handle_t endpoint = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1);
+        struct thread *receiver = object_of(thread_on(ROOT_UNTYPED, 2, 0));
+        begin(2, QY_CALL_receive_slot, ROOT_NODE, 950, 0, 0, 0, 0);
+        begin(2, QY_CALL_endpoint_receive, endpoint, 0, 0, 0, 0, 0);
+        begin(0, QY_CALL_endpoint_send, endpoint, 5, 0, 0, 0, of_root ? root : copies[0]);
+        CHECK_EQ(world_last(0).error, QY_OK);
+        CHECK_EQ(world_result(receiver).x[2], of_root ? 5 : 5 | QY_LABEL_CAPABILITY);
+        finish();
+        CHECK_EQ(info(950).error, QY_NOT_FOUND);
+        scene_end();
+    }
+}
+
+static void nothing_is_bound_to_what_is_being_revoked(void)
+{
+    qy_handle_t copies[150], root = begin_revoke(copies);
+    qy_handle_t timer = make(ROOT_UNTYPED, QY_OBJ_TIMER, 1);
+    begin(0, QY_CALL_timer_set, timer, root, 1, 1, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_REVOKED);
+    begin(0, QY_CALL_notification_bind, root, ROOT_THREAD, 0, 0, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_REVOKED);
+    begin(0, QY_CALL_timer_set, timer, copies[0], 1, 1, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_OK);
+    finish();
+    CHECK_EQ(CALL(QY_CALL_timer_info, timer, 0, 0, 0, 0, 0).x[2], 0);
+    scene_end();
+}
+
+/* ---- suspend is over when the thread stands still ---- */
+
+static void a_suspended_thread_stands_still(void)
+{
+    qy_handle_t thread = thread_on(ROOT_UNTYPED, 1, 0);
+    begin(0, QY_CALL_thread_suspend, thread, 0, 0, 0, 0, 0);
+    for (unsigned i = 0; i < 3; i++, world_step(0)) {
+        CHECK(world_busy(0)); /* its CPU has not taken the interrupt */
+        CHECK(cpu_at(1)->current == object_of(thread));
+    }
+    world_interrupts(1);
+    CHECK(cpu_at(1)->current == NULL);
+    world_step(0);
+    CHECK(!world_busy(0));
+    CHECK_EQ(world_last(0).error, QY_OK);
+    /* Itself: at once; a resume by somebody else ends the wait, too. */
+    CHECK_EQ(CALL(QY_CALL_thread_resume, thread, 0, 0, 0, 0, 0).error, QY_OK);
+    world_pick(1);
+    thread_on(ROOT_UNTYPED, 2, 0);
+    begin(0, QY_CALL_thread_suspend, thread, 0, 0, 0, 0, 0);
+    CHECK(world_busy(0));
+    begin(2, QY_CALL_thread_resume, thread, 0, 0, 0, 0, 0);
+    world_step(0);
+    CHECK(!world_busy(0));
+    begin(1, QY_CALL_thread_suspend, thread, 0, 0, 0, 0, 0);
+    finish();
+    CHECK(world_pick(1) == NULL);
+    scene_end();
+}
+
+static void two_threads_suspend_each_other(void)
+{
+    qy_handle_t a = thread_on(ROOT_UNTYPED, 1, 0), b = thread_on(ROOT_UNTYPED, 2, 0);
+    begin(1, QY_CALL_thread_suspend, b, 0, 0, 0, 0, 0);
+    CHECK(world_busy(1));
+    begin(2, QY_CALL_thread_suspend, a, 0, 0, 0, 0, 0);
+    finish(); /* else they wait for each other */
+    CHECK(world_pick(1) == NULL);
+    CHECK(world_pick(2) == NULL);
+    scene_end();
+}
+
+/* A thread is deleted while another CPU waits for it to stand still: its memory stays until that one has seen it. */
+static void who_waits_for_a_thread_keeps_it(void)
+{
+    qy_handle_t thread = thread_on(ROOT_UNTYPED, 1, 0);
+    thread_on(ROOT_UNTYPED, 2, 0);
+    begin(2, QY_CALL_thread_suspend, thread, 0, 0, 0, 0, 0);
+    CHECK(world_busy(2));
+    begin(0, QY_CALL_cap_delete, thread, 0, 0, 0, 0, 0);
+    world_interrupts(1);
+    for (unsigned i = 0; i < 3; i++)
+        world_step(0);
+    CHECK(world_busy(0));
+    finish();
+    CHECK_EQ(world_last(2).error, QY_OK);
+    scene_end();
+}
+
 /* ---- threads that change CPUs ---- */
 
 static void schedule(qy_handle_t thread, unsigned cpu)
@@ -609,7 +733,7 @@ static void random_run(uint64_t seed, unsigned calls)
         if (!cpu_at(cpu)->current && !world_pick(cpu))
             continue;
         if (random_below(64) == 0 && cpu != 0) {
-            world_fault(cpu, AREA + 0x100000, QY_ACCESS_READ, 0x400000);
+            world_begin_fault(cpu, AREA + 0x100000, QY_ACCESS_READ, 0x400000);
             continue;
         }
         uint64_t x[6];
@@ -670,6 +794,12 @@ static const struct test tests[] = {
     {"a thread stays until its CPU has left it", a_thread_stays_until_its_cpu_has_left_it},
     {"a thread moves while another CPU looks for it",
      a_thread_moves_while_another_cpu_looks_for_it},
+    {"a move does not escape a revoke", a_move_does_not_escape_a_revoke},
+    {"a message does not save from a revoke", a_message_does_not_save_from_a_revoke},
+    {"nothing is bound to what is being revoked", nothing_is_bound_to_what_is_being_revoked},
+    {"a suspended thread stands still", a_suspended_thread_stands_still},
+    {"two threads suspend each other", two_threads_suspend_each_other},
+    {"who waits for a thread keeps it", who_waits_for_a_thread_keeps_it},
     {"random histories", random_histories},
 };
 

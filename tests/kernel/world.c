@@ -629,6 +629,25 @@ struct result world_result(const struct thread *thread)
     return result;
 }
 
+/* The end of every entry. */
+static void leave(struct running *run)
+{
+    if (world_yields_at_exit)
+        yield();
+    world_pick((unsigned)(run - runs));
+    run->busy = false;
+}
+
+static void run_fault(void)
+{
+    struct running *run = inside;
+    struct cpu *cpu = &cpus[run - runs];
+    cpu->current->frame.instruction = run->x[2];
+    cpu->entries++;
+    fault_raise(cpu, run->x[0], (enum qy_access)run->x[1]);
+    leave(run);
+}
+
 static void run_call(void)
 {
     struct running *run = inside;
@@ -641,10 +660,7 @@ static void run_call(void)
     call_dispatch(cpu);
     if (cpu->current == thread && thread->state == QY_THREAD_RUNNING)
         run->result = world_result(thread);
-    if (world_yields_at_exit)
-        yield();
-    world_pick((unsigned)(run - runs));
-    run->busy = false;
+    leave(run);
 }
 
 static void resume(struct running *run)
@@ -657,7 +673,7 @@ static void resume(struct running *run)
     fake_cpu_current = before;
 }
 
-void world_begin(unsigned cpu, enum qy_invocation number, const uint64_t x[6])
+static void enter(unsigned cpu, void (*body)(void), const uint64_t *x, size_t count)
 {
     struct running *run = &runs[cpu];
     if (run->busy)
@@ -666,11 +682,21 @@ void world_begin(unsigned cpu, enum qy_invocation number, const uint64_t x[6])
     run->context.uc_stack.ss_sp = run->stack;
     run->context.uc_stack.ss_size = sizeof(run->stack);
     run->context.uc_link = &driver;
-    run->number = number;
-    memcpy(run->x, x, sizeof(run->x));
+    memcpy(run->x, x, count * sizeof(x[0]));
     run->busy = true;
-    makecontext(&run->context, run_call, 0);
+    makecontext(&run->context, body, 0);
     resume(run);
+}
+
+void world_begin(unsigned cpu, enum qy_invocation number, const uint64_t x[6])
+{
+    runs[cpu].number = number;
+    enter(cpu, run_call, x, 6);
+}
+
+void world_begin_fault(unsigned cpu, uint64_t address, enum qy_access access, uint64_t instruction)
+{
+    enter(cpu, run_fault, (const uint64_t[]){address, access, instruction}, 3);
 }
 
 bool world_busy(unsigned cpu)
@@ -701,11 +727,9 @@ struct result world_last(unsigned cpu)
     return runs[cpu].result;
 }
 
-struct result world_call(unsigned cpu, enum qy_invocation number, uint64_t x0, uint64_t x1,
-                         uint64_t x2, uint64_t x3, uint64_t x4, uint64_t x5)
+/* Until this CPU's entry is over; the others take their interrupts. */
+static void finish(unsigned cpu)
 {
-    const uint64_t x[6] = {x0, x1, x2, x3, x4, x5};
-    world_begin(cpu, number, x);
     for (unsigned turns = 0; world_busy(cpu); turns++) {
         for (unsigned i = 0; i < WORLD_CPUS; i++) {
             if (world_busy(i))
@@ -713,24 +737,27 @@ struct result world_call(unsigned cpu, enum qy_invocation number, uint64_t x0, u
             world_interrupts(i);
         }
         if (turns > 1000000) {
-            fprintf(stderr, "call %u does not end\n", number);
+            fprintf(stderr, "call %u or a fault does not end\n", runs[cpu].number);
             abort();
         }
     }
     for (unsigned i = 0; i < WORLD_CPUS; i++)
         world_interrupts(i);
+}
+
+struct result world_call(unsigned cpu, enum qy_invocation number, uint64_t x0, uint64_t x1,
+                         uint64_t x2, uint64_t x3, uint64_t x4, uint64_t x5)
+{
+    const uint64_t x[6] = {x0, x1, x2, x3, x4, x5};
+    world_begin(cpu, number, x);
+    finish(cpu);
     return world_last(cpu);
 }
 
 void world_fault(unsigned cpu, uint64_t address, enum qy_access access, uint64_t instruction)
 {
-    struct cpu *before = fake_cpu_current;
-    fake_cpu_current = &cpus[cpu];
-    cpus[cpu].current->frame.instruction = instruction;
-    cpus[cpu].entries++;
-    fault_raise(&cpus[cpu], address, access);
-    world_pick(cpu);
-    fake_cpu_current = before;
+    world_begin_fault(cpu, address, access, instruction);
+    finish(cpu);
 }
 
 /* ---- checking ---- */

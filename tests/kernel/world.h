@@ -107,8 +107,9 @@ struct thread *world_pick(unsigned cpu);
 /* A CPU with nothing to run does one step of its work for later; false if there is none. */
 bool world_idle(unsigned cpu);
 
-/* The current thread of a CPU faults. */
+/* The current thread of a CPU faults; the same to the first yield only. */
 void world_fault(unsigned cpu, uint64_t address, enum qy_access access, uint64_t instruction);
+void world_begin_fault(unsigned cpu, uint64_t address, enum qy_access access, uint64_t instruction);
 
 /* The root task's thread, node and space. */
 struct thread *world_root_thread(void);

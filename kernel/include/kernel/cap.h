@@ -17,6 +17,8 @@
  *   CAP-TREE    lists are linked both ways; every slot in use is in the tree once, below cap_root
  *               or the anchor of an untyped
  *   CAP-RIGHTS  a derived capability of the same object has no right that its source lacks
+ *   CAP-BINDING an end of a binding is in the tree exactly as long as the binding holds
+ *   CAP-WAIT    a thread in the queue of an object is in the list of the capability that it came by
  *   CAP-HANDLE  a handle names the capability for which it was made, or nothing: emptying a slot
  *               changes its generation, and a slot whose generations are used up stays empty
  *
@@ -34,7 +36,7 @@ struct thread;
 struct teardown;
 
 enum slot_flags {
-    SLOT_BOUND = 1,    /* it is part of a thread: its space, node or fault handler */
+    SLOT_BOUND = 1,    /* it is part of an object, its holder: a thread's space, an end of a binding */
     SLOT_REVOKING = 2, /* what is derived from it is being deleted */
     SLOT_RETIRED = 4,  /* all its generations have been used */
     SLOT_PINNED = 8,   /* a frame is pinned for a device by this capability (kernel/dma.h) */
@@ -53,12 +55,24 @@ struct slot {
         uint64_t address; /* of a frame: where it is mapped */
         uint64_t badge;   /* of an endpoint or a notification */
     };
-    uint64_t space;        /* of a frame: id of the space in which, if it still is (kernel/space.h); 0 = none */
-    struct thread *holder; /* SLOT_BOUND */
+    union {
+        uint64_t space; /* of a frame: id of the space in which, if it still is (kernel/space.h); 0 = none */
+        struct thread *waiters; /* of an endpoint or a notification: those in its queue by this capability */
+    };
+    struct object *holder; /* SLOT_BOUND */
 };
 _Static_assert(sizeof(struct slot) == 64, "a slot fills one cache line");
 
 #define SLOTS_PER_PAGE (QY_PAGE_BYTES / sizeof(struct slot))
+
+/*
+ * What one object does to another on somebody's behalf from now on: a timer or an interrupt signals a notification, a
+ * notification ends a thread's receive. Its ends are derived from the two capabilities that it was made with. No handle
+ * names them, they keep no object alive, and when either goes the binding is over (CAP-BINDING).
+ */
+struct binding {
+    struct slot by, to;
+};
 
 extern struct slot cap_root; /* parent of the capabilities that the kernel made at boot */
 
@@ -82,6 +96,12 @@ static inline bool slot_is_empty(const struct slot *slot)
 static inline qy_handle_t slot_handle(const struct slot *slot, uint32_t index)
 {
     return (uint64_t)slot->generation << 32 | index;
+}
+
+/* Can threads wait by capabilities of that type? They have badges. */
+static inline bool type_has_queue(unsigned type)
+{
+    return type == QY_OBJ_ENDPOINT || type == QY_OBJ_NOTIFICATION;
 }
 
 /* Fill an empty slot with a capability for object, below parent. The object's count grows. */
@@ -108,8 +128,9 @@ enum qy_error slot_may_derive(const struct slot *source, unsigned rights,
                               uint64_t badge) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
 /*
- * Empty a slot: unmap its frame, stop the device that it pins it for, take it out of the tree (what was derived from it moves up to its
- * parent), and doom the object if it was the last capability. The teardown has room; the caller
+ * Empty a slot: unmap its frame, stop the device that it pins it for, take it out of the tree (what
+ * was derived from it moves up to its parent), send away who waits by it, and doom the object if it
+ * was the last capability. The teardown has room; the caller
  * runs it afterwards.
  */
 void slot_delete(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_class_caps);
@@ -123,6 +144,24 @@ enum qy_error node_lookup(struct cap_node *node, qy_handle_t handle, struct slot
 enum qy_error node_lookup_typed(struct cap_node *node, qy_handle_t handle, enum qy_object_type type,
                                 unsigned rights, struct slot **out) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
+
+/* May both ends be derived? Errors: REVOKED. */
+enum qy_error binding_may_be_made(const struct slot *by, const struct slot *to) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
+
+/* The holder, of which it is a part, acts from now on as its type says (kernel/cap/binding.c). */
+void binding_make(struct binding *binding, struct object *holder, struct slot *by, struct slot *to)
+    QY_REQUIRES(qy_class_caps);
+
+/* Both ends go, if there are any: the holder has seen to the rest. */
+void binding_end(struct binding *binding) QY_REQUIRES(qy_class_caps);
+
+/* An end of a binding is being deleted: its holder ends it. */
+void binding_over(const struct slot *end) QY_REQUIRES(qy_class_caps);
+
+/* Null, or CAP-BINDING: that is no binding between these two objects. */
+const char *binding_check(const struct binding *binding, const struct object *by,
+                          const struct object *to);
 
 /* Number of capabilities derived directly, counted up to limit. */
 unsigned slot_children(const struct slot *slot, unsigned limit) QY_REQUIRES(qy_class_caps);

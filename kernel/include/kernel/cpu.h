@@ -40,6 +40,7 @@ struct cpu {
     void (*_Atomic work)(void); /* what it was asked to run before threads are there (kernel/cpus.h); null: nothing */
     struct run_queue queue;     /* guarded by qy_class_sched */
     atomic_bool reschedule;     /* what runs may have to change: sched_pick is to be asked */
+    bool let_go;                /* it asks sched_pick before it runs any thread (qy_class_sched) */
     bool idle;                  /* the node knows it as idle (kernel/thread/place.c) */
     struct qy_cpu_frames frames; /* its frame caches */
     struct qy_cpu_objects objects; /* its magazines of small objects */

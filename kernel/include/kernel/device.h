@@ -34,6 +34,7 @@ struct interrupt {
     struct object object;
     struct notification *notification; /* null = not bound to a number */
     struct interrupt *next, *prev;     /* of that notification */
+    struct binding binding;            /* to that notification */
     uint64_t bits;                     /* to signal */
     uint32_t number;
     bool edge;  /* the line tells of changes: one that nobody sees is lost */
@@ -67,9 +68,11 @@ struct device_frame {
     struct device_frame *below[2];                                   /* in the tree */
 };
 
-/* Bind to the number of a line, which the CPU that asks will serve. Errors: INVALID_ARGUMENT, UNSUPPORTED, BUSY. */
-enum qy_error interrupt_bind(struct interrupt *interrupt, uint64_t number,
-                             struct notification *notification, uint64_t bits) QY_MUST_USE
+/*
+ * Bind the interrupt that `by` names to the number of a line, which the CPU that asks will serve, and to the notification
+ * of `to`, until either capability goes. Errors: INVALID_ARGUMENT, UNSUPPORTED, BUSY, REVOKED.
+ */
+enum qy_error interrupt_bind(struct slot *by, uint64_t number, struct slot *to) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
 
 /* The next one may come. Errors: NOT_FOUND (none has been signalled). */

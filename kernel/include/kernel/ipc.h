@@ -11,6 +11,9 @@
  * the sender's capability is gone by then, the message arrives without it, and the receiver sees
  * that in its label. So it does not matter who comes first.
  *
+ * Whoever waits in a queue does so by a capability. When that goes, so do they: nothing is delivered by authority that
+ * has been revoked. A caller whose message has been taken waits for the reply object alone.
+ *
  * A notification is a word of bits: a signal sets those of the badge of the capability it came by
  * (bit 0 without a badge), and whoever waits takes the word whole. It never waits for anybody.
  * Bound to a thread, it also ends that thread's receive.
@@ -19,7 +22,7 @@
  *   IPC-QUEUE     a queue holds senders or receivers, never both, and hangs together
  *   IPC-REPLY     reply.caller.reply == reply, and the reverse
  *   NOTIFY-WORD   nobody waits for a notification whose word is not 0
- *   NOTIFY-BOUND  notification.bound.notification == notification, and the reverse
+ *   NOTIFY-BOUND  notification.bound.notification == notification, and the reverse, and a binding goes with it
  * Locking: qy_class_caps. Cost: O(1); destroying an endpoint or a notification O(waiting threads)
  * in steps.
  */
@@ -48,23 +51,22 @@ struct notification {
     struct wait_queue waiting;
     uint64_t word;
     struct thread *bound;  /* null = nobody's receive ends with a signal */
+    struct binding binding; /* to that thread */
     struct timer *timers;  /* those armed for it */
     struct interrupt *interrupts; /* those bound to it */
 };
 
 /*
- * The current thread sends. kind: QY_THREAD_SENDING (a send), CALLING or FAULTED (they want a
+ * The current thread sends by a capability of an endpoint. kind: QY_THREAD_SENDING (a send), CALLING or FAULTED (they want a
  * reply). If a receiver waits it is completed; a call or fault then waits for the reply. Returns
  * true if the thread waits now, false if its call is over with *error.
  */
-bool ipc_send(struct thread *sender, struct endpoint *endpoint, uint64_t badge,
-              const struct message *message, enum qy_thread_state kind, enum qy_error *error)
-    QY_REQUIRES(qy_class_caps);
+bool ipc_send(struct thread *sender, struct slot *by, const struct message *message,
+              enum qy_thread_state kind, enum qy_error *error) QY_REQUIRES(qy_class_caps);
 
-/* The current thread receives; reply may be null. Returns true if it waits, false if values hold
- * the message. */
-bool ipc_receive(struct thread *receiver, struct endpoint *endpoint, struct reply *reply,
-                 uint64_t values[5]) QY_REQUIRES(qy_class_caps);
+/* The current thread receives by a capability of an endpoint; reply may be null. Returns true if it
+ * waits, false if values hold the message. */
+bool ipc_receive(struct thread *receiver, struct slot *by, struct reply *reply, uint64_t values[5]) QY_REQUIRES(qy_class_caps);
 
 /* The sender answers. Errors: NOT_FOUND (nobody waits for it), INVALID_ARGUMENT (a fault is answered
  * RESUME or KILL). */
@@ -75,10 +77,9 @@ enum qy_error ipc_reply(struct thread *sender, struct reply *reply,
  * Answer the caller of the reply object, if there is one, and receive with it: nobody else offers it. *waits: the
  * server waits, else values hold the message. Errors: INVALID_ARGUMENT as above; nothing has changed then.
  */
-enum qy_error ipc_reply_receive(struct thread *server, struct endpoint *endpoint,
-                                struct reply *reply, const struct message *message,
-                                uint64_t values[5], bool *waits) QY_MUST_USE
-    QY_REQUIRES(qy_class_caps);
+enum qy_error ipc_reply_receive(struct thread *server, struct slot *by, struct reply *reply,
+                                const struct message *message, uint64_t values[5],
+                                bool *waits) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
 /*
  * Try to do a call of that number, endpoint_call or endpoint_reply_receive, of the current thread on the fast path.
@@ -90,17 +91,34 @@ bool ipc_fast(struct cpu *cpu, uint64_t number) QY_EXCLUDES(qy_class_caps);
 void notification_signal(struct notification *notification, uint64_t bits)
     QY_REQUIRES(qy_class_caps);
 
-/* The current thread waits for the word. Returns true if it waits, false if it has it. */
-bool notification_wait(struct thread *thread, struct notification *notification, uint64_t *word)
+/* The current thread waits for the word by a capability of a notification. Returns true if it waits, false if it has
+ * it. */
+bool notification_wait(struct thread *thread, struct slot *by, uint64_t *word)
     QY_REQUIRES(qy_class_caps);
 
 /* If it (or null) has a word: take it, as what a receive returns. */
 bool notification_take(struct notification *notification, uint64_t values[5])
     QY_REQUIRES(qy_class_caps);
 
-/* Bind to a thread, or to nobody. Errors: BUSY (either is bound already). */
-enum qy_error notification_bind(struct notification *notification, struct thread *thread)
-    QY_MUST_USE QY_REQUIRES(qy_class_caps);
+/* What a signal by a capability sets: its badge, else bit 0. */
+static inline uint64_t notification_bits(const struct slot *slot)
+{
+    return slot->badge ? slot->badge : 1;
+}
+
+/*
+ * Bind the notification that `by` names to the thread of `to`, until either capability goes. Errors: BUSY (either is
+ * bound already), REVOKED.
+ */
+enum qy_error notification_bind(struct slot *by, struct slot *to) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
+
+/* Bound to nobody from now on. */
+void notification_unbind(struct notification *notification) QY_REQUIRES(qy_class_caps);
+
+/* The capability by which a thread waits in a queue has gone, or the object has: its call ends with DEAD, a fault ends
+ * the thread. */
+void ipc_lose(struct thread *thread) QY_REQUIRES(qy_class_caps);
 
 /* The thread waits for no message any more. */
 void ipc_cancel(struct thread *thread) QY_REQUIRES(qy_class_caps);

@@ -40,6 +40,12 @@ struct object {
     struct object *link;     /* next in a list of a teardown or of a retype under way */
 };
 
+/* Is it an end of a binding? Threads hold capabilities of their own; other holders act for others. */
+static inline bool slot_is_end(const struct slot *slot)
+{
+    return (slot->flags & SLOT_BOUND) && slot->holder->type != QY_OBJ_THREAD;
+}
+
 #define OBJECT_SMALL_TYPES (QY_OBJ_DEVICE_MEMORY + 1) /* types below it have a slab cache in an untyped */
 
 struct device_frame;

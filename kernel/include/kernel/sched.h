@@ -76,10 +76,18 @@ void place_idle(const struct cpu *cpu, bool idle);
 /* True while a CPU has it as its current thread; interrupts that CPU if it is another. */
 bool sched_is_current(struct thread *thread) QY_REQUIRES(qy_class_caps);
 
+/*
+ * True while another CPU may still run instructions of a thread that has been started and is suspended; interrupts that
+ * CPU. A CPU that waits inside a call for others runs none before it looks at the mark, so two that suspend each other's
+ * threads do not wait in a circle.
+ */
+bool sched_suspended_runs(struct thread *thread) QY_REQUIRES(qy_class_caps);
+
 /* True while a CPU has its tables loaded; interrupts that CPU if it is another. */
 bool sched_space_in_use(struct space *space) QY_REQUIRES(qy_class_caps);
 
-/* Before this CPU waits for others: if its own thread or space is doomed, let go of it. */
+/* Before this CPU waits for others: if its own thread or space is doomed, let go of it. It asks sched_pick before it runs
+ * any thread again. */
 void sched_let_go(struct cpu *cpu) QY_REQUIRES(qy_class_caps);
 
 /* Null, or the id of the first invariant that run queues break. No CPU changes anything meanwhile. */

@@ -45,6 +45,7 @@ struct unmap {
 struct teardown {
     struct object *doomed;  /* to take apart */
     struct object *waiting; /* until another CPU lets go */
+    struct thread *lost;    /* they wait by a capability that has gone */
     struct slot *root;      /* revoke: what is derived from it goes */
     struct object *memory;  /* revoke: what was made from it goes: an untyped or device memory */
     bool overtaken;         /* revoke: root or memory has itself been deleted meanwhile */
@@ -64,6 +65,9 @@ static inline bool teardown_has_room(const struct teardown *teardown)
 
 /* Note a mapping that has to go, if it still is there, and a device that has to stop; it pins. The teardown has room. */
 void teardown_unmap(struct teardown *teardown, struct unmap unmap) QY_REQUIRES(qy_class_caps);
+
+/* These threads wait by a capability that goes, to be told one by one. Until they are, none else of its kind goes. */
+void teardown_lose(struct teardown *teardown, struct thread *waiters) QY_REQUIRES(qy_class_caps);
 
 /* The object has no capability any more. */
 void teardown_doom(struct teardown *teardown, struct object *object) QY_REQUIRES(qy_class_caps);

@@ -58,7 +58,8 @@ struct thread {
     struct thread *next, *prev; /* in a run queue (qy_class_sched) or in `queue` */
     struct space *run_space;    /* what sched_pick loads (qy_class_sched); null: cannot run */
     struct slot space, node, handler;
-    struct wait_queue *queue;  /* in which it waits, of an endpoint or a notification */
+    struct wait_queue *queue;  /* in which it waits, of an endpoint or a notification ... */
+    struct thread *by_next, **by_at; /* ... and among those who do by the same capability; what points here */
     struct reply *reply;       /* whose answer it waits for, or that it offers while it receives */
     struct message message;    /* while it is in the queue of senders */
     struct notification *notification; /* whose signal ends its receive */

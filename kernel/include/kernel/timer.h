@@ -7,7 +7,7 @@
  *
  * Invariants
  *   TIMER-HEAP  no timer is due before its parent; the left side of each is at least as high as the right one
- *   TIMER-NOTE  an armed timer is in its notification's list, and only there
+ *   TIMER-NOTE  an armed timer is in its notification's list, and only there, and bound to it
  * Locking: qy_class_caps.
  */
 #ifndef KERNEL_TIMER_H
@@ -26,13 +26,17 @@ struct timer {
     uint64_t due_ns;                   /* since boot */
     uint64_t period_ns;                /* 0 = once */
     uint64_t missed;                   /* periods that passed without a signal of their own */
+    struct binding binding;            /* of the timer to the notification, while armed */
     struct timer *left, *right, *parent;
     uint32_t rank; /* length of the right spine */
 };
 
-/* Arm it, anew if it was: in delay_ns from now, then each period_ns (0 = once). Both at most TIMER_LONGEST_NS. */
-void timer_arm(struct timer *timer, struct notification *notification, uint64_t bits,
-               uint64_t delay_ns, uint64_t period_ns) QY_REQUIRES(qy_class_caps);
+/*
+ * Arm the timer that `by` names, anew if it was, to signal the notification of `to` with its badge: in delay_ns from now,
+ * then each period_ns (0 = once). Both at most TIMER_LONGEST_NS. It is disarmed when either capability goes.
+ */
+void timer_arm(struct slot *by, struct slot *to, uint64_t delay_ns, uint64_t period_ns)
+    QY_REQUIRES(qy_class_caps);
 
 void timer_disarm(struct timer *timer) QY_REQUIRES(qy_class_caps);
 
