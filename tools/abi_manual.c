@@ -29,7 +29,8 @@ static const char *const prose[QY_CALL_COUNT] = {
         "into the empty slots [`slot`, `slot` + `count`) of the capability "
         "node `node`. `pages` is the size of each "
         "object in 4 KiB pages: a power of two for frames and capability "
-        "nodes, any number for untypeds, 1 for all "
+        "nodes, any number for untypeds, as many as it is to have at first for a memory object, 1 "
+        "for all "
         "others. The memory of a new object is zero. The result is the "
         "handle of the first. At most 256 objects are made by one call: all of them, or none.",
     [QY_CALL_untyped_info] =
@@ -183,10 +184,17 @@ static const char *const prose[QY_CALL_COUNT] = {
         "one "
         "is bound.",
     [QY_CALL_space_map_region] =
-        "Reserves a range, at any address if it is 0: memory of zeroes that appears when it is "
-        "touched. flags: QY_MAP_* rights, QY_REGION(kind), QY_REGION_GUARD for a guard page that "
-        "may "
-        "move `moves` times. UNSUPPORTED: no budget is bound.",
+        "Reserves a range, at any address if it is 0, for QY_MAP_* rights and QY_REGION(kind): "
+        "memory "
+        "of zeroes that appears when it is touched. With QY_REGION_GUARD a guard page that may "
+        "move "
+        "`first` times. With QY_REGION_OBJECT the pages of the memory object `object` from number "
+        "`first` on, which all who map it share; protect_region gives it no more rights than the "
+        "capability has. With QY_REGION_PRIVATE, too, a copy of each page that is written, paid by "
+        "the space's budget. With QY_REGION_PAGER pages that the space's handler is asked for when "
+        "they are touched, by their number, which counts from `first` on. UNSUPPORTED: no budget "
+        "is "
+        "bound. TOO_MANY: the space names 1024 objects already.",
     [QY_CALL_space_unmap_region] = "Empties a range, holes included, whatever is there. "
                                    "NOT_MAPPED: nothing is. OUT_OF_MEMORY: "
                                    "what is left of something larger needs a table.",
@@ -225,6 +233,31 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_space_info] =
         "Pages that a space has: all, those that are its own, those that it shares or that were "
         "mapped; its tables, those that it shares.",
+    [QY_CALL_space_handler] =
+        "Faults on regions with QY_REGION_PAGER go to `endpoint` with `badge`, and so do those of "
+        "the space's threads that have no fault endpoint of their own. 0: no longer.",
+    [QY_CALL_memory_info] =
+        "Pages of the memory object in x0: the number behind its last one, whether `page` is "
+        "there, "
+        "for how many pages on it is likewise (a long run may be cut short; 0: `page` lies behind "
+        "the end), and whether the object has a pager.",
+    [QY_CALL_memory_resize] =
+        "Moves the end of the memory object in x0. Pages behind it go, and are taken from all who "
+        "map them; who touches one gets a fault message, not zeroes. A call that has much to do "
+        "stops after a while: the result is where the end is now.",
+    [QY_CALL_memory_supply] =
+        "Brings pages from `page` on, at most 64, into the memory object in x0: copies of what "
+        "stands at `pointer`, zeroes if that is 0. Pages that are there already stay as they are. "
+        "The result is how many pages from `page` on are there now: fewer than asked for if the "
+        "object's untyped has no more memory. NOT_MAPPED: they lie behind the end.",
+    [QY_CALL_memory_discard] =
+        "Pages of the memory object in x0 go, and are taken from all who map them; the next touch "
+        "brings zeroes, or asks the pager. At most 512 a call; the result is where to go on.",
+    [QY_CALL_memory_pager] =
+        "Whoever touches a page of the memory object in x0 that is not there sends a fault message "
+        "to `endpoint` with `badge`, with the page's number in its label, and goes on when it is "
+        "answered. 0: pages that are not there are zeroes. If the endpoint goes, the threads' own "
+        "handlers are asked.",
     [QY_CALL_console_write] = "Writes text, at most 1024 bytes a call.",
     [QY_CALL_console_read] = "One character that was typed. WOULD_WAIT: none was.",
     [QY_CALL_system_record] =

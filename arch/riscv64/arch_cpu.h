@@ -50,6 +50,11 @@ static inline uint64_t arch_call_argument(const struct arch_frame *frame, unsign
     return frame->x[10 + i];
 }
 
+static inline void arch_call_restart(struct arch_frame *frame)
+{
+    frame->sepc -= 4; /* ecall */
+}
+
 static inline void arch_call_result(struct arch_frame *frame, enum qy_error error)
 {
     frame->x[10] = (uint64_t)error;

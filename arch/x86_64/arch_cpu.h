@@ -59,6 +59,11 @@ static inline uint64_t arch_call_argument(const struct arch_frame *frame, unsign
     }
 }
 
+static inline void arch_call_restart(struct arch_frame *frame)
+{
+    frame->rip -= 2; /* syscall */
+}
+
 static inline void arch_call_result(struct arch_frame *frame, enum qy_error error)
 {
     frame->rax = (uint64_t)error;

@@ -33,13 +33,25 @@ typedef uint64_t qy_handle_t;
 #define QY_PORTS 0x10000u
 
 /*
- * What space_map_region is asked for: QY_MAP_* rights, what the region is for, and GUARD: no memory but a page that is
- * not to be touched; touched nevertheless, it moves one page on (down from a STACK, up from the others), as often as
- * x4 says, and memory takes its place.
+ * What space_map_region is asked for: QY_MAP_* rights, what the region is for, and what is behind it: memory of zeroes,
+ * or one of
+ *   GUARD    no memory but a page that is not to be touched; touched nevertheless, it moves one page on (down from a
+ *            STACK, up from the others), as often as x4 says, and memory takes its place
+ *   OBJECT   the pages of the memory object x5 from number x4 on; PRIVATE: what is written is a copy, the region's own
+ *   PAGER    each page is asked of the space's handler when it is touched, by its number, which counts from x4 on
  */
 #define QY_REGION(kind) ((uint64_t)(kind) << 8)
 #define QY_REGION_GUARD (1ull << 16)
-#define QY_REGION_FLAGS (QY_MAP_READ | QY_MAP_WRITE | QY_MAP_EXEC | QY_REGION(7) | QY_REGION_GUARD)
+#define QY_REGION_OBJECT (1ull << 17)
+#define QY_REGION_PRIVATE (1ull << 18)
+#define QY_REGION_PAGER (1ull << 19)
+#define QY_REGION_BACKINGS (QY_REGION_GUARD | QY_REGION_OBJECT | QY_REGION_PAGER)
+#define QY_REGION_FLAGS                                                                            \
+    (QY_MAP_READ | QY_MAP_WRITE | QY_MAP_EXEC | QY_REGION(7) | QY_REGION_BACKINGS | QY_REGION_PRIVATE)
+
+/* Pages that a memory object can have, and that memory_supply takes at a time. */
+#define QY_MEMORY_PAGES_MAX (1ull << 34)
+#define QY_SUPPLY_MAX 64u
 
 /* What space_query says of a region: its rights, its kind, what is behind it, and the most rights that it may be given. */
 #define QY_QUERY_KIND(flags) ((unsigned)((flags) >> 8) & 7)
@@ -57,8 +69,8 @@ enum qy_backing {
 };
 
 /*
- * Labels of a fault message: bits 0..7 say that it is one, 8..15 the access (enum qy_access), 16..23 what stood at the address. Its
- * words are the address (exception: its number), the instruction and the thread's object.
+ * Labels of a fault message: bits 0..7 say that it is one, 8..15 the access (enum qy_access), 16..23 what stood at the address,
+ * 24..57 the page's number if that was PAGER or BEHIND_END: in its memory object, or as the region counts. Its words are the address (exception: its number), the instruction and the thread's object.
  * X(NAME, words)
  */
 #define QY_LABEL_FAULT 0xf1u
@@ -69,7 +81,8 @@ enum qy_backing {
     X(REVOKED, "revoked")                                                                          \
     X(GUARD, "guard")                                                                              \
     X(EXHAUSTED, "no memory left in the budget")                                                   \
-    X(PAGER, "left to a pager")
+    X(PAGER, "left to a pager")                                                                    \
+    X(BEHIND_END, "behind the end of its memory object")
 
 enum qy_fault_found {
 #define X(NAME, words) QY_FOUND_##NAME,
@@ -90,6 +103,9 @@ static inline const char *qy_found_words(enum qy_fault_found found)
 
 #define QY_FAULT_LABEL(access, found)                                                              \
     (QY_LABEL_FAULT | (uint64_t)(access) << 8 | (uint64_t)(found) << 16)
+#define QY_FAULT_ACCESS(label) ((enum qy_access)((label) >> 8 & 0xff))
+#define QY_FAULT_FOUND(label) ((enum qy_fault_found)((label) >> 16 & 0xff))
+#define QY_FAULT_PAGE(label) ((label) >> 24 & ((1ull << 34) - 1))
 /* Labels with which a handler answers a fault. */
 #define QY_FAULT_RESUME 0u
 #define QY_FAULT_KILL 1u

@@ -70,7 +70,7 @@
     X(46, device_frame, DEVICE_MEMORY, QY_RIGHT_WRITE, "untyped, address, pages, node, slot", "handle") \
     X(47, device_info, DEVICE_MEMORY, QY_RIGHT_READ, "", "address, bytes, frames")                 \
     X(48, space_bind, ADDRESS_SPACE, QY_RIGHT_WRITE, "untyped", "")                                \
-    X(49, space_map_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes, flags, moves", "address")\
+    X(49, space_map_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes, flags, first, object", "address") \
     X(50, space_unmap_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes", "")                 \
     X(51, space_protect_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes, rights", "")       \
     X(52, space_clone, ADDRESS_SPACE, QY_RIGHT_WRITE, "from, address, bytes", "next_address")      \
@@ -78,7 +78,13 @@
     X(54, space_info, ADDRESS_SPACE, QY_RIGHT_READ, "", "resident, private, shared, tables, shared_tables") \
     X(55, dma_bind, DMA, QY_RIGHT_WRITE, "system, registers, offset, width, value", "")            \
     X(56, frame_pin, FRAME, QY_RIGHT_READ | QY_RIGHT_WRITE, "dma", "address")                      \
-    X(57, frame_unpin, FRAME, 0, "", "")
+    X(57, frame_unpin, FRAME, 0, "", "")                                                           \
+    X(58, space_handler, ADDRESS_SPACE, QY_RIGHT_WRITE, "endpoint, badge", "")                     \
+    X(59, memory_info, MEMORY, QY_RIGHT_READ, "page", "pages, run, there | paged << 1")            \
+    X(60, memory_resize, MEMORY, QY_RIGHT_WRITE, "pages", "pages")                                 \
+    X(61, memory_supply, MEMORY, QY_RIGHT_WRITE, "page, pages, pointer", "pages")                  \
+    X(62, memory_discard, MEMORY, QY_RIGHT_WRITE, "page, pages", "next_page")                      \
+    X(63, memory_pager, MEMORY, QY_RIGHT_WRITE, "endpoint, badge", "")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

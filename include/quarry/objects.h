@@ -12,6 +12,7 @@
  *         RANGE  = any whole number of pages, a child arena
  *         NEVER  = made by the kernel at boot only
  *
+ * A memory object's pages come out of the same untyped when they are first touched or supplied.
  * Frames are made of device memory too, by device_frame; their headers are paid by an untyped.
  */
 #define QY_OBJECTS(X)                                                                              \
@@ -29,9 +30,10 @@
     X(INTERRUPT, 11, "interrupt", SMALL)                                                           \
     X(IO_PORTS, 12, "port range", SMALL)                                                           \
     X(DMA, 13, "DMA device", SMALL)                                                                \
-    X(DEVICE_MEMORY, 14, "device memory", NEVER)                                                   \
-    X(CONSOLE, 15, "console", NEVER)                                                               \
-    X(SYSTEM, 16, "system", NEVER)
+    X(MEMORY, 14, "memory object", SMALL)                                                          \
+    X(DEVICE_MEMORY, 15, "device memory", NEVER)                                                   \
+    X(CONSOLE, 16, "console", NEVER)                                                               \
+    X(SYSTEM, 17, "system", NEVER)
 
 enum qy_object_type {
 #define X(NAME, value, name, retype) QY_OBJ_##NAME = (value),

@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/call.h>
+#include <kernel/fault.h>
 #include <kernel/ipc.h>
 #include <kernel/space.h>
 #include <kernel/trace.h>
@@ -53,7 +54,8 @@ static enum qy_error invoke(struct call *call, uint64_t number) QY_REQUIRES(qy_c
 }
 
 /* Not inlined: what every call does comes without its stack frame. */
-static __attribute__((noinline)) void dispatch(struct cpu *cpu, struct thread *thread, uint64_t number)
+static __attribute__((noinline)) void dispatch(struct cpu *cpu, struct thread *thread,
+                                               uint64_t number)
 {
     struct call call = {.cpu = cpu, .thread = thread};
     for (unsigned i = 0; i < 6; i++)
@@ -66,7 +68,12 @@ static __attribute__((noinline)) void dispatch(struct cpu *cpu, struct thread *t
     }
     uint64_t id = thread->object.id;
     QY_COUNT(thread->calls, 1);
+    cpu->unresolved.found = QY_FOUND_NOTHING;
     enum qy_error error = invoke(&call, number);
+    if (error == QY_BAD_USER_POINTER && fault_restarts_call(cpu, thread)) {
+        caps_release();
+        return;
+    }
     /* If this CPU let go of the thread, its memory may be somebody else's by now. */
     if (!call.waits && cpu->current == thread)
         thread_result(thread, error, call.values);

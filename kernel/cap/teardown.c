@@ -5,6 +5,7 @@
 #include <kernel/device.h>
 #include <kernel/dma.h>
 #include <kernel/ipc.h>
+#include <kernel/memory.h>
 #include <kernel/print.h>
 #include <kernel/sched.h>
 #include <kernel/space.h>
@@ -144,7 +145,9 @@ static enum dismantle dismantle(struct object *object, struct teardown *teardown
     case QY_OBJ_PAGE_TABLE:
         return table_dismantle((struct page_table *)object);
     case QY_OBJ_ADDRESS_SPACE:
-        return space_dismantle((struct space *)object);
+        return space_dismantle((struct space *)object, teardown);
+    case QY_OBJ_MEMORY:
+        return memory_dismantle((struct memory *)object, teardown);
     case QY_OBJ_CAP_NODE:
         return node_dismantle((struct cap_node *)object, teardown);
     case QY_OBJ_THREAD:
@@ -307,7 +310,9 @@ static void gather(const struct teardown *teardown, struct untyped *memory)
     if (memory)
         take_back(memory);
     for (struct object *object = teardown->waiting; object; object = object->link) {
-        if (object->type != QY_OBJ_UNTYPED)
+        if (object->type == QY_OBJ_MEMORY)
+            memory_dismantle_rest((struct memory *)object);
+        else if (object->type != QY_OBJ_UNTYPED)
             space_dismantle_rest(object);
         else if (((struct untyped *)object)->objects == ((struct untyped *)object)->stuck)
             take_back((struct untyped *)object);

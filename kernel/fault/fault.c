@@ -4,6 +4,7 @@
 #include <arch/arch.h>
 #include <kernel/fault.h>
 #include <kernel/ipc.h>
+#include <kernel/memory.h>
 #include <kernel/print.h>
 #include <kernel/space.h>
 #include <kernel/trace.h>
@@ -28,8 +29,8 @@ static void end(struct thread *thread) QY_REQUIRES(qy_class_caps)
 void fault_lost(struct thread *thread, const char *why)
 {
     const struct message *fault = &thread->message;
-    unsigned access = (unsigned)(fault->label >> 8 & 0xff),
-             found = (unsigned)(fault->label >> 16 & 0xff);
+    enum qy_access access = QY_FAULT_ACCESS(fault->label);
+    enum qy_fault_found found = QY_FAULT_FOUND(fault->label);
     if (found == QY_FOUND_EXCEPTION)
         print("thread %llu died: exception %llu at instruction %R, stack %R; %s\n",
               (unsigned long long)thread->object.id, (unsigned long long)fault->words[0],
@@ -37,21 +38,37 @@ void fault_lost(struct thread *thread, const char *why)
     else
         print("thread %llu died: %s %R (%s there) at instruction %R, stack %R; %s\n",
               (unsigned long long)thread->object.id, access_words[access % 3], fault->words[0],
-              qy_found_words((enum qy_fault_found)found), fault->words[1],
-              arch_frame_stack(&thread->frame), why);
+              qy_found_words(found), fault->words[1], arch_frame_stack(&thread->frame), why);
     end(thread);
 }
 
+/* Who supplies a page: the object's pager, or the space's handler. Null: nobody. */
+static struct slot *pager_of(const struct thread *thread, uint64_t memory_id)
+    QY_REQUIRES(qy_class_caps)
+{
+    struct memory *memory = memory_id ? memory_find(memory_id) : NULL;
+    struct space *space = (struct space *)thread->space.object;
+    struct slot *slot = memory ? &memory->pager : !memory_id && space ? &space->handler : NULL;
+    return slot && slot->type != QY_OBJ_NONE ? slot : NULL;
+}
+
+/* The thread's handler, else that of its space. Null: there is none. */
+static struct slot *handler_of(struct thread *thread) QY_REQUIRES(qy_class_caps)
+{
+    return thread->handler.type != QY_OBJ_NONE ? &thread->handler : pager_of(thread, 0);
+}
+
 /* Send the thread's message to its handler, or end it. */
-static enum resolution deliver(struct thread *thread) QY_REQUIRES(qy_class_caps)
+static enum resolution deliver(struct thread *thread, struct slot *handler)
+    QY_REQUIRES(qy_class_caps)
 {
     enum qy_error error;
-    if (thread->handler.type == QY_OBJ_NONE) {
+    if (!handler) {
         fault_lost(thread, "it has no fault handler");
         return FAULT_FATAL;
     }
     struct message message = thread->message;
-    if (ipc_send(thread, &thread->handler, &message, QY_THREAD_FAULTED, &error))
+    if (ipc_send(thread, handler, &message, QY_THREAD_FAULTED, &error))
         return FAULT_SENT;
     fault_lost(thread, "its handler took the fault without a reply object");
     return FAULT_FATAL;
@@ -72,51 +89,75 @@ static enum qy_fault_found found_of(enum qy_error error, enum qy_mark_kind kind)
     case QY_WOULD_WAIT:
         return QY_FOUND_PAGER;
     default:
-        return kind == QY_MARK_GUARD ? QY_FOUND_GUARD : QY_FOUND_NOTHING;
+        return kind == QY_MARK_GUARD    ? QY_FOUND_GUARD
+               : kind == QY_MARK_OBJECT ? QY_FOUND_BEHIND_END
+                                        : QY_FOUND_NOTHING;
     }
 }
 
-/* What other CPUs cache of the budget is free memory, too. */
-static void gather_budget(const struct space *space) QY_EXCLUDES(qy_class_caps)
+/* What other CPUs cache of whoever pays is free memory, too. */
+static bool find_more(struct space *space, uint64_t memory_id) QY_EXCLUDES(qy_class_caps)
 {
+    bool more = space_find_more(space);
     caps_acquire();
-    if (space->budget)
-        untyped_gather(space->budget);
+    struct memory *memory = memory_id ? memory_find(memory_id) : NULL;
+    if (memory)
+        memory->object.pins++;
     caps_release();
+    if (!memory)
+        return more;
+    more |= untyped_find_more(memory->object.untyped);
+    caps_acquire();
+    memory->object.pins--;
+    caps_release();
+    return more;
 }
 
-enum qy_error fault_resolve(struct cpu *cpu, uint64_t address, enum qy_access access,
-                            enum qy_fault_found *found)
+/* One try. */
+static enum qy_error resolve(struct cpu *cpu, struct space *space, const struct fault_cause *cause,
+                             struct qy_fault *fault)
+{
+    enum qy_access access = (enum qy_access)cause->access;
+    space_enter(cpu);
+    enum qy_error error = qy_space_fault(&space->vm, cause->address, access, fault);
+    if (error == QY_WOULD_WAIT && fault->mark.kind == QY_MARK_OBJECT)
+        error = memory_fault(space, cause->address, access, fault);
+    space_leave(cpu);
+    return error;
+}
+
+enum qy_error fault_resolve(struct cpu *cpu, struct fault_cause *cause)
 {
     struct space *space = cpu_space(cpu);
     struct qy_fault fault = {0};
-    enum qy_error error = QY_INVALID_ADDRESS;
-    for (unsigned tries = 0; space && tries < 2; tries++) {
-        space_enter(cpu);
-        error = qy_space_fault(&space->vm, address, access, &fault);
-        space_leave(cpu);
-        if (error != QY_OUT_OF_MEMORY || tries)
-            break;
-        gather_budget(space);
-    }
+    enum qy_error error = space ? resolve(cpu, space, cause, &fault) : QY_INVALID_ADDRESS;
+    if (error == QY_OUT_OF_MEMORY && find_more(space, fault.binding.cookie))
+        error = resolve(cpu, space, cause, &fault);
     if (error == QY_OK) { /* what the CPU remembered of it, nothing or too little, it forgets */
         if (fault.code && arch_fence_code)
             space_fence_code(space);
-        arch_flush_path(vaddr(qy_align_down(address, QY_PAGE_BYTES)));
+        arch_flush_path(vaddr(qy_align_down(cause->address, QY_PAGE_BYTES)));
     } else {
-        *found = found_of(error, fault.mark.kind);
+        cause->found = (uint8_t)found_of(error, fault.mark.kind);
+        cause->page = fault.mark.offset;
+        cause->memory = fault.mark.kind == QY_MARK_OBJECT ? fault.binding.cookie : 0;
     }
     return error;
 }
 
 bool fault_of_copy(struct cpu *cpu, uint64_t address, enum qy_access access)
 {
-    enum qy_fault_found found;
+    struct fault_cause cause = {.address = address, .access = (uint8_t)access};
     uint64_t page = qy_align_down(address, QY_PAGE_BYTES);
     cpu->copy_fault[1] = cpu->copy_fault[0] == page ? cpu->copy_fault[1] + 1 : 0;
     cpu->copy_fault[0] = page;
     QY_COUNT(cpu->stats.faults, 1);
-    return cpu->copy_fault[1] < REPEATS_MAX && fault_resolve(cpu, address, access, &found) == QY_OK;
+    if (cpu->copy_fault[1] >= REPEATS_MAX)
+        return false;
+    bool resolved = fault_resolve(cpu, &cause) == QY_OK;
+    if (!resolved)
+        cpu->unresolved = cause;
+    return resolved;
 }
 
 /*
@@ -142,24 +183,46 @@ static struct thread *running(struct cpu *cpu) QY_REQUIRES(qy_class_caps)
     return thread && thread->state == QY_THREAD_RUNNING ? thread : NULL;
 }
 
+/* The running thread waits for whoever is to answer its fault, or ends. */
+static enum resolution send(struct thread *thread, const struct fault_cause *cause)
+    QY_REQUIRES(qy_class_caps)
+{
+    bool pager = cause->found == QY_FOUND_PAGER;
+    bool counted = pager || cause->found == QY_FOUND_BEHIND_END;
+    struct slot *handler = pager ? pager_of(thread, cause->memory) : NULL;
+    thread->message = (struct message){
+        .label = QY_FAULT_LABEL(cause->access, cause->found) | (counted ? cause->page << 24 : 0),
+        .words = {cause->address, arch_frame_instruction(&thread->frame), thread->object.id}};
+    return deliver(thread, handler ? handler : handler_of(thread));
+}
+
 void fault_raise(struct cpu *cpu, uint64_t address, enum qy_access access)
 {
-    enum qy_fault_found found = QY_FOUND_PROTECTED;
+    struct fault_cause cause = {
+        .address = address, .access = (uint8_t)access, .found = QY_FOUND_PROTECTED};
     enum resolution resolution = FAULT_RESOLVED;
     uint64_t instruction = arch_frame_instruction(&cpu->current->frame);
     QY_COUNT(cpu->current->faults, 1);
-    if (fault_resolve(cpu, address, access, &found) != QY_OK ||
-        insists(cpu, cpu->current, address)) {
+    if (fault_resolve(cpu, &cause) != QY_OK || insists(cpu, cpu->current, address)) {
         caps_acquire();
         struct thread *thread = running(cpu);
-        if (thread) {
-            thread->message = (struct message){.label = QY_FAULT_LABEL(access, found),
-                                               .words = {address, instruction, thread->object.id}};
-            resolution = deliver(thread);
-        }
+        if (thread)
+            resolution = send(thread, &cause);
         caps_release();
     }
     trace_fault(address, access, instruction, resolution);
+}
+
+bool fault_restarts_call(struct cpu *cpu, struct thread *thread)
+{
+    const struct fault_cause cause = cpu->unresolved;
+    if (cause.found != QY_FOUND_PAGER || running(cpu) != thread)
+        return false;
+    arch_call_restart(&thread->frame);
+    QY_COUNT(thread->faults, 1);
+    uint64_t instruction = arch_frame_instruction(&thread->frame);
+    trace_fault(cause.address, cause.access, instruction, send(thread, &cause));
+    return true;
 }
 
 void fault_exception(struct cpu *cpu, const char *name, uint64_t number)
@@ -172,9 +235,9 @@ void fault_exception(struct cpu *cpu, const char *name, uint64_t number)
         thread->message =
             (struct message){.label = QY_FAULT_LABEL(QY_ACCESS_EXEC, QY_FOUND_EXCEPTION),
                              .words = {number, instruction, thread->object.id}};
-        if (thread->handler.type == QY_OBJ_NONE)
+        if (!handler_of(thread))
             print("exception: %s\n", name);
-        enum resolution resolution = deliver(thread);
+        enum resolution resolution = deliver(thread, handler_of(thread));
         trace_fault(number, QY_ACCESS_EXEC, instruction, resolution);
     }
     caps_release();

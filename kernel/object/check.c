@@ -5,6 +5,7 @@
 #include <kernel/dma.h>
 #include <kernel/guard.h>
 #include <kernel/ipc.h>
+#include <kernel/memory.h>
 #include <kernel/sched.h>
 #include <kernel/space.h>
 #include <kernel/timer.h>
@@ -37,6 +38,8 @@ static const char *object_check(struct object *object) QY_REQUIRES(qy_class_caps
     switch ((enum qy_object_type)object->type) {
     case QY_OBJ_ADDRESS_SPACE:
         return space_check((struct space *)object);
+    case QY_OBJ_MEMORY:
+        return memory_check((struct memory *)object);
     case QY_OBJ_THREAD:
         return thread_check((const struct thread *)object);
     case QY_OBJ_ENDPOINT:

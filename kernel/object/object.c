@@ -6,6 +6,7 @@
 #include <kernel/guard.h>
 #include <kernel/heap.h>
 #include <kernel/ipc.h>
+#include <kernel/memory.h>
 #include <kernel/print.h>
 #include <kernel/space.h>
 #include <kernel/timer.h>
@@ -40,6 +41,7 @@ static const struct kind kinds[QY_OBJ_COUNT] = {
     [QY_OBJ_NOTIFICATION] = {HEADER("notification", struct notification), false, false,
                              QY_FRAME_OBJECT},
     [QY_OBJ_INTERRUPT] = {HEADER("interrupt", struct interrupt), false, false, QY_FRAME_OBJECT},
+    [QY_OBJ_MEMORY] = {HEADER("memory object", struct memory), false, false, QY_FRAME_USER},
     [QY_OBJ_IO_PORTS] = {HEADER("port range", struct io_ports), false, false, QY_FRAME_OBJECT},
     [QY_OBJ_DMA] = {HEADER("DMA device", struct dma), false, false, QY_FRAME_OBJECT},
     /* Of device memory, and of the frames that are made of it. */
@@ -112,7 +114,7 @@ uint64_t object_pages(const struct object *object)
         const struct untyped *untyped = (const struct untyped *)object;
         return untyped->arena == &untyped->own ? untyped->own.total_pages : 0;
     }
-    if (object->type == QY_OBJ_ADDRESS_SPACE)
+    if (object->type == QY_OBJ_ADDRESS_SPACE || object->type == QY_OBJ_MEMORY)
         return 1; /* its root table */
     return pages_of(object, &first, &order) ? 1ull << order : 0;
 }
@@ -233,6 +235,9 @@ static enum qy_error pages_alloc(struct untyped *from, struct object *object, ui
     } else if (object->type == QY_OBJ_ADDRESS_SPACE) {
         shortage->pages = 1;
         error = space_make((struct space *)object);
+    } else if (object->type == QY_OBJ_MEMORY) {
+        shortage->pages = 1;
+        error = memory_make((struct memory *)object, pages);
     } else if (kind->has_pages) {
         unsigned order = kind->any_order ? qy_order_of(pages) : 0;
         pfn_t first;
@@ -253,6 +258,8 @@ static bool pages_are_valid(enum qy_object_type type, uint64_t pages)
 {
     if (type == QY_OBJ_UNTYPED)
         return pages != 0;
+    if (type == QY_OBJ_MEMORY)
+        return pages <= QY_MEMORY_PAGES_MAX;
     if (kinds[type].any_order)
         return pages != 0 && (pages & (pages - 1)) == 0 && pages <= 1ull << QY_MAX_ORDER;
     return pages <= 1;
@@ -353,6 +360,8 @@ void object_finish(struct object *object)
 {
     if (object->type == QY_OBJ_ADDRESS_SPACE)
         space_finish((struct space *)object);
+    if (object->type == QY_OBJ_MEMORY)
+        memory_finish((struct memory *)object);
     if (object->type == QY_OBJ_THREAD)
         thread_finish((struct thread *)object);
     trace_object_retyped(object->id, object->type, object_bytes(object),
@@ -378,6 +387,8 @@ void object_free(struct object *object)
         device_frame_forget((struct device_frame *)object);
     } else if (object->type == QY_OBJ_ADDRESS_SPACE) {
         space_discard((struct space *)object);
+    } else if (object->type == QY_OBJ_MEMORY) {
+        memory_discard((struct memory *)object);
     } else if (pages_of(object, &first, &order)) {
         qy_irq_is_off();
         error = qy_frame_free(&cpu_this()->frames, from->arena, first, order,

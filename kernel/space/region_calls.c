@@ -5,7 +5,7 @@
  * much to do stops after a while and says where it is; the caller goes on from there (BOUNDED).
  */
 #include <kernel/call.h>
-#include <kernel/space.h>
+#include <kernel/memory.h>
 
 _Static_assert((int)QY_BACKED_ANONYMOUS == (int)QY_MARK_ANON &&
                    (int)QY_BACKED_REVOKED == (int)QY_MARK_REVOKED,
@@ -31,6 +31,15 @@ static void end(const struct call *call, struct space *space) QY_ACQUIRES(qy_cla
     space->object.pins--;
 }
 
+/* After OUT_OF_MEMORY: is there some now? Only then has it sense to try once more. */
+static bool more(const struct call *call, struct space *space)
+{
+    space_leave(call->cpu);
+    bool found = space_find_more(space);
+    space_enter(call->cpu);
+    return found;
+}
+
 enum qy_error call_space_bind(struct call *call)
 {
     struct slot *slot;
@@ -41,20 +50,74 @@ enum qy_error call_space_bind(struct call *call)
                           : error;
 }
 
+/* What the flags ask for, without the object. Errors: INVALID_FLAGS, INVALID_ARGUMENT. */
+static enum qy_error mark_of(uint64_t what, uint64_t first, uint64_t object, struct qy_mark *mark)
+{
+    uint64_t backing = what & QY_REGION_BACKINGS;
+    if (what & ~(uint64_t)QY_REGION_FLAGS || (backing & (backing - 1)) ||
+        (what & QY_REGION_PRIVATE && backing != QY_REGION_OBJECT))
+        return QY_INVALID_FLAGS;
+    if ((first && !backing) || (object && backing != QY_REGION_OBJECT))
+        return QY_INVALID_ARGUMENT;
+    *mark = (struct qy_mark){.kind = backing == QY_REGION_GUARD    ? QY_MARK_GUARD
+                                     : backing == QY_REGION_OBJECT ? QY_MARK_OBJECT
+                                     : backing == QY_REGION_PAGER  ? QY_MARK_PAGER
+                                                                   : QY_MARK_ANON,
+                             .region = (enum qy_region_kind)(what >> 8 & 7),
+                             .rights = (unsigned)what & 7,
+                             .max = QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC,
+                             .shared = backing == QY_REGION_OBJECT && !(what & QY_REGION_PRIVATE),
+                             .offset = first};
+    return QY_OK;
+}
+
+/* The object that argument 5 names, and how far a region of it may go: its capability's rights, but that copies may be written. */
+static enum qy_error object_of(struct call *call, struct qy_mark *mark, struct memory **out)
+    QY_REQUIRES(qy_class_caps)
+{
+    struct slot *slot;
+    uint64_t pages = call->arguments[2] >> QY_PAGE_SHIFT;
+    enum qy_error error =
+        call_lookup(call, call->arguments[5], QY_OBJ_MEMORY, QY_RIGHT_READ, &slot);
+    if (error != QY_OK)
+        return error;
+    *out = (struct memory *)slot->object;
+    mark->max = (slot->rights & QY_PT_RIGHTS) | (mark->shared ? 0 : QY_PT_WRITE);
+    if (mark->rights & ~mark->max)
+        return QY_NO_RIGHTS;
+    if (mark->offset > QY_MEMORY_PAGES_MAX || pages > QY_MEMORY_PAGES_MAX - mark->offset)
+        return QY_INVALID_ARGUMENT;
+    return QY_OK;
+}
+
+/* An object is named by its number: it may be gone by the time the region is touched. */
+static enum qy_error map_region(struct space *space, void *memory, uint64_t id, uint64_t *address,
+                                uint64_t bytes, struct qy_mark *mark)
+{
+    enum qy_error error = QY_OK;
+    if (!space->vm.delegated)
+        return QY_UNSUPPORTED;
+    if (memory)
+        error = qy_space_bind(&space->vm, memory, id, &mark->binding);
+    return error == QY_OK ? qy_space_map_region(&space->vm, address, bytes, mark) : error;
+}
+
 enum qy_error call_space_map_region(struct call *call)
 {
-    uint64_t address = call->arguments[1], bytes = call->arguments[2], what = call->arguments[3];
-    struct qy_mark mark = {.kind = what & QY_REGION_GUARD ? QY_MARK_GUARD : QY_MARK_ANON,
-                           .region = (enum qy_region_kind)(what >> 8 & 7),
-                           .rights = (unsigned)what & 7,
-                           .max = QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC,
-                           .offset = what & QY_REGION_GUARD ? call->arguments[4] : 0};
-    if (what & ~(uint64_t)QY_REGION_FLAGS)
-        return QY_INVALID_FLAGS;
-    if (call->arguments[4] && !(what & QY_REGION_GUARD))
-        return QY_INVALID_ARGUMENT;
+    uint64_t address = call->arguments[1], bytes = call->arguments[2];
+    struct memory *memory = NULL;
+    struct qy_mark mark;
+    enum qy_error error =
+        mark_of(call->arguments[3], call->arguments[4], call->arguments[5], &mark);
+    if (error == QY_OK && mark.kind == QY_MARK_OBJECT)
+        error = object_of(call, &mark, &memory);
+    if (error != QY_OK)
+        return error;
+    uint64_t id = memory ? memory->object.id : 0;
     struct space *space = begin(call, call->slot->object);
-    enum qy_error error = qy_space_map_region(&space->vm, &address, bytes, &mark);
+    error = map_region(space, memory, id, &address, bytes, &mark);
+    if (error == QY_OUT_OF_MEMORY && more(call, space))
+        error = map_region(space, memory, id, &address, bytes, &mark);
     end(call, space);
     if (error == QY_OK)
         call->values[0] = address;
@@ -65,6 +128,8 @@ enum qy_error call_space_unmap_region(struct call *call)
 {
     struct space *space = begin(call, call->slot->object);
     enum qy_error error = qy_space_unmap_region(&space->vm, call->arguments[1], call->arguments[2]);
+    if (error == QY_OUT_OF_MEMORY && more(call, space))
+        error = qy_space_unmap_region(&space->vm, call->arguments[1], call->arguments[2]);
     end(call, space);
     return error;
 }
@@ -77,6 +142,9 @@ enum qy_error call_space_protect_region(struct call *call)
     struct space *space = begin(call, call->slot->object);
     enum qy_error error = qy_space_protect_region(&space->vm, call->arguments[1],
                                                   call->arguments[2], (unsigned)rights);
+    if (error == QY_OUT_OF_MEMORY && more(call, space))
+        error = qy_space_protect_region(&space->vm, call->arguments[1], call->arguments[2],
+                                        (unsigned)rights);
     end(call, space);
     return error;
 }
@@ -99,6 +167,8 @@ enum qy_error call_space_clone(struct call *call)
     error = space->vm.delegated
                 ? qy_space_clone(&space->vm, &((struct space *)from)->vm, start, stop)
                 : QY_UNSUPPORTED;
+    if (error == QY_OUT_OF_MEMORY && more(call, space))
+        error = qy_space_clone(&space->vm, &((struct space *)from)->vm, start, stop);
     end(call, space);
     from->pins--;
     if (error == QY_OK)
@@ -111,8 +181,11 @@ enum qy_error call_space_settle(struct call *call)
     uint64_t address = call->arguments[1];
     enum qy_error error = address < USER_END ? QY_OK : QY_INVALID_ADDRESS;
     struct space *space = begin(call, call->slot->object);
-    for (unsigned i = 0; i < SETTLE_STEPS && error == QY_OK && address < USER_END; i++)
+    for (unsigned i = 0; i < SETTLE_STEPS && error == QY_OK && address < USER_END; i++) {
         error = qy_space_settle_step(&space->vm, &address);
+        if (error == QY_OUT_OF_MEMORY && more(call, space))
+            error = qy_space_settle_step(&space->vm, &address);
+    }
     end(call, space);
     call->values[0] = address;
     return error;

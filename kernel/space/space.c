@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/dma.h>
+#include <kernel/guard.h>
 #include <kernel/sched.h>
 #include <kernel/shootdown.h>
 #include <kernel/space.h>
@@ -159,6 +160,30 @@ enum qy_error space_bind_budget(struct space *space, struct untyped *untyped)
     return QY_OK;
 }
 
+bool untyped_find_more(struct untyped *untyped)
+{
+    struct cpu *cpu = cpu_this();
+    uint64_t before = qy_arena_pages(untyped->arena, QY_FRAME_FREE);
+    guard_gather(untyped->arena);
+    space_enter(cpu);
+    bool more = qy_budget_reclaim(&kernel_vm, &untyped->budget);
+    space_leave(cpu);
+    return more || qy_arena_pages(untyped->arena, QY_FRAME_FREE) > before;
+}
+
+bool space_find_more(struct space *space)
+{
+    caps_acquire();
+    struct untyped *untyped = space->budget ? space->budget : space->object.untyped;
+    untyped->object.pins++;
+    caps_release();
+    bool more = untyped_find_more(untyped);
+    caps_acquire();
+    untyped->object.pins--;
+    caps_release();
+    return more;
+}
+
 static void unbind(struct space *space) QY_REQUIRES(qy_class_caps)
 {
     struct untyped *untyped = space->budget;
@@ -201,8 +226,10 @@ void untyped_take_back(struct untyped *untyped)
 
 /* ---- taking apart ---- */
 
-enum dismantle space_dismantle(struct space *space)
+enum dismantle space_dismantle(struct space *space, struct teardown *teardown)
 {
+    if (space->handler.type != QY_OBJ_NONE)
+        slot_delete(&space->handler, teardown);
     if (space->object.pins || sched_space_in_use(space))
         return DISMANTLE_WAIT;
     if (!(space->object.flags & OBJECT_DETACHED)) {

@@ -27,13 +27,6 @@ struct look {
     bool code; /* an executable page has appeared */
 };
 
-static unsigned right_of(enum qy_access access)
-{
-    return access == QY_ACCESS_WRITE  ? QY_PT_WRITE
-           : access == QY_ACCESS_EXEC ? QY_PT_EXEC
-                                      : QY_PT_READ;
-}
-
 static void copy_page(pfn_t to, pfn_t from)
 {
     memcpy(qy_port_ram(pfn_to_paddr(to)), qy_port_ram(pfn_to_paddr(from)), QY_PAGE_BYTES);
@@ -175,7 +168,7 @@ static enum verdict present(struct look *look)
     struct qy_at *at = &look->at;
     unsigned rights = qy_entry_rights(format, at->entry);
     bool break_it = look->access == QY_ACCESS_WRITE && at->entry & qy_bit_cow(format);
-    if (!(rights & right_of(look->access)))
+    if (!(rights & qy_access_right(look->access)))
         look->error = QY_NO_RIGHTS;
     if (look->error != QY_OK || !break_it) {
         qy_table_unlock(at->table);
@@ -233,7 +226,7 @@ static enum verdict kept(struct look *look)
 static enum verdict absent(struct look *look, enum qy_mark_kind kind)
 {
     struct qy_table *table = look->at.table;
-    bool allowed = qy_mark_rights(look->mark) & right_of(look->access);
+    bool allowed = qy_mark_rights(look->mark) & qy_access_right(look->access);
     switch (kind) {
     case QY_MARK_ANON:
         if (allowed)
@@ -272,7 +265,7 @@ static enum verdict resolve(struct look *look)
     if (kind < QY_MARK_KEPT) {
         verdict = absent(look, kind);
     } else if (kind == QY_MARK_KEPT) {
-        if (!(qy_mark_rights(mark) & right_of(look->access)))
+        if (!(qy_mark_rights(mark) & qy_access_right(look->access)))
             look->error = QY_NO_RIGHTS;
         else if (at->level > 1 || !qy_table_is_shared(at->table))
             return kept(look);
@@ -323,7 +316,7 @@ static enum qy_error explain(const struct look *look, enum qy_error error, struc
 {
     out->mark = qy_mark_unpack(look->mark);
     out->binding = (struct qy_binding){0};
-    if (error == QY_WOULD_WAIT && out->mark.kind != QY_MARK_SWAPPED) {
+    if (error == QY_WOULD_WAIT && out->mark.kind == QY_MARK_OBJECT) {
         out->binding = qy_space_binding(look->space, out->mark.binding);
         if (!out->binding.object)
             return QY_REVOKED;

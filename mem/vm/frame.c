@@ -318,8 +318,8 @@ static void flush_everywhere(struct qy_vm *vm, struct qy_table *table, unsigned 
     }
 }
 
-/* One mapping less; false: it is somebody else's at the moment. *own: it was a private frame. */
-static bool revoke_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t mapping, bool *own)
+bool qy_vm_take_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t mapping, bool revoked,
+                        bool *own)
 {
     struct qy_table *table = qy_table_of(vm->db, qy_mapping_table(mapping));
     unsigned index = qy_mapping_index(mapping);
@@ -334,8 +334,9 @@ static bool revoke_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t ma
     bool present = mine && qy_is_present(format, entry);
     if (mine) {
         uint64_t origin = qy_table_origin(table, index);
-        uint64_t mark = (origin & ~(15ull << QY_MARK_KIND_SHIFT)) | (uint64_t)QY_MARK_REVOKED
-                                                                        << QY_MARK_KIND_SHIFT;
+        uint64_t mark = !revoked ? origin
+                                 : (origin & ~(15ull << QY_MARK_KIND_SHIFT)) |
+                                       (uint64_t)QY_MARK_REVOKED << QY_MARK_KIND_SHIFT;
         unsigned rights =
             present ? qy_entry_rights(format, entry) : qy_mark_rights(qy_entry_mark(format, entry));
         qy_table_set(format, table, index,
@@ -469,7 +470,7 @@ bool qy_vm_revoke(struct qy_vm *vm, pfn_t frame)
         uint64_t mapping;
         qy_vm_enter(vm);
         more = qy_rmap_at(word, 0, &mapping);
-        bool done = more && revoke_mapping(vm, word, mapping, &own);
+        bool done = more && qy_vm_take_mapping(vm, word, mapping, true, &own);
         qy_vm_leave(vm);
         if (more && !done)
             qy_port_relax();

@@ -6,7 +6,7 @@
  */
 #include "vm_impl.h"
 
-/* What an entry stands for at `address`; kind NONE and not foreign: nothing. */
+/* What an entry stands for at `address`; kind NONE and not foreign: nothing. A frame of a shared object is its region's. */
 static struct qy_mark mark_at(const struct qy_space *space, const struct qy_at *at,
                               uint64_t address, bool *foreign)
 {
@@ -17,6 +17,8 @@ static struct qy_mark mark_at(const struct qy_space *space, const struct qy_at *
     if (!qy_entry_holds(space->format, entry, at->level, &frame, foreign))
         return qy_mark_unpack(qy_mark_at(qy_entry_mark(space->format, entry), pages));
     uint64_t origin = qy_mark_at(qy_table_origin(at->table, at->index), pages);
+    if (qy_mark_kind(origin) == QY_MARK_OBJECT && origin & QY_MARK_SHARED)
+        *foreign = false;
     return qy_mark_unpack(
         qy_mark_with_rights(origin, qy_is_present(space->format, entry)
                                         ? qy_entry_rights(space->format, entry)

@@ -87,9 +87,24 @@ enum qy_error qy_binding_page_add(struct qy_space *space, unsigned page)
     return QY_OK;
 }
 
+/* Where the same is bound already. */
+static bool is_bound(const struct qy_space *space, const void *object, uint64_t cookie,
+                     unsigned *index)
+{
+    for (*index = 0; *index <= QY_BINDING_MAX; ++*index) {
+        const struct qy_binding *page = binding_page(space, *index / BINDINGS_A_PAGE);
+        if (page && page[*index % BINDINGS_A_PAGE].object == object &&
+            page[*index % BINDINGS_A_PAGE].cookie == cookie)
+            return true;
+    }
+    return false;
+}
+
 static enum qy_error bind_locked(struct qy_space *space, void *object, uint64_t cookie,
                                  unsigned *index)
 {
+    if (is_bound(space, object, cookie, index))
+        return QY_OK;
     for (unsigned page = 0; page < QY_BINDING_PAGES; page++) {
         enum qy_error error = binding_page(space, page) ? QY_OK : qy_binding_page_add(space, page);
         if (error != QY_OK)

@@ -262,9 +262,27 @@ static inline vaddr_t qy_span_base(vaddr_t address, unsigned level)
     return vaddr(qy_align_down(address.raw, qy_pt_page_bytes(level)));
 }
 
+/* Whoever maps the pages of an object's tree in a range lets go of them. The caller is outside. */
+void qy_object_withdraw(struct qy_space *tree, uint64_t start, uint64_t end);
+
+/*
+ * One mapping of a frame less: its entry has the mark behind it again, or one `revoked`; CPUs have forgotten it. False: it is
+ * somebody else's at the moment. *own: it was a private frame. The caller is inside.
+ */
+bool qy_vm_take_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t mapping, bool revoked, bool *own) QY_MUST_USE;
+
+static inline unsigned qy_access_right(enum qy_access access)
+{
+    return access == QY_ACCESS_WRITE  ? QY_PT_WRITE
+           : access == QY_ACCESS_EXEC ? QY_PT_EXEC
+                                      : QY_PT_READ;
+}
+
 static inline void qy_vm_flush(struct qy_space *space, vaddr_t start, uint64_t end, unsigned level)
 {
-    if (space->vm->flush)
+    if (space->is_object)
+        qy_object_withdraw(space, start.raw, end);
+    else if (space->vm->flush)
         space->vm->flush(space->vm->context, space, start, end, level);
 }
 

@@ -29,6 +29,11 @@ static inline uint64_t arch_call_argument(const struct arch_frame *frame, unsign
     return frame->arguments[i];
 }
 
+static inline void arch_call_restart(struct arch_frame *frame)
+{
+    frame->instruction -= 1;
+}
+
 static inline void arch_call_result(struct arch_frame *frame, enum qy_error error)
 {
     frame->number = (uint64_t)error;

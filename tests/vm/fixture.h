@@ -10,7 +10,7 @@
 
 #include <hosted/hosted.h>
 #include <manual_walk.h>
-#include <qy/vm.h>
+#include <qy/object.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tap.h>
@@ -20,6 +20,8 @@
 #define VM_TLB 8192u
 #define VM_WAYS 64u
 #endif
+/* Cookie of bindings whose object is a qy_object. */
+#define VM_OBJECT 0x0b1ec7ull
 #define RW (QY_PT_READ | QY_PT_WRITE)
 #define RX (QY_PT_READ | QY_PT_EXEC)
 #define RO ((unsigned)QY_PT_READ)
@@ -279,6 +281,8 @@ static inline enum qy_error vm_touch(struct vm_fixture *f, unsigned n, uint64_t 
         for (unsigned level = 1; level < QY_PT_LEVELS; level++)
             vm_way(f, n * 2 + f->cpu, level, address)->table = 0;
         enum qy_error error = qy_space_fault(&f->space[n], address, access, &fault);
+        if (error == QY_WOULD_WAIT && fault.binding.cookie == VM_OBJECT)
+            error = qy_object_fault(fault.binding.object, &f->space[n], address, access, &fault);
         if (error != QY_OK)
             return error;
     }

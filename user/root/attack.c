@@ -51,7 +51,7 @@ static enum qy_error make_objects(struct attack *attack)
     static const enum qy_object_type types[] = {
         QY_OBJ_UNTYPED,   QY_OBJ_FRAME,    QY_OBJ_PAGE_TABLE, QY_OBJ_ADDRESS_SPACE, QY_OBJ_CAP_NODE,
         QY_OBJ_THREAD,    QY_OBJ_ENDPOINT, QY_OBJ_REPLY,      QY_OBJ_NOTIFICATION,  QY_OBJ_TIMER,
-        QY_OBJ_INTERRUPT, QY_OBJ_IO_PORTS, QY_OBJ_DMA};
+        QY_OBJ_INTERRUPT, QY_OBJ_IO_PORTS, QY_OBJ_DMA,        QY_OBJ_MEMORY};
     struct root *root = attack->root;
     qy_handle_t frame;
     enum qy_error error;

@@ -154,6 +154,7 @@ void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t st
 /* The registers of a call: number, x0..x5 in; error, x1..x5 out. Inline in arch_cpu.h:
  *   uint64_t arch_call_number(const struct arch_frame *);
  *   uint64_t arch_call_argument(const struct arch_frame *, unsigned i);         i = 0..5
+ *   void arch_call_restart(struct arch_frame *);   back to the instruction that made the call, whose registers stand
  *   void arch_call_result(struct arch_frame *, enum qy_error error);
  *   void arch_call_value(struct arch_frame *, unsigned i, uint64_t value);      i = 1..5
  *   uint64_t arch_frame_instruction(const struct arch_frame *);

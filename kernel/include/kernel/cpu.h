@@ -17,6 +17,14 @@
 struct thread;
 struct space;
 
+/* A fault that the kernel could not resolve, and why. */
+struct fault_cause {
+    uint64_t address;
+    uint8_t access, found; /* enum qy_access, qy_found */
+    uint64_t page;         /* PAGER, BEHIND_END: its number */
+    uint64_t memory;       /* of which memory object, by its id; 0 = the region's own count */
+};
+
 /* Run queue of a CPU: a line for each priority. */
 struct run_queue {
     struct thread *first[QY_PRIORITIES], *last[QY_PRIORITIES];
@@ -47,6 +55,7 @@ struct cpu {
     struct arch_cpu arch;
     _Alignas(64) _Atomic uint64_t vm_section; /* odd: it is in qy/vm.h (kernel/space.h) */
     uint64_t copy_fault[2];     /* address that a copy of user memory faulted at last, and how often in a row */
+    struct fault_cause unresolved; /* the fault that ended a copy of this call; found NOTHING: none */
     struct qy_tlb_cpu tlb; /* the space that is loaded, tags, requests to forget translations */
 };
 

@@ -46,6 +46,7 @@ struct space {
     struct space *next, *prev;             /* of those whose id has the same low bits */
     struct untyped *budget;                /* bound to it; null: none */
     struct space *bound_next, *bound_prev; /* of those that it is bound to */
+    struct slot handler; /* an endpoint: of PAGER regions, and of threads that have none; may be empty */
 };
 
 /* The space whose tables a CPU has loaded; null: the kernel's own. */
@@ -96,6 +97,12 @@ struct space *space_find(uint64_t id) QY_REQUIRES(qy_class_caps);
 /* The untyped pays for regions and faults. Errors: BUSY (one is bound), REVOKED, TOO_MANY. */
 enum qy_error space_bind_budget(struct space *space, struct untyped *untyped) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
+/*
+ * After OUT_OF_MEMORY, by whoever holds no lock: what all CPUs keep of an untyped's memory goes back to it (qy_budget_reclaim), and of what
+ * pays for a space. True: try once more. The caller sees to it that the untyped, or the space, stays.
+ */
+bool untyped_find_more(struct untyped *untyped) QY_EXCLUDES(qy_class_caps);
+bool space_find_more(struct space *space) QY_EXCLUDES(qy_class_caps);
 /* No space draws on it once every CPU has left its section. */
 void untyped_unbind(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
 /* Nor has any space or CPU anything of it: after untyped_unbind; it has no objects, and stays. */
@@ -140,7 +147,8 @@ enum qy_error frame_map_now(struct slot *slot, struct space *space, uint64_t add
 enum qy_error table_map_now(struct page_table *table, struct space *space, uint64_t address,
                             unsigned level, unsigned *missing) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
-enum dismantle space_dismantle(struct space *space) QY_REQUIRES(qy_class_caps);
+enum dismantle space_dismantle(struct space *space, struct teardown *teardown)
+    QY_REQUIRES(qy_class_caps);
 enum dismantle table_dismantle(const struct page_table *table) QY_REQUIRES(qy_class_caps);
 enum dismantle frame_dismantle(const struct frame *frame) QY_REQUIRES(qy_class_caps);
 

@@ -141,6 +141,7 @@ struct qy_space {
     paddr_t root;
     struct qy_budget *budget;
     bool delegated;    /* regions and faults may draw on the budget */
+    bool is_object;    /* part of a qy_object: no CPU runs it, its pages' mappers are told (qy/object.h) */
     atomic_bool dying;
     bool forgotten;        /* CPUs have been made to forget it: it is dying */
     _Atomic uint64_t hint; /* where the next region may go */
@@ -164,7 +165,7 @@ enum qy_error qy_space_init(struct qy_space *space, struct qy_vm *vm,
  */
 enum qy_error qy_space_destroy_step(struct qy_space *space) QY_MUST_USE;
 
-/* An index for an object. Errors: OUT_OF_MEMORY, TOO_MANY, INVALID_ARGUMENT (null). */
+/* An index for an object, the one that it has if it has. Errors: OUT_OF_MEMORY, TOO_MANY, INVALID_ARGUMENT (null). */
 enum qy_error qy_space_bind(struct qy_space *space, void *object, uint64_t cookie,
                             unsigned *index) QY_MUST_USE;
 /* The index is free again; faults on marks that still name it are as on revoked ones. */

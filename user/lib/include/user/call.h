@@ -8,6 +8,7 @@
 #ifndef USER_CALL_H
 #define USER_CALL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <user_arch.h>
 
@@ -150,15 +151,82 @@ static inline CALL_MUST_USE enum qy_error space_bind(qy_handle_t space, qy_handl
     return qy_call(QY_CALL_space_bind, space, untyped, 0, 0, 0, 0).error;
 }
 
-/* *address 0: the kernel chooses. flags: QY_MAP_* rights, QY_REGION(kind), QY_REGION_GUARD with `moves`. */
+/* *address 0: the kernel chooses. flags: QY_MAP_* rights, QY_REGION(kind), QY_REGION_GUARD with `first` moves. */
 static inline CALL_MUST_USE enum qy_error space_map_region(qy_handle_t space, uint64_t *address,
                                                            uint64_t bytes, uint64_t flags,
-                                                           uint64_t moves)
+                                                           uint64_t first)
 {
-    struct call_result r = qy_call(QY_CALL_space_map_region, space, *address, bytes, flags, moves, 0);
+    struct call_result r = qy_call(QY_CALL_space_map_region, space, *address, bytes, flags, first, 0);
     if (r.error == QY_OK)
         *address = r.value[1];
     return r.error;
+}
+
+/* The pages of a memory object from `first` on. flags: QY_MAP_* rights, QY_REGION(kind), QY_REGION_PRIVATE. */
+static inline CALL_MUST_USE enum qy_error space_map_object(qy_handle_t space, uint64_t *address,
+                                                           uint64_t bytes, uint64_t flags,
+                                                           qy_handle_t object, uint64_t first)
+{
+    struct call_result r = qy_call(QY_CALL_space_map_region, space, *address, bytes,
+                                   flags | QY_REGION_OBJECT, first, object);
+    if (r.error == QY_OK)
+        *address = r.value[1];
+    return r.error;
+}
+
+/* Of QY_REGION_PAGER regions, and of threads without a fault endpoint. 0: none. */
+static inline CALL_MUST_USE enum qy_error space_handler(qy_handle_t space, qy_handle_t endpoint,
+                                                        uint64_t badge)
+{
+    return qy_call(QY_CALL_space_handler, space, endpoint, badge, 0, 0, 0).error;
+}
+
+struct memory_state {
+    uint64_t pages;     /* the object has */
+    uint64_t run;       /* from the page on that are there, or are not, like it; 0: it lies behind the end */
+    bool there, paged;
+};
+
+static inline CALL_MUST_USE enum qy_error memory_info(qy_handle_t memory, uint64_t page,
+                                                      struct memory_state *out)
+{
+    struct call_result r = qy_call(QY_CALL_memory_info, memory, page, 0, 0, 0, 0);
+    *out = (struct memory_state){r.value[1], r.value[2], r.value[3] & 1, r.value[3] >> 1 & 1};
+    return r.error;
+}
+
+static inline CALL_MUST_USE enum qy_error memory_resize(qy_handle_t memory, uint64_t pages)
+{
+    struct call_result r = {.value = {0, pages + 1}};
+    while (r.error == QY_OK && r.value[1] != pages)
+        r = qy_call(QY_CALL_memory_resize, memory, pages, 0, 0, 0, 0);
+    return r.error;
+}
+
+/* Copies of what stands at `from`, zeroes if it is null. *pages: in, at most QY_SUPPLY_MAX; out: that are there. */
+static inline CALL_MUST_USE enum qy_error memory_supply(qy_handle_t memory, uint64_t page,
+                                                        uint64_t *pages, const void *from)
+{
+    struct call_result r =
+        qy_call(QY_CALL_memory_supply, memory, page, *pages, (uint64_t)(uintptr_t)from, 0, 0);
+    *pages = r.value[1];
+    return r.error;
+}
+
+static inline CALL_MUST_USE enum qy_error memory_discard(qy_handle_t memory, uint64_t page,
+                                                         uint64_t pages)
+{
+    struct call_result r = {.value = {0, page}};
+    for (uint64_t end = page + pages; r.error == QY_OK && r.value[1] < end;)
+        r = qy_call(QY_CALL_memory_discard, memory, r.value[1], end - r.value[1], 0, 0, 0);
+    return r.error;
+}
+
+/* Whoever touches a page that is not there sends a fault message there. 0: such pages are zeroes. */
+static inline CALL_MUST_USE enum qy_error memory_pager(qy_handle_t memory, qy_handle_t endpoint,
+                                                       uint64_t badge)
+{
+    return qy_call(QY_CALL_memory_pager, memory, endpoint, badge, 0, 0, 0).error;
 }
 
 static inline CALL_MUST_USE enum qy_error space_unmap_region(qy_handle_t space, uint64_t address,

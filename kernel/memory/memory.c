@@ -1,0 +1,107 @@
+/*
+ * Memory objects as objects: made, found, touched, taken apart. See kernel/memory.h.
+ */
+#include <kernel/memory.h>
+
+#define BUCKETS 256u
+/* Steps of destroying an object between two looks at the rest. */
+#define DESTROY_STEPS 64u
+
+_Static_assert(QY_MEMORY_PAGES_MAX == QY_OBJECT_PAGES_MAX, "the ABI's limit is the core's");
+
+static struct memory *_Atomic memories[BUCKETS];
+
+enum qy_error memory_make(struct memory *memory, uint64_t pages)
+{
+    struct qy_budget *budget;
+    struct cpu *cpu = cpu_this();
+    enum qy_error error = untyped_budget(memory->object.untyped, &budget);
+    if (error != QY_OK)
+        return error;
+    space_enter(cpu);
+    error = qy_object_init(&memory->vm, &kernel_vm, budget, pages);
+    space_leave(cpu);
+    return error;
+}
+
+void memory_finish(struct memory *memory)
+{
+    struct memory *_Atomic *bucket = &memories[memory->object.id % BUCKETS];
+    atomic_store_explicit(&memory->next, atomic_load_explicit(bucket, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(bucket, memory, memory_order_release);
+}
+
+struct memory *memory_find(uint64_t id)
+{
+    struct memory *at = atomic_load_explicit(&memories[id % BUCKETS], memory_order_acquire);
+    while (at && at->object.id != id)
+        at = atomic_load_explicit(&at->next, memory_order_acquire);
+    return at;
+}
+
+/* Readers on their way through it go on to the next. */
+static void forget(const struct memory *memory) QY_REQUIRES(qy_class_caps)
+{
+    struct memory *_Atomic *at = &memories[memory->object.id % BUCKETS];
+    while (atomic_load_explicit(at, memory_order_relaxed) != memory)
+        at = &atomic_load_explicit(at, memory_order_relaxed)->next;
+    atomic_store_explicit(at, atomic_load_explicit(&memory->next, memory_order_relaxed),
+                          memory_order_release);
+}
+
+enum qy_error memory_fault(struct space *space, uint64_t address, enum qy_access access,
+                           struct qy_fault *fault)
+{
+    struct memory *memory = memory_find(fault->binding.cookie);
+    return memory ? qy_object_fault(&memory->vm, &space->vm, address, access, fault) : QY_REVOKED;
+}
+
+/* ---- taking apart ---- */
+
+static enum qy_error destroy_step(struct memory *memory)
+{
+    struct cpu *cpu = cpu_this();
+    space_enter(cpu);
+    enum qy_error error = qy_object_destroy_step(&memory->vm);
+    space_leave(cpu);
+    return error;
+}
+
+void memory_discard(struct memory *memory)
+{
+    while (memory->vm.tree.root.raw && destroy_step(memory) != QY_OK)
+        qy_port_relax();
+}
+
+enum dismantle memory_dismantle(struct memory *memory, struct teardown *teardown)
+{
+    if (memory->pager.type != QY_OBJ_NONE)
+        slot_delete(&memory->pager, teardown);
+    if (memory->object.pins)
+        return DISMANTLE_WAIT;
+    if (!(memory->object.flags & OBJECT_DETACHED)) {
+        forget(memory);
+        memory->object.flags |= OBJECT_DETACHED;
+    }
+    return memory->vm.tree.root.raw ? DISMANTLE_WAIT : DISMANTLE_DONE;
+}
+
+void memory_dismantle_rest(struct memory *memory)
+{
+    if (!(memory->object.flags & OBJECT_DETACHED))
+        return;
+    if (!memory->unreachable) {
+        space_quiesce();
+        memory->unreachable = true;
+    }
+    for (unsigned i = 0; i < DESTROY_STEPS && destroy_step(memory) != QY_OK; i++)
+        qy_port_relax();
+}
+
+const char *memory_check(struct memory *memory)
+{
+    if (!(memory->object.flags & OBJECT_DETACHED) && memory_find(memory->object.id) != memory)
+        return "OBJ-COUNT";
+    return qy_object_check(&memory->vm);
+}
