@@ -7,8 +7,10 @@
 #include <hosted/hosted.h>
 #include <kernel/boot.h>
 #include <kernel/device.h>
+#include <kernel/dma.h>
 #include <kernel/ipc.h>
 #include <kernel/layout.h>
+#include <kernel/memory.h>
 #include <kernel/space.h>
 #include <kernel/thread.h>
 #include <kernel/timer.h>
@@ -27,8 +29,8 @@ static const struct qy_cache_type headers[] = {
     {                                                                                              \
 #type, sizeof(struct type), 16, NULL, 0                                                    \
     }
-    H(untyped),  H(frame), H(page_table), H(space),        H(cap_node),  H(thread),
-    H(endpoint), H(reply), H(timer),      H(notification), H(interrupt), H(io_ports),
+    H(untyped), H(frame), H(page_table),   H(space),     H(cap_node), H(thread), H(endpoint),
+    H(reply),   H(timer), H(notification), H(interrupt), H(io_ports), H(dma),    H(memory),
 #undef H
 };
 #define HEADERS (sizeof(headers) / sizeof(headers[0]))

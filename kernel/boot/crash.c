@@ -13,6 +13,7 @@
 #include <lib/string.h>
 #include <platform/parse.h>
 #include <qy/port.h>
+#include <qy/site.h>
 
 static struct kernel_arenas *arenas;
 static paddr_t kernel_root;
@@ -85,27 +86,44 @@ static void crash_cpu_area(void)
     touch(kernel_cpu_area(cpu_count - 1) + KERNEL_CPU_AREA_BACKED_BYTES);
 }
 
-/* ---- guarded objects ---- */
+/* ---- guarded objects, out of a heap and a cache like those of untypeds ---- */
 
 #define VICTIM_BYTES 200u
+#define VICTIM_TRIES 10000u /* objects, of which one in N of guard=N is guarded */
 
+static struct qy_heap victims;
+static struct qy_cache victim_cache;
 static unsigned char *victim;
+
+static void victims_init(void)
+{
+    static const struct qy_cache_type type = {"crash victim", VICTIM_BYTES, 8, NULL, 0};
+    if (!guard_pool())
+        kernel_stop("this crash is that of a guarded object: say guard=1 too");
+    guard_heap_init(&victims, &arenas->kernel, arch_clock());
+    if (qy_cache_init(&victim_cache, &victims, &type) != QY_OK)
+        kernel_panic("the victims' cache is refused");
+}
 
 static __attribute__((noinline)) void victim_allocate(void)
 {
-    void *object;
-    const struct qy_guard_what what = {
-        .arena = &arenas->kernel, .heap = arenas, .name = "crash victim", .align = 8};
-    if (!guard_pool())
-        kernel_stop("this crash is that of a guarded object: say guard=1 too");
-    if (qy_guard_alloc(guard_pool(), &what, VICTIM_BYTES, &object) != QY_OK)
-        kernel_panic("an object cannot be guarded");
+    void *object = NULL;
+    qy_irq_is_off();
+    if (!victims.arena)
+        victims_init();
+    for (unsigned i = 0; i < VICTIM_TRIES && !qy_guard_holds(guard_pool(), object); i++)
+        if (qy_cache_alloc_from(&cpu_this()->objects, &victim_cache, QY_SITE("a victim"),
+                                &object) != QY_OK)
+            kernel_panic("a victim cannot be allocated");
+    if (!qy_guard_holds(guard_pool(), object))
+        kernel_stop("of %u victims none is guarded: say guard=1", VICTIM_TRIES);
     victim = object;
 }
 
 static __attribute__((noinline)) void victim_free(void)
 {
-    if (qy_guard_free(guard_pool(), arenas, NULL, victim) != QY_OK)
+    qy_irq_is_off();
+    if (qy_cache_free(&cpu_this()->objects, &victim_cache, victim) != QY_OK)
         kernel_panic("a guarded object cannot be freed");
 }
 

@@ -4,14 +4,16 @@
  *
  *     use after free: byte 8 of "endpoint", 64 bytes at 0xffffd00040011fc0
  *       object 17 of the pool, paid by arena 3
+ *       allocated at object.c:44, object_reserve, endpoint
  *       allocated on CPU 0 by
- *         0xffffffff80012345  object_reserve+0x45
+ *         0xffffffff80012345  header_alloc+0x45
  *       freed on CPU 1 by
  *         ...
  */
 #include <kernel/panic.h>
 #include <kernel/print.h>
 #include <lib/string.h>
+#include <qy/site.h>
 
 #include "guard_impl.h"
 
@@ -57,6 +59,9 @@ static void print_report(const struct qy_guard_report *report)
           report->object);
     print("    object %llu of the pool, paid by arena %u\n", (unsigned long long)report->number,
           report->arena);
+    if (report->site)
+        print("    allocated at %s:%u, %s, %s\n", report->site->file, report->site->line,
+              report->site->function, report->site->what);
     print_stack(&report->allocated, "allocated");
     if (report->is_freed)
         print_stack(&report->freed, "freed");

@@ -201,26 +201,6 @@ static enum qy_error obtain(struct qy_cpu_objects *cpu, struct qy_cache *cache, 
     return *out ? QY_OK : error;
 }
 
-/* Pages of the heap and objects that its hooks hold: what draining can make fewer. */
-static uint64_t kept(struct qy_heap *heap)
-{
-    uint64_t sum = qy_heap_pages(heap);
-    qy_heap_lock(heap);
-    for (const struct qy_cache *cache = heap->caches; cache; cache = cache->next)
-        sum += cache->held;
-    qy_heap_unlock(heap);
-    return sum;
-}
-
-/* What the heap keeps without need goes back; false if that was nothing. */
-static bool make_room(struct qy_cpu_objects *cpu, struct qy_heap *heap)
-{
-    uint64_t before = kept(heap);
-    qy_irq_is_off();
-    qy_heap_drain(cpu, heap);
-    return kept(heap) != before;
-}
-
 /* Objects that come from no slab are as their memory is, and end where they end. */
 static void fill_guarded(const struct qy_cache *cache, void *object, size_t bytes)
 {
@@ -245,8 +225,10 @@ enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *c
         }
         error = obtain(cpu, cache, NULL, &object);
     }
-    if (error == QY_OUT_OF_MEMORY && make_room(cpu, cache->heap))
+    if (error == QY_OUT_OF_MEMORY) { /* what is kept without need goes back, what tools hold too */
+        qy_heap_drain(cpu, cache->heap);
         error = obtain(cpu, cache, NULL, &object);
+    }
     if (error != QY_OK)
         return error;
     if (cache->flags & QY_CACHE_HOOKED && hooks && hooks->taken)

@@ -314,10 +314,10 @@ static void *origin_object(struct qy_sizes *sizes, void *piece, struct qy_cache 
         return NULL;
     if (qy_heap_find(sizes->heap, piece, cache, &object) == QY_OK)
         return object;
-    if (large_find(sizes->heap, piece, &first, &pages) != QY_OK)
-        return NULL; /* a guarded piece: its pool knows */
     *cache = &sizes->large;
-    return large_of(sizes->heap, first);
+    if (large_find(sizes->heap, piece, &first, &pages) == QY_OK)
+        return large_of(sizes->heap, first);
+    return piece; /* a guarded one: its pool has the origin, whichever the cache */
 }
 
 static const struct qy_site *site_of(struct qy_sizes *sizes, void *piece)
@@ -331,6 +331,14 @@ static const struct qy_site *site_of(struct qy_sizes *sizes, void *piece)
     (void)sizes, (void)piece;
     return NULL;
 #endif
+}
+
+static void origin_resize(struct qy_sizes *sizes, void *piece, size_t bytes)
+{
+    struct qy_cache *cache;
+    void *object = origin_object(sizes, piece, &cache);
+    if (object)
+        qy_origin_resize(cache, object, bytes);
 }
 
 void qy_sizes_origin_set(struct qy_sizes *sizes, void *piece, const struct qy_owner *owner)
@@ -356,6 +364,7 @@ enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes
     bool is_watched = (sizes->classes[0].flags & QY_CACHE_EXACT) == QY_CACHE_EXACT;
     if (pages == 0 && !is_watched && bytes <= have && bytes > have / 2) {
         cut(sizes, *piece, bytes, have);
+        origin_resize(sizes, *piece, bytes);
         return QY_OK;
     }
     uint64_t wanted = bytes / QY_PAGE_BYTES + (bytes % QY_PAGE_BYTES != 0);

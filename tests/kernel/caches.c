@@ -1,5 +1,5 @@
 /*
- * Frame caches under the kernel's objects: what CPUs cache of an untyped is never missed by whoever
+ * Frame caches and magazines under the kernel's objects: what CPUs cache of an untyped is never missed by whoever
  * asks for it, revokes it or uses it up, and a frame that was known to be zero is zero.
  */
 #include "scene.h"
@@ -9,10 +9,16 @@
 
 #define SLOT 700u
 
-/* Frames by one call of a CPU's thread. */
+/* Objects by one call of a CPU's thread. */
+static struct result take_of(unsigned cpu, enum qy_object_type type, qy_handle_t untyped,
+                             uint64_t slot, uint64_t count)
+{
+    return CALL_ON(cpu, QY_CALL_untyped_retype, untyped, type, 1, ROOT_NODE, slot, count);
+}
+
 static struct result take(unsigned cpu, qy_handle_t untyped, uint64_t slot, uint64_t count)
 {
-    return CALL_ON(cpu, QY_CALL_untyped_retype, untyped, QY_OBJ_FRAME, 1, ROOT_NODE, slot, count);
+    return take_of(cpu, QY_OBJ_FRAME, untyped, slot, count);
 }
 
 static qy_handle_t handle_in(uint32_t slot)
@@ -65,12 +71,12 @@ static void whoever_asks_sees_all(void)
     CHECK_EQ(CALL(QY_CALL_cap_delete, untyped, 0, 0, 0, 0, 0).error, QY_OK);
 }
 
-/* Frames one by one, into a node of their own, which goes afterwards; how many there were. */
-static unsigned use_up(qy_handle_t untyped)
+/* Objects one by one, into a node of their own, which goes afterwards; how many there were. */
+static unsigned use_up(qy_handle_t untyped, enum qy_object_type type)
 {
-    qy_handle_t node = make(ROOT_UNTYPED, QY_OBJ_CAP_NODE, 16);
+    qy_handle_t node = make(ROOT_UNTYPED, QY_OBJ_CAP_NODE, 128);
     for (unsigned n = 1;; n++) {
-        struct result result = CALL(QY_CALL_untyped_retype, untyped, QY_OBJ_FRAME, 1, node, n, 1);
+        struct result result = CALL(QY_CALL_untyped_retype, untyped, type, 1, node, n, 1);
         if (result.error == QY_OK)
             continue;
         CHECK_EQ(result.error, QY_OUT_OF_MEMORY);
@@ -83,13 +89,32 @@ static void used_up_to_the_last_frame(void)
 {
     qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 520);
     struct result whole = CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0);
-    unsigned first = use_up(untyped);
+    unsigned first = use_up(untyped, QY_OBJ_FRAME);
     warm(1, untyped);
     warm(2, untyped);
     CHECK(qy_arena_is_cached(arena_of(untyped)));
-    CHECK_EQ(use_up(untyped), first); /* as many as without other CPUs */
+    CHECK_EQ(use_up(untyped, QY_OBJ_FRAME), first); /* as many as without other CPUs */
     CHECK(first > 500);
     CHECK_EQ(CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0).x[3], whole.x[3]);
+    CHECK_EQ(CALL(QY_CALL_cap_delete, untyped, 0, 0, 0, 0, 0).error, QY_OK);
+}
+
+/* What magazines of other CPUs keep is taken back before a call fails for want of memory. */
+static void used_up_to_the_last_object(void) QY_UNCHECKED
+{
+    qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 520);
+    struct untyped *object = (struct untyped *)world_object(QY_HANDLE_INDEX(untyped));
+    unsigned first = use_up(untyped, QY_OBJ_THREAD);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned cpu = 1; cpu < WORLD_CPUS; cpu++) {
+            CHECK_EQ(take_of(cpu, QY_OBJ_THREAD, untyped, SLOT, 30).error, QY_OK);
+            give_all(cpu, SLOT, 30);
+        }
+    }
+    CHECK(qy_heap_is_cached(&object->heap));
+    CHECK_EQ(use_up(untyped, QY_OBJ_THREAD), first);
+    CHECK(first > 520 * 4);
+    CHECK(untyped_check(object) == NULL);
     CHECK_EQ(CALL(QY_CALL_cap_delete, untyped, 0, 0, 0, 0, 0).error, QY_OK);
 }
 
@@ -154,6 +179,7 @@ static const struct test tests[] = {
     {"a world of three CPUs", start_threads},
     {"whoever asks an untyped sees cached frames as free", whoever_asks_sees_all},
     {"an untyped is used up to its last frame", used_up_to_the_last_frame},
+    {"an untyped is used up to its last object", used_up_to_the_last_object},
     {"revoke and delete leave nothing cached", gone_with_its_untyped},
     {"zeroed when idle is zero", zeroed_when_idle},
 };

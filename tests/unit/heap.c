@@ -259,6 +259,39 @@ static void what_shrinks_gives_back(void) QY_UNCHECKED
     hosted_machine_destroy(&machine);
 }
 
+/* ---- two CPUs free one piece ---- */
+
+static void *again; /* what the other CPU frees as soon as the first one gives memory back */
+static unsigned freed_again;
+
+#define BLOCK (struct qy_arena * from, pfn_t block, unsigned order, enum qy_frame_state state)
+enum qy_error __real_qy_arena_free BLOCK;
+enum qy_error __wrap_qy_arena_free BLOCK;
+enum qy_error __wrap_qy_arena_free BLOCK QY_UNCHECKED
+{
+    void *piece = again;
+    again = NULL;
+    if (piece)
+        freed_again += qy_sizes_free(&cpus[1], &sizes, piece) == QY_OK;
+    return __real_qy_arena_free(from, block, order, state);
+}
+
+/* Who comes second finds no piece, from the moment at which the first knows that it is the one who frees it. */
+static void freed_in_the_middle_of_a_free(void) QY_UNCHECKED
+{
+    static const size_t pieces[] = {4096, 5 * 4096, 8 * 4096, 600 * 4096};
+    make(2048, 0);
+    qy_cpu_objects_init(&cpus[0], 0, NULL); /* straight to the arena */
+    for (unsigned i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        void *piece = take(pieces[i], 1);
+        freed_again = 0;
+        again = piece;
+        CHECK_EQ(give(piece), QY_OK);
+        CHECK(again == NULL && freed_again == 0);
+    }
+    done();
+}
+
 /* ---- random calls ---- */
 
 static struct live {
@@ -375,6 +408,7 @@ static const struct test tests[] = {
     {"resizing in place and by moving", resizing},
     {"what is new is zero", what_is_new_is_zero},
     {"what shrinks gives back", what_shrinks_gives_back},
+    {"freed in the middle of a free", freed_in_the_middle_of_a_free},
     {"random calls in an arena that runs out", random_small},
     {"random calls with magazines", random_large},
 };
