@@ -264,7 +264,8 @@ static struct thread *thread_make(struct making *making) QY_REQUIRES(qy_class_ca
 {
     struct thread *thread = (struct thread *)object_take(QY_OBJ_THREAD, 1);
     struct slot *slots = making->node->slots;
-    struct teardown teardown = {0};
+    struct teardown teardown;
+    teardown_init(&teardown);
     slot_put(making, QY_SLOT_THREAD, &thread->object);
     thread->is_root = true;
     enum qy_error error =

@@ -83,13 +83,24 @@ static __attribute__((noinline)) void dispatch(struct cpu *cpu, struct thread *t
         trace_error(number, error, call.values[0], call.values[1]);
 }
 
+/* Done, from registers to registers? */
+static inline bool done_fast(struct cpu *cpu, uint64_t number)
+{
+    if (number == QY_CALL_endpoint_call)
+        return !trace_mask && ipc_fast_call(cpu);
+    if (number == QY_CALL_endpoint_reply_receive)
+        return !trace_mask && ipc_fast_reply_receive(cpu);
+    if (number != QY_CALL_null)
+        return false;
+    thread_result(cpu->current, QY_OK,
+                  NULL); /* the floor that other calls are measured against: no lock */
+    return true;
+}
+
 void call_dispatch(struct cpu *cpu)
 {
     struct thread *thread = cpu->current;
     uint64_t number = arch_call_number(&thread->frame);
-    if (number == QY_CALL_null) /* the floor that other calls are measured against: no lock */
-        thread_result(thread, QY_OK, NULL);
-    else if ((number != QY_CALL_endpoint_call && number != QY_CALL_endpoint_reply_receive) ||
-             trace_mask || !ipc_fast(cpu, number))
+    if (!done_fast(cpu, number))
         dispatch(cpu, thread, number);
 }

@@ -57,7 +57,8 @@ enum qy_error call_cap_delete(struct call *call)
     enum qy_error error = node_lookup(thread_node(call->thread), call->arguments[0], &slot);
     if (error != QY_OK)
         return error;
-    struct teardown teardown = {0};
+    struct teardown teardown;
+    teardown_init(&teardown);
     slot_delete(slot, &teardown);
     teardown_run(&teardown);
     return QY_OK;

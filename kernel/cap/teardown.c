@@ -364,7 +364,11 @@ enum qy_error teardown_revoke(struct slot *slot)
     struct object *memory = is_memory(slot->object) ? slot->object : NULL;
     if ((slot->flags & SLOT_REVOKING) || (memory && (memory->flags & OBJECT_REVOKING)))
         return QY_REVOKED;
-    struct teardown teardown = {.root = slot, .memory = memory, .next = revokes};
+    struct teardown teardown;
+    teardown_init(&teardown);
+    teardown.root = slot;
+    teardown.memory = memory;
+    teardown.next = revokes;
     slot->flags |= SLOT_REVOKING;
     if (memory)
         memory->flags |= OBJECT_REVOKING;

@@ -168,11 +168,11 @@ static bool insists(const struct cpu *cpu, struct thread *thread, uint64_t addre
 {
     uint64_t instruction = arch_frame_instruction(&thread->frame);
     bool again = thread->last_fault[0] == instruction && thread->last_fault[1] == address &&
-                 thread->last_entry + 1 == cpu->entries;
+                 thread->last_entry + 1 == cpu->cause;
     thread->repeats = again ? thread->repeats + 1 : 0;
     thread->last_fault[0] = instruction;
     thread->last_fault[1] = address;
-    thread->last_entry = cpu->entries;
+    thread->last_entry = cpu->cause;
     return thread->repeats >= REPEATS_MAX;
 }
 

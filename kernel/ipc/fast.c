@@ -23,9 +23,10 @@ static struct slot *named(const struct thread *thread, unsigned i, enum qy_objec
     if (!node || index >= node->count)
         return NULL;
     struct slot *slot = &node->slots[index];
-    bool fits = slot->generation == QY_HANDLE_GENERATION(handle) && slot->type == type &&
-                (slot->rights & rights) == rights;
-    return fits ? slot : NULL;
+    if (slot->generation != QY_HANDLE_GENERATION(handle) || slot->type != type ||
+        (slot->rights & rights) != rights)
+        return NULL;
+    return slot;
 }
 
 /* The sender's arguments from `from` on, label and three words, become the receiver's message. */
@@ -46,8 +47,10 @@ static bool label_is_plain(const struct thread *sender, unsigned i)
 static bool fast_call(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_class_caps)
 {
     const struct slot *slot = named(thread, 0, QY_OBJ_ENDPOINT, QY_RIGHT_WRITE);
-    struct endpoint *endpoint = slot ? (struct endpoint *)slot->object : NULL;
-    struct thread *receiver = endpoint ? endpoint->waiting.first : NULL;
+    if (!slot)
+        return false;
+    const struct endpoint *endpoint = (const struct endpoint *)slot->object;
+    struct thread *receiver = endpoint->waiting.first;
     if (!receiver || !endpoint->receivers || !receiver->reply || !label_is_plain(thread, 1) ||
         arch_call_argument(&thread->frame, 5) || !sched_switch_begin(cpu, receiver))
         return false;
@@ -65,8 +68,10 @@ static bool fast_call(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_cla
 static bool fast_reply_receive(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_class_caps)
 {
     struct slot *from = named(thread, 0, QY_OBJ_ENDPOINT, QY_RIGHT_READ);
+    if (!from)
+        return false;
     const struct slot *to = named(thread, 1, QY_OBJ_REPLY, QY_RIGHT_WRITE);
-    if (!from || !to)
+    if (!to)
         return false;
     struct endpoint *endpoint = (struct endpoint *)from->object;
     struct reply *reply = (struct reply *)to->object;
@@ -91,17 +96,25 @@ static bool fast_reply_receive(struct cpu *cpu, struct thread *thread) QY_REQUIR
     return true;
 }
 
-bool ipc_fast(struct cpu *cpu, uint64_t number)
+/* Each with a copy of its own: what the other needs costs it nothing. */
+static inline __attribute__((always_inline)) bool
+fast(struct cpu *cpu, bool (*do_it)(struct cpu *cpu, struct thread *thread)) QY_UNCHECKED
 {
     struct thread *thread = cpu->current;
-    bool done = false;
     caps_acquire();
-    if (thread->state == QY_THREAD_RUNNING) {
-        done = number == QY_CALL_endpoint_call ? fast_call(cpu, thread)
-                                               : fast_reply_receive(cpu, thread);
-        if (done)
-            QY_COUNT(thread->calls, 1);
-    }
+    bool done = thread->state == QY_THREAD_RUNNING && do_it(cpu, thread);
+    if (done)
+        QY_COUNT(thread->calls, 1);
     caps_release();
     return done;
+}
+
+bool ipc_fast_call(struct cpu *cpu)
+{
+    return fast(cpu, fast_call);
+}
+
+bool ipc_fast_reply_receive(struct cpu *cpu)
+{
+    return fast(cpu, fast_reply_receive);
 }

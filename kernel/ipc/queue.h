@@ -7,39 +7,33 @@
 
 #include <kernel/ipc.h>
 
+/* Local copies: the compiler cannot know which of the structures are the same. */
 static inline void queue_push(struct wait_queue *queue, struct thread *thread, struct slot *by)
 {
-    thread->by_next = by->waiters;
-    thread->by_at = &by->waiters;
-    if (by->waiters)
-        by->waiters->by_at = &thread->by_next;
-    by->waiters = thread;
+    struct thread *last = queue->last, *other = by->waiters;
     thread->queue = queue;
     thread->next = NULL;
-    thread->prev = queue->last;
-    if (queue->last)
-        queue->last->next = thread;
-    else
-        queue->first = thread;
+    thread->prev = last;
     queue->last = thread;
+    *(last ? &last->next : &queue->first) = thread;
+    thread->by_next = other;
+    thread->by_at = &by->waiters;
+    by->waiters = thread;
+    if (other)
+        other->by_at = &thread->by_next;
 }
 
 static inline void queue_remove(struct thread *thread)
 {
     struct wait_queue *queue = thread->queue;
-    if (thread->prev)
-        thread->prev->next = thread->next;
-    else
-        queue->first = thread->next;
-    if (thread->next)
-        thread->next->prev = thread->prev;
-    else
-        queue->last = thread->prev;
-    thread->next = thread->prev = NULL;
+    struct thread *next = thread->next, *prev = thread->prev;
+    struct thread *other = thread->by_next, **at = thread->by_at;
     thread->queue = NULL;
-    *thread->by_at = thread->by_next;
-    if (thread->by_next)
-        thread->by_next->by_at = thread->by_at;
+    *(prev ? &prev->next : &queue->first) = next;
+    *(next ? &next->prev : &queue->last) = prev;
+    *at = other;
+    if (other)
+        other->by_at = at;
 }
 
 /* Null, or IPC-QUEUE: the links of a queue do not hang together; CAP-WAIT: nor do those to a capability. */

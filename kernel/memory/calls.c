@@ -162,7 +162,8 @@ static enum qy_error bind_handler(struct call *call, struct slot *slot, struct t
 enum qy_error call_memory_pager(struct call *call)
 {
     struct memory *memory = (struct memory *)call->slot->object;
-    struct teardown teardown = {0};
+    struct teardown teardown;
+    teardown_init(&teardown);
     enum qy_error error = bind_handler(call, &memory->pager, &teardown);
     if (error == QY_OK)
         atomic_store(&memory->vm.paged, call->arguments[1] != 0);
@@ -173,7 +174,8 @@ enum qy_error call_memory_pager(struct call *call)
 enum qy_error call_space_handler(struct call *call)
 {
     struct space *space = (struct space *)call->slot->object;
-    struct teardown teardown = {0};
+    struct teardown teardown;
+    teardown_init(&teardown);
     enum qy_error error = bind_handler(call, &space->handler, &teardown);
     teardown_run(&teardown);
     return error;

@@ -261,18 +261,25 @@ static bool pages_are_valid(enum qy_object_type type, uint64_t pages)
     if (type == QY_OBJ_MEMORY)
         return pages <= QY_MEMORY_PAGES_MAX;
     if (kinds[type].any_order)
-        return pages != 0 && (pages & (pages - 1)) == 0 && pages <= 1ull << QY_MAX_ORDER;
+        return pages - 1 < 1ull << QY_MAX_ORDER && 1ull << qy_order_of(pages) == pages;
     return pages <= 1;
 }
 
-static void account(const struct object *object, int sign) QY_REQUIRES(qy_class_caps)
+static void account(const struct object *object, uint64_t live, uint64_t bytes)
+    QY_REQUIRES(qy_class_caps)
 {
-    struct object_totals *const both[] = {&totals[object->type],
-                                          &object->untyped->totals[object->type - 1]};
-    for (unsigned i = 0; i < 2; i++) {
-        both[i]->live += (uint64_t)(int64_t)sign;
-        both[i]->bytes += (uint64_t)(sign * (int64_t)object_bytes(object));
-    }
+    struct object_totals *all = &totals[object->type];
+    struct object_totals *here = &object->untyped->totals[object->type - 1];
+    all->live += live;
+    all->bytes += bytes;
+    here->live += live;
+    here->bytes += bytes;
+}
+
+/* For a record that is written rarely. */
+static uint64_t traced_bytes(const struct object *object)
+{
+    return __builtin_expect(trace_mask != 0, 0) ? object_bytes(object) : 0;
 }
 
 static enum qy_error object_alloc(struct untyped *from, enum qy_object_type type, uint64_t pages,
@@ -292,8 +299,9 @@ static enum qy_error object_alloc(struct untyped *from, enum qy_object_type type
 static void object_made(struct untyped *from, struct object *object) QY_REQUIRES(qy_class_caps)
 {
     from->objects++;
-    account(object, 1);
-    heap_object_made(untyped_cache(from, kind_of(object)), object, object_bytes(object));
+    uint64_t bytes = object_bytes(object);
+    account(object, 1, bytes);
+    heap_object_made(untyped_cache(from, kind_of(object)), object, bytes);
 }
 
 enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uint64_t pages,
@@ -302,10 +310,12 @@ enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uin
     if (type >= QY_OBJ_COUNT || kinds[type].header.bytes == 0 || !pages_are_valid(type, pages))
         return QY_INVALID_ARGUMENT;
     struct object *object;
-    enum qy_error error = object_alloc(from, type, pages, &object, shortage);
-    if (error == QY_OUT_OF_MEMORY) { /* empty slabs that caches keep are free memory too */
-        untyped_drain(from);
+    enum qy_error error;
+    for (bool drained = false;; drained = true) {
         error = object_alloc(from, type, pages, &object, shortage);
+        if (error != QY_OUT_OF_MEMORY || drained)
+            break;
+        untyped_drain(from); /* empty slabs that caches keep are free memory too */
     }
     if (error != QY_OK) {
         shortage->largest_order = qy_arena_largest(from->arena);
@@ -346,25 +356,31 @@ static void zero_answering(uint8_t *at, uint64_t bytes)
     memset(at, 0, bytes);
 }
 
+bool object_is_dirty(const struct object *object)
+{
+    pfn_t first;
+    unsigned order;
+    return !(object->flags & OBJECT_ZEROED) && pages_of(object, &first, &order);
+}
+
 void object_zero(struct object *object)
 {
     pfn_t first;
     unsigned order;
-    if (object->flags & OBJECT_ZEROED)
-        object->flags &= (uint8_t)~OBJECT_ZEROED;
-    else if (pages_of(object, &first, &order))
+    if (pages_of(object, &first, &order))
         zero_answering(qy_port_ram(pfn_to_paddr(first)), QY_PAGE_BYTES << order);
 }
 
 void object_finish(struct object *object)
 {
+    object->flags &= (uint8_t)~OBJECT_ZEROED;
     if (object->type == QY_OBJ_ADDRESS_SPACE)
         space_finish((struct space *)object);
     if (object->type == QY_OBJ_MEMORY)
         memory_finish((struct memory *)object);
     if (object->type == QY_OBJ_THREAD)
         thread_finish((struct thread *)object);
-    trace_object_retyped(object->id, object->type, object_bytes(object),
+    trace_object_retyped(object->id, object->type, traced_bytes(object),
                          object->untyped->object.id);
 }
 
@@ -375,8 +391,8 @@ void object_free(struct object *object)
     unsigned order;
     enum qy_error error = QY_OK;
 
-    trace_object_deleted(object->id, object->type, object_bytes(object), from->object.id);
-    account(object, -1);
+    trace_object_deleted(object->id, object->type, traced_bytes(object), from->object.id);
+    account(object, -1ull, -object_bytes(object));
     if (object->type == QY_OBJ_UNTYPED) {
         struct untyped *untyped = (struct untyped *)object;
         untyped_drain(untyped);

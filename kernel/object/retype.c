@@ -69,15 +69,21 @@ static enum qy_error reserve(struct call *call, struct retype *retype) QY_REQUIR
     return QY_OK;
 }
 
-/* Zero what was reserved, without the lock; nobody else knows it. */
-static void zero(struct retype *retype) QY_REQUIRES(qy_class_caps)
+/* Zero what of the reserved is not, without the lock; nobody else knows it. Has it been let go? */
+static bool zero(const struct retype *retype) QY_UNCHECKED
 {
-    if (retype->type == QY_OBJ_UNTYPED || object_pages(retype->reserved) == 0)
-        return;
-    caps_release();
-    for (struct object *object = retype->reserved; object; object = object->link)
+    bool let_go = false;
+    for (struct object *object = retype->reserved; object; object = object->link) {
+        if (!object_is_dirty(object))
+            continue;
+        if (!let_go)
+            caps_release();
+        let_go = true;
         object_zero(object);
-    caps_acquire();
+    }
+    if (let_go)
+        caps_acquire();
+    return let_go;
 }
 
 static void commit(struct retype *retype, struct cap_node *node) QY_REQUIRES(qy_class_caps)
@@ -126,8 +132,8 @@ enum qy_error call_untyped_retype(struct call *call)
     }
     if (error != QY_OK)
         return error;
-    zero(&retype);
-    error = look_again(call, &retype, &node);
+    if (zero(&retype))
+        error = look_again(call, &retype, &node);
     if (error != QY_OK) {
         give_up(&retype);
         return error;

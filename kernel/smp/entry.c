@@ -14,8 +14,7 @@
 
 static void begin(struct cpu *cpu)
 {
-    cpu->entries++;
-    cpu->cause = (uint64_t)cpu->index << 48 | cpu->entries;
+    cpu->cause++;
 }
 
 void entry_call(struct cpu *cpu)

@@ -50,7 +50,8 @@ static enum qy_error lookup_again(struct call *call, struct slot **space) QY_REQ
 /* Take a mapping away that nobody may have any more. */
 static void undo(const struct work *work) QY_REQUIRES(qy_class_caps)
 {
-    struct teardown teardown = {0};
+    struct teardown teardown;
+    teardown_init(&teardown);
     teardown_unmap(
         &teardown,
         (struct unmap){.space = work->space, .frame = work->frame, .address = work->address});

@@ -24,7 +24,8 @@ enum qy_error call_thread_configure(struct call *call)
         error = QY_INVALID_ARGUMENT;
     if (error != QY_OK)
         return error;
-    struct teardown teardown = {0};
+    struct teardown teardown;
+    teardown_init(&teardown);
     error = thread_configure(target(call), space, node, handler, call->arguments[4], &teardown);
     teardown_run(&teardown);
     return error;

@@ -8,20 +8,14 @@
 
 #include "run_queue.h"
 
-struct sched_lock {
-    struct qy_lock lock;
-} __attribute__((aligned(64))); /* a cache line each */
-
-static struct sched_lock sched_locks[KERNEL_CPUS_MAX];
-
-static void sched_acquire(const struct cpu *cpu) QY_ACQUIRES(qy_class_sched) QY_UNCHECKED
+static void sched_acquire(struct cpu *cpu) QY_ACQUIRES(qy_class_sched) QY_UNCHECKED
 {
-    qy_lock_acquire(&sched_locks[cpu->index].lock);
+    qy_lock_acquire(&cpu->sched_lock);
 }
 
-static void sched_release(const struct cpu *cpu) QY_RELEASES(qy_class_sched) QY_UNCHECKED
+static void sched_release(struct cpu *cpu) QY_RELEASES(qy_class_sched) QY_UNCHECKED
 {
-    qy_lock_release(&sched_locks[cpu->index].lock);
+    qy_lock_release(&cpu->sched_lock);
 }
 
 /*
@@ -70,7 +64,9 @@ static bool preempts(const struct cpu *cpu, const struct thread *thread) QY_REQU
 
 static void load_space(struct cpu *cpu, struct space *space)
 {
-    qy_tlb_load(&kernel_tlb, &cpu->tlb, space ? &space->tlb : NULL);
+    struct qy_tlb_space *tlb = space ? &space->tlb : NULL;
+    if (cpu->tlb.space != tlb)
+        qy_tlb_load(&kernel_tlb, &cpu->tlb, tlb);
 }
 
 /* May the current thread go on? If not, it has been put in line, unless it waits for something. */

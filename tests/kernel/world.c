@@ -643,7 +643,7 @@ static void run_fault(void)
     struct running *run = inside;
     struct cpu *cpu = &cpus[run - runs];
     cpu->current->frame.instruction = run->x[2];
-    cpu->entries++;
+    cpu->cause++;
     fault_raise(cpu, run->x[0], (enum qy_access)run->x[1]);
     leave(run);
 }
@@ -655,7 +655,7 @@ static void run_call(void)
     struct thread *thread = cpu->current;
     thread->frame.number = run->number;
     memcpy(thread->frame.arguments, run->x, sizeof(run->x));
-    cpu->entries++;
+    cpu->cause++;
     run->result = (struct result){.waits = true};
     call_dispatch(cpu);
     if (cpu->current == thread && thread->state == QY_THREAD_RUNNING)

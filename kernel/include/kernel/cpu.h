@@ -41,11 +41,11 @@ struct cpu {
     uint32_t hardware_id;       /* APIC id or hart id */
     uint16_t node;
     atomic_bool online;
-    uint64_t entries;           /* kernel entries so far */
-    uint64_t cause;             /* number of the entry being handled: (index << 48) + entries */
+    uint64_t cause;             /* number of the entry being handled: (index << 48) + entries so far */
     struct qy_record_cpu stats;
     _Atomic uint64_t kernel_flushed; /* the last flush of the kernel's half that it has done, kernel/smp/kernel_flush.c */
     void (*_Atomic work)(void); /* what it was asked to run before threads are there (kernel/cpus.h); null: nothing */
+    _Alignas(64) struct qy_lock sched_lock; /* of class qy_class_sched */
     struct run_queue queue;     /* guarded by qy_class_sched */
     atomic_bool reschedule;     /* what runs may have to change: sched_pick is to be asked */
     bool let_go;                /* it asks sched_pick before it runs any thread (qy_class_sched) */

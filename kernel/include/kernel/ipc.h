@@ -81,11 +81,10 @@ enum qy_error ipc_reply_receive(struct thread *server, struct slot *by, struct r
                                 const struct message *message, uint64_t values[5],
                                 bool *waits) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
-/*
- * Try to do a call of that number, endpoint_call or endpoint_reply_receive, of the current thread on the fast path.
- * False: nothing has been done.
- */
-bool ipc_fast(struct cpu *cpu, uint64_t number) QY_EXCLUDES(qy_class_caps);
+/* Try to do the call endpoint_call or endpoint_reply_receive of the current thread on the fast path. False: nothing has
+ * been done. */
+bool ipc_fast_call(struct cpu *cpu) QY_EXCLUDES(qy_class_caps);
+bool ipc_fast_reply_receive(struct cpu *cpu) QY_EXCLUDES(qy_class_caps);
 
 /* Set bits, and let go on who waits for them. */
 void notification_signal(struct notification *notification, uint64_t bits)

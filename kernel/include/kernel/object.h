@@ -121,7 +121,9 @@ enum qy_error object_reserve_device_frame(struct untyped *from, struct object **
                                           struct shortage *shortage) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
 
-/* Zero the pages of a reserved object (ZERO). Needs no lock: nobody else knows the object yet. */
+/* Has a reserved object pages that may hold what an earlier owner left? If so they are to be zeroed (ZERO), which needs no
+ * lock: nobody else knows the object yet. */
+bool object_is_dirty(const struct object *object);
 void object_zero(struct object *object);
 
 /* The reserved, zeroed object is complete: what its type needs beside zeroes. */

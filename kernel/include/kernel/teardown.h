@@ -28,6 +28,7 @@
 #define KERNEL_TEARDOWN_H
 
 #include <kernel/object.h>
+#include <stddef.h>
 
 #define TEARDOWN_BATCH 64u
 #define TEARDOWN_UNMAPS 16u
@@ -50,10 +51,16 @@ struct teardown {
     struct object *memory;  /* revoke: what was made from it goes: an untyped or device memory */
     bool overtaken;         /* revoke: root or memory has itself been deleted meanwhile */
     bool stuck;             /* revoke: a device keeps some of the memory and does not stop */
+    struct teardown *next;  /* of all revokes under way */
     unsigned unmap_count;
     struct unmap unmaps[TEARDOWN_UNMAPS];
-    struct teardown *next; /* of all revokes under way */
 };
+
+/* One with nothing to do. What it has room for stays as it is. */
+static inline void teardown_init(struct teardown *teardown)
+{
+    __builtin_memset(teardown, 0, offsetof(struct teardown, unmaps));
+}
 
 /* What is left of an object after a step of taking it apart. STUCK: a device has it that does not stop; it stays for good. */
 enum dismantle { DISMANTLE_DONE, DISMANTLE_MORE, DISMANTLE_WAIT, DISMANTLE_STUCK };

@@ -59,11 +59,19 @@ static inline void qy_irq_is_off(void) QY_TS(assert_capability(qy_irq_off))
 {
 }
 
+/* Out of line: whoever finds the lock free does not pay for the loop. */
+static __attribute__((noinline, cold, unused)) void qy_lock_wait(struct qy_lock *lock,
+                                                                 unsigned ticket)
+{
+    while (atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket)
+        qy_port_relax();
+}
+
 static inline void qy_lock_acquire(struct qy_lock *lock) QY_ACQUIRES(*lock) QY_UNCHECKED
 {
     unsigned ticket = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);
-    while (atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket)
-        qy_port_relax();
+    if (atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket)
+        qy_lock_wait(lock, ticket);
 }
 
 static inline void qy_lock_release(struct qy_lock *lock) QY_RELEASES(*lock) QY_UNCHECKED
