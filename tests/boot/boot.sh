@@ -107,7 +107,7 @@ prepare() {
 
 # ---- a session at the prompt ----
 
-session='help mem caps maps caches cpus numa nonsense halt'
+session='help mem caps maps caches cpus numa run_hello_you nonsense halt'
 
 # Type a line whenever the prompt stands at the console's end; gives up by itself after the time limit.
 type_session() { # CONSOLE
@@ -126,7 +126,7 @@ type_session() { # CONSOLE
 }
 
 session_says='mem +where the RAM is && objects of +bytes +live && halt +switch the machine off && use of RAM && all together && rights: r = &&'
-session_says="$session_says order of use && r-x +4 KiB && there is no command \"nonsense\" && quarry> halt"
+session_says="$session_says order of use && r-x +4 KiB && ^hello: you && run: hello ended with code 0 && there is no command \"nonsense\" && quarry> halt"
 
 # A leak is planted and looked for; blanks in a command are written "_".
 leaks_session='leaks leaks_since leaks_mark leak leaks_since profile leaks_of halt'

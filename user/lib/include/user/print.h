@@ -1,8 +1,8 @@
 /*
  * Text of a program on the console: a line at a time, over one static buffer.
  *
- * Formats as in lib/format.h (%S sizes, %R addresses). One thread of a program prints; the others
- * send messages. Cost: one call of the kernel per line, or per full buffer. Failure: what the
+ * Formats as in lib/format.h (%S sizes, %R addresses). Any thread may print: what one call prints
+ * stands together. Cost: one call of the kernel per line, or per full buffer. Failure: what the
  * console refuses is lost, nothing else.
  */
 #ifndef USER_PRINT_H
