@@ -8,6 +8,8 @@
  *   x86-64    rax      rdi   rsi   rdx   r10   r8    r9    rax      instruction: syscall
  *   RISC-V    a7       a0    a1    a2    a3    a4    a5    a0       instruction: ecall
  *
+ * An argument `pointer` is memory that the kernel reads, `out_pointer` memory that it writes; `length` or `pages` says how much.
+ *
  * x86-64 loses rcx and r11 in a call, as the instruction does. A call that fails has changed nothing.
  * On OUT_OF_MEMORY x1 is the number of pages wanted and x2 the order of the largest free block of the
  * untyped; on MISSING_TABLE x1 is the level that is missing (1 = the table of 4 KiB pages). cap_revoke alone may fail
@@ -46,7 +48,7 @@
     X(23, reply_send, REPLY, QY_RIGHT_WRITE, "label, word0, word1, word2, capability", "")         \
     X(24, console_write, CONSOLE, QY_RIGHT_WRITE, "pointer, length", "")                           \
     X(25, console_read, CONSOLE, QY_RIGHT_READ, "", "character")                                   \
-    X(26, system_record, SYSTEM, QY_RIGHT_READ, "kind, index, pointer, length", "length")          \
+    X(26, system_record, SYSTEM, QY_RIGHT_READ, "kind, index, out_pointer, length", "length")          \
     X(27, system_power_off, SYSTEM, QY_RIGHT_WRITE, "code", "")                                    \
     X(28, endpoint_reply_receive, ENDPOINT, QY_RIGHT_READ, "reply, label, word0, word1, word2",    \
       "badge, label, word0, word1, word2")                                                         \

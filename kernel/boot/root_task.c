@@ -83,8 +83,11 @@ static void table_add(struct making *making, uint64_t address, unsigned level)
     unsigned missing;
     struct object *object = object_take(QY_OBJ_PAGE_TABLE, 1);
     slot_put(making, making->next++, object);
-    enum qy_error error =
-        table_map_now((struct page_table *)object, making->space, address, level, &missing);
+    struct qy_budget *payer;
+    enum qy_error error = untyped_budget(object->untyped, &payer);
+    if (error == QY_OK)
+        error = table_map_in(making->space, (struct page_table *)object, address, level, payer,
+                             &missing);
     if (error != QY_OK)
         kernel_panic("a table of level %u for the root task at %R is refused: %s", level, address,
                      qy_error_name(error));

@@ -77,6 +77,8 @@ enum qy_error call_frame_map(struct call *call)
     if (arch_fence_code && (flags & QY_MAP_EXEC))
         space_fence_code(work.space);
     error = frame_map_in(work.space, work.frame, work.address, (unsigned)flags, rights, &level);
+    if (error == QY_OUT_OF_MEMORY && space_find_more(work.space))
+        error = frame_map_in(work.space, work.frame, work.address, (unsigned)flags, rights, &level);
     caps_acquire();
     call->values[0] = level;
     if (error == QY_OK) {
@@ -187,8 +189,24 @@ enum qy_error call_table_map(struct call *call)
         return QY_INVALID_ARGUMENT;
     if (call->slot->object->pins) /* it is on its way out */
         return QY_BUSY;
-    error = table_map_now((struct page_table *)call->slot->object, (struct space *)slot->object,
-                          call->arguments[2], (unsigned)call->arguments[3], &missing);
+    struct page_table *table = (struct page_table *)call->slot->object;
+    struct space *space = (struct space *)slot->object;
+    struct qy_budget *payer;
+    error = untyped_budget(table->object.untyped, &payer);
+    if (error != QY_OK)
+        return error;
+    table->object
+        .pins++; /* if its capability goes meanwhile, whoever takes it apart finds it installed */
+    space->object.pins++;
+    caps_release();
+    error = table_map_in(space, table, call->arguments[2], (unsigned)call->arguments[3], payer,
+                         &missing);
+    if (error == QY_OUT_OF_MEMORY && untyped_find_more(table->object.untyped))
+        error = table_map_in(space, table, call->arguments[2], (unsigned)call->arguments[3], payer,
+                             &missing);
+    caps_acquire();
+    space->object.pins--;
+    table->object.pins--;
     call->values[0] = missing;
     return error;
 }
@@ -211,63 +229,111 @@ enum qy_error call_table_unmap(struct call *call)
     return error;
 }
 
-/* The page fault that waits for a reply object: in which space and where. */
-static enum qy_error fault_of(const struct call *call, struct space **space, uint64_t *address)
-    QY_REQUIRES(qy_class_caps)
-{
-    const struct thread *caller = ((const struct reply *)call->slot->object)->caller;
-    if (!caller)
-        return QY_NOT_FOUND;
-    if (caller->state != QY_THREAD_FAULTED || caller->space.type == QY_OBJ_NONE ||
-        (caller->message.label >> 16 & 0xff) == QY_FOUND_EXCEPTION)
-        return QY_INVALID_ARGUMENT;
-    *space = (struct space *)caller->space.object;
-    *address = caller->message.words[0];
-    return QY_OK;
-}
+/* What reply_map names: the frame of its capability goes where the thread that waits for the reply object faulted. */
+struct answer {
+    struct slot *frame;
+    struct reply *reply;
+    const struct thread *caller;
+    uint64_t address;
+    bool supply; /* a region's mark is there, which the page is to replace */
+};
 
-/* What reply_map names: all that it needs but the memory. */
-static enum qy_error answer_of(struct call *call, struct slot **frame, struct space **space,
-                               uint64_t *address) QY_REQUIRES(qy_class_caps)
+static enum qy_error answer_of(struct call *call, struct answer *answer, struct work *work)
+    QY_REQUIRES(qy_class_caps)
 {
     enum qy_error error =
         call_lookup(call, call->arguments[0], QY_OBJ_REPLY, QY_RIGHT_WRITE, &call->slot);
     if (error == QY_OK)
-        error = call_lookup(call, call->arguments[1], QY_OBJ_FRAME, QY_RIGHT_READ, frame);
-    return error == QY_OK ? fault_of(call, space, address) : error;
+        error = call_lookup(call, call->arguments[1], QY_OBJ_FRAME, QY_RIGHT_READ, &answer->frame);
+    if (error != QY_OK)
+        return error;
+    answer->reply = (struct reply *)call->slot->object;
+    const struct thread *caller = answer->caller = answer->reply->caller;
+    if (!caller)
+        return QY_NOT_FOUND;
+    unsigned found = QY_FAULT_FOUND(caller->message.label);
+    if (caller->state != QY_THREAD_FAULTED || caller->space.type == QY_OBJ_NONE ||
+        found == QY_FOUND_EXCEPTION)
+        return QY_INVALID_ARGUMENT;
+    struct frame *frame = (struct frame *)answer->frame->object;
+    uint64_t bytes = QY_PAGE_BYTES << frame->order;
+    answer->supply = found == QY_FOUND_PAGER;
+    answer->address = caller->message.words[0];
+    *work = (struct work){call->cpu, (struct space *)caller->space.object, frame,
+                          qy_align_down(answer->address, bytes), bytes};
+    return frame_map_check(answer->frame, work->address, call->arguments[2]);
+}
+
+/* Still the same, after the lock was released? */
+static enum qy_error answer_again(struct call *call, struct answer *answer, const struct work *then)
+    QY_REQUIRES(qy_class_caps)
+{
+    const struct answer was = *answer;
+    struct work work;
+    if (call->cpu->current != call->thread) /* the call's own thread may have gone meanwhile */
+        return QY_REVOKED;
+    enum qy_error error = answer_of(call, answer, &work);
+    if (error == QY_OK && (answer->caller != was.caller || answer->address != was.address ||
+                           work.space != then->space || work.frame != then->frame))
+        error = QY_NOT_FOUND;
+    return error;
+}
+
+static enum qy_error map_answer(const struct work *work, const struct answer *answer,
+                                unsigned flags, unsigned rights, unsigned *level)
+    QY_EXCLUDES(qy_class_caps)
+{
+    return answer->supply
+               ? frame_supply_in(work->space, work->frame, work->address, flags, level)
+               : frame_map_in(work->space, work->frame, work->address, flags, rights, level);
+}
+
+static void undo_answer(const struct work *work, const struct answer *answer)
+    QY_REQUIRES(qy_class_caps)
+{
+    if (!answer->supply) {
+        undo(work);
+        return;
+    }
+    caps_release();
+    space_enter(work->cpu);
+    qy_space_take_frame(&work->space->vm, work->address, work->frame->first);
+    space_leave(work->cpu);
+    caps_acquire();
 }
 
 /* The answer to a page fault with memory: map the frame where the thread touched, and resume it. */
 enum qy_error call_reply_map(struct call *call)
 {
-    struct slot *frame;
-    struct space *space;
-    uint64_t address;
-    unsigned level = 0;
-    enum qy_error error = answer_of(call, &frame, &space, &address);
-    if (error == QY_OK &&
-        space->object.pins) /* another CPU changes it: nobody waits under the lock */
-        error = QY_BUSY;
-    if (error == QY_OK && arch_fence_code && (call->arguments[2] & QY_MAP_EXEC)) {
-        struct space *pinned = space;
-        pinned->object.pins++;
-        caps_release();
-        space_fence_code(pinned);
-        caps_acquire();
-        pinned->object.pins--;
-        if (call->cpu->current != call->thread) /* the call's own thread may have gone meanwhile */
-            return QY_REVOKED;
-        error = answer_of(call, &frame, &space, &address);
-        if (error == QY_OK && space != pinned)
-            error = QY_BUSY;
-    }
+    struct answer answer;
+    struct work work;
+    unsigned level = 0, flags = (unsigned)call->arguments[2];
+    enum qy_error error = answer_of(call, &answer, &work);
     if (error != QY_OK)
         return error;
-    uint64_t bytes = QY_PAGE_BYTES << ((const struct frame *)frame->object)->order;
-    error = frame_map_now(frame, space, qy_align_down(address, bytes), call->arguments[2], &level);
+    unsigned rights = answer.frame->rights;
+    answer.frame->space = 0; /* an old claim is not to come true by this mapping */
+    work.space->object.pins++;
+    work.frame->object.pins++;
+    caps_release();
+    if (arch_fence_code && (flags & QY_MAP_EXEC))
+        space_fence_code(work.space);
+    error = map_answer(&work, &answer, flags, rights, &level);
+    if (error == QY_OUT_OF_MEMORY && space_find_more(work.space))
+        error = map_answer(&work, &answer, flags, rights, &level);
+    caps_acquire();
     call->values[0] = level;
-    if (error == QY_OK)
-        error = ipc_reply(call->thread, (struct reply *)call->slot->object,
-                          &(struct message){.label = QY_FAULT_RESUME});
+    if (error == QY_OK) {
+        error = answer_again(call, &answer, &work);
+        if (error != QY_OK) {
+            undo_answer(&work, &answer);
+        } else {
+            answer.frame->space = work.space->object.id;
+            answer.frame->address = work.address;
+            error =
+                ipc_reply(call->thread, answer.reply, &(struct message){.label = QY_FAULT_RESUME});
+        }
+    }
+    end(&work);
     return error;
 }

@@ -104,6 +104,22 @@ enum qy_error frame_map_in(struct space *space, const struct frame *frame, uint6
     return error;
 }
 
+enum qy_error frame_supply_in(struct space *space, const struct frame *frame, uint64_t address,
+                              unsigned flags, unsigned *level)
+{
+    struct cpu *cpu = cpu_this();
+    unsigned count, page = frame_pages(frame, flags, &count);
+    if (page == 0 || count != 1 || is_device(frame))
+        return QY_UNSUPPORTED;
+    space_enter(cpu);
+    enum qy_error error = qy_space_map_frame(&space->vm, address, frame->first, page, flags,
+                                             flags & QY_PT_RIGHTS, true, level);
+    space_leave(cpu);
+    if (error == QY_OK)
+        trace_page_mapped(space->object.id, address, frame->first.raw, page);
+    return error;
+}
+
 enum qy_error frame_map_now(struct slot *slot, struct space *space, uint64_t address,
                             uint64_t flags, unsigned *level)
 {
@@ -129,16 +145,13 @@ enum qy_error space_map_reserved(struct space *space, uint64_t address, paddr_t 
     return error;
 }
 
-enum qy_error table_map_now(struct page_table *table, struct space *space, uint64_t address,
-                            unsigned level, unsigned *missing)
+enum qy_error table_map_in(struct space *space, const struct page_table *table, uint64_t address,
+                           unsigned level, struct qy_budget *payer, unsigned *missing)
 {
-    struct qy_budget *payer;
     struct cpu *cpu = cpu_this();
-    enum qy_error error = untyped_budget(table->object.untyped, &payer);
-    if (error != QY_OK)
-        return error;
     space_enter(cpu);
-    error = qy_space_install_table(&space->vm, address, level, table->frame, payer, missing);
+    enum qy_error error =
+        qy_space_install_table(&space->vm, address, level, table->frame, payer, missing);
     space_leave(cpu);
     return error;
 }

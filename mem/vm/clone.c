@@ -234,23 +234,20 @@ static enum qy_error clone_entry(struct cloning *c, uint64_t start, uint64_t end
         qy_mark_at(qy_entry_mark(format, at.entry), (start - base.raw) >> QY_PAGE_SHIFT));
 }
 
-/* The same indices mean the same objects in both. */
+/* The same indices mean the same objects in both, and those that mean nothing any more never will. */
 static enum qy_error clone_bindings(struct qy_space *to, struct qy_space *from)
 {
-    for (unsigned page = 0; page < QY_BINDING_PAGES; page++) {
-        const struct qy_binding *source = from->bindings[page];
-        if (!source)
+    enum qy_error error = qy_bindings_spend(to, from->spent);
+    for (unsigned i = from->spent; i <= QY_BINDING_MAX && error == QY_OK; i++) {
+        if (!from->bindings[i / QY_BINDINGS_A_PAGE]) { /* most spaces name no objects */
+            i |= QY_BINDINGS_A_PAGE - 1;
             continue;
-        if (!to->bindings[page]) {
-            enum qy_error error = qy_binding_page_add(to, page);
-            if (error != QY_OK)
-                return error;
-            memcpy(to->bindings[page], source, QY_PAGE_BYTES);
-        } else if (memcmp(to->bindings[page], source, QY_PAGE_BYTES) != 0) {
-            return QY_INVALID_ARGUMENT;
         }
+        const struct qy_binding binding = qy_space_binding(from, i);
+        if (binding.object)
+            error = qy_binding_copy(to, i, &binding);
     }
-    return QY_OK;
+    return error;
 }
 
 /* Empty a part of `to`, holes or not. */

@@ -55,6 +55,12 @@ static inline uint64_t qy_mark_with_rights(uint64_t mark, unsigned rights)
     return (mark & ~QY_MARK_RIGHTS_MASK) | (uint64_t)rights << QY_MARK_RIGHTS_SHIFT;
 }
 
+/* Can what this mark stands for be given these rights? */
+static inline bool qy_mark_may_have(uint64_t origin, unsigned rights)
+{
+    return !(rights & ~(unsigned)(origin >> QY_MARK_MAX_SHIFT & 7));
+}
+
 uint64_t qy_mark_pack(const struct qy_mark *mark);
 struct qy_mark qy_mark_unpack(uint64_t mark);
 

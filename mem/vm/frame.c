@@ -66,6 +66,10 @@ static enum qy_error place_check(const struct qy_space *space, const struct qy_a
         if (supply ? kind < QY_MARK_ANON || kind > QY_MARK_SWAPPED
                    : entry != 0 && kind != QY_MARK_REVOKED)
             return supply && !entry ? QY_NOT_MAPPED : QY_ALREADY_MAPPED;
+        if (supply && kind == QY_MARK_OBJECT && mark & QY_MARK_SHARED)
+            return QY_ALREADY_MAPPED; /* its pages are the object's */
+        if (supply && !qy_mark_may_have(mark, pages->flags & QY_PT_RIGHTS))
+            return QY_NO_RIGHTS;
     }
     if (at->level == pages->level)
         return QY_OK;
@@ -220,6 +224,28 @@ bool qy_space_holds_frame(struct qy_space *space, uint64_t address, pfn_t frame,
     }
     qy_vm_leave(space->vm);
     return holds && foreign && there.raw == frame.raw;
+}
+
+void qy_space_take_frame(struct qy_space *space, uint64_t address, pfn_t frame)
+{
+    bool there = true, done = false, own;
+    while (there && !done) {
+        struct qy_at at;
+        pfn_t held;
+        bool foreign = false, alive;
+        qy_vm_enter(space->vm);
+        alive = qy_vm_lock_at(space, vaddr(address), 1, &at);
+        there = alive && qy_entry_holds(space->format, at.entry, at.level, &held, &foreign) &&
+                foreign && held.raw == frame.raw;
+        if (alive)
+            qy_table_unlock(at.table);
+        if (there)
+            done = qy_vm_take_mapping(space->vm, qy_frame_rmap(space->vm->db, frame),
+                                      qy_mapping(at.table->frame, at.index), false, &own);
+        qy_vm_leave(space->vm);
+        if (there && !done)
+            qy_port_relax();
+    }
 }
 
 static bool is_revoked(const struct qy_space *space, uint64_t entry)

@@ -94,7 +94,7 @@ static void visit_part(struct qy_range *op, struct qy_table *table, unsigned ind
         op->tables += tables_for(table->level, at, next);
         op->found += entry != 0;
         if (op->what == QY_RANGE_PROTECT &&
-            !qy_range_may_have(qy_entry_mark(format, entry), op->rights))
+            !qy_mark_may_have(qy_entry_mark(format, entry), op->rights))
             op->error = QY_NO_RIGHTS;
     } else {
         struct qy_table *child = op->reserve;

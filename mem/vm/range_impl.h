@@ -51,10 +51,4 @@ void qy_range_visit(struct qy_range *op, struct qy_table *table, unsigned index,
 /* The same for the entries of [start, end) in a table of level 1. */
 void qy_range_leaf(struct qy_range *op, struct qy_table *table, uint64_t start, uint64_t end);
 
-/* Can what this mark stands for be given these rights? */
-static inline bool qy_range_may_have(uint64_t origin, unsigned rights)
-{
-    return !(rights & ~(unsigned)(origin >> QY_MARK_MAX_SHIFT & 7));
-}
-
 #endif

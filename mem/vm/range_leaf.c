@@ -62,7 +62,7 @@ static void protect_entry(struct qy_range *op, struct qy_table *table, unsigned 
     }
     if (qy_mark_kind(origin) == QY_MARK_GUARD)
         return;
-    if (!qy_range_may_have(origin, op->rights)) {
+    if (!qy_mark_may_have(origin, op->rights)) {
         op->error = QY_NO_RIGHTS;
         return;
     }
@@ -317,7 +317,7 @@ static void plan_leaf(struct qy_range *op, struct qy_table *table, unsigned inde
     const _Atomic uint64_t *slots = qy_table_slots(table);
     const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table->frame);
     const bool home =
-        op->what == QY_RANGE_PROTECT && !table->side && qy_range_may_have(table->home, op->rights);
+        op->what == QY_RANGE_PROTECT && !table->side && qy_mark_may_have(table->home, op->rights);
     if (op->what == QY_RANGE_PUT && table->live == 0)
         return;
     for (; index < end && op->error == QY_OK; index++, at += QY_PAGE_BYTES) {

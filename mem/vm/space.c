@@ -3,9 +3,8 @@
  */
 #include "vm_impl.h"
 
-#define BINDINGS_A_PAGE (QY_PAGE_BYTES / sizeof(struct qy_binding))
-
-_Static_assert(QY_BINDING_PAGES *BINDINGS_A_PAGE == QY_BINDING_MAX + 1, "every index has a place");
+_Static_assert(QY_BINDING_PAGES *QY_BINDINGS_A_PAGE == QY_BINDING_MAX + 1,
+               "every index has a place");
 
 static const struct qy_cache_type table_type = {
     .name = "page-table descriptors", .bytes = sizeof(struct qy_table), .align = 16};
@@ -75,15 +74,22 @@ static struct qy_binding *binding_page(const struct qy_space *space, unsigned pa
     return atomic_load_explicit(&space->bindings[page], memory_order_acquire);
 }
 
-enum qy_error qy_binding_page_add(struct qy_space *space, unsigned page)
+/* The place of a binding, in memory of the budget, which is the space's as long as it is delegated. The lock is held. */
+static enum qy_error binding_at(struct qy_space *space, unsigned index, struct qy_binding **out)
 {
-    pfn_t frame;
-    enum qy_error error = qy_vm_frame_alloc(space->vm, space->budget, QY_FRAME_METADATA, &frame);
-    if (error != QY_OK)
-        return error;
-    void *at = qy_port_ram(pfn_to_paddr(frame));
-    memset(at, 0, QY_PAGE_BYTES);
-    atomic_store_explicit(&space->bindings[page], at, memory_order_release);
+    unsigned page = index / QY_BINDINGS_A_PAGE;
+    if (!binding_page(space, page)) {
+        pfn_t frame;
+        if (!space->delegated)
+            return QY_UNSUPPORTED;
+        enum qy_error error =
+            qy_vm_frame_alloc_zeroed(space->vm, space->budget, QY_FRAME_METADATA, &frame);
+        if (error != QY_OK)
+            return error;
+        atomic_store_explicit(&space->bindings[page], qy_port_ram(pfn_to_paddr(frame)),
+                              memory_order_release);
+    }
+    *out = &binding_page(space, page)[index % QY_BINDINGS_A_PAGE];
     return QY_OK;
 }
 
@@ -92,9 +98,9 @@ static bool is_bound(const struct qy_space *space, const void *object, uint64_t 
                      unsigned *index)
 {
     for (*index = 0; *index <= QY_BINDING_MAX; ++*index) {
-        const struct qy_binding *page = binding_page(space, *index / BINDINGS_A_PAGE);
-        if (page && page[*index % BINDINGS_A_PAGE].object == object &&
-            page[*index % BINDINGS_A_PAGE].cookie == cookie)
+        const struct qy_binding *page = binding_page(space, *index / QY_BINDINGS_A_PAGE);
+        if (page && page[*index % QY_BINDINGS_A_PAGE].object == object &&
+            page[*index % QY_BINDINGS_A_PAGE].cookie == cookie)
             return true;
     }
     return false;
@@ -105,20 +111,45 @@ static enum qy_error bind_locked(struct qy_space *space, void *object, uint64_t 
 {
     if (is_bound(space, object, cookie, index))
         return QY_OK;
-    for (unsigned page = 0; page < QY_BINDING_PAGES; page++) {
-        enum qy_error error = binding_page(space, page) ? QY_OK : qy_binding_page_add(space, page);
+    for (*index = space->spent; *index <= QY_BINDING_MAX; ++*index) {
+        struct qy_binding *at;
+        enum qy_error error = binding_at(space, *index, &at);
         if (error != QY_OK)
             return error;
-        struct qy_binding *at = binding_page(space, page);
-        for (unsigned i = 0; i < BINDINGS_A_PAGE; i++) {
-            if (at[i].object)
-                continue;
-            at[i] = (struct qy_binding){object, cookie};
-            *index = page * (unsigned)BINDINGS_A_PAGE + i;
+        if (!at->object) {
+            *at = (struct qy_binding){object, cookie};
             return QY_OK;
         }
     }
     return QY_TOO_MANY;
+}
+
+enum qy_error qy_binding_copy(struct qy_space *to, unsigned index, const struct qy_binding *binding)
+{
+    struct qy_binding *at;
+    qy_lock_acquire(&to->bindings_lock);
+    enum qy_error error = index < to->spent ? QY_INVALID_ARGUMENT : binding_at(to, index, &at);
+    if (error == QY_OK && !at->object)
+        *at = *binding;
+    else if (error == QY_OK && (at->object != binding->object || at->cookie != binding->cookie))
+        error = QY_INVALID_ARGUMENT;
+    qy_lock_release(&to->bindings_lock);
+    return error;
+}
+
+enum qy_error qy_bindings_spend(struct qy_space *to, unsigned spent)
+{
+    enum qy_error error = QY_OK;
+    qy_lock_acquire(&to->bindings_lock);
+    for (unsigned i = to->spent; i < spent; i++) {
+        const struct qy_binding *page = binding_page(to, i / QY_BINDINGS_A_PAGE);
+        if (page && page[i % QY_BINDINGS_A_PAGE].object)
+            error = QY_INVALID_ARGUMENT;
+    }
+    if (error == QY_OK && to->spent < spent)
+        to->spent = spent;
+    qy_lock_release(&to->bindings_lock);
+    return error;
 }
 
 enum qy_error qy_space_bind(struct qy_space *space, void *object, uint64_t cookie, unsigned *index)
@@ -135,9 +166,26 @@ void qy_space_unbind(struct qy_space *space, unsigned index)
 {
     qy_lock_acquire(&space->bindings_lock);
     struct qy_binding *page =
-        index <= QY_BINDING_MAX ? binding_page(space, index / BINDINGS_A_PAGE) : NULL;
+        index <= QY_BINDING_MAX ? binding_page(space, index / QY_BINDINGS_A_PAGE) : NULL;
     if (page)
-        page[index % BINDINGS_A_PAGE] = (struct qy_binding){0};
+        page[index % QY_BINDINGS_A_PAGE] = (struct qy_binding){0};
+    qy_lock_release(&space->bindings_lock);
+}
+
+void qy_space_drop_bindings(struct qy_space *space)
+{
+    qy_lock_acquire(&space->bindings_lock);
+    for (unsigned i = QY_BINDING_MAX + 1; i-- > 0;) {
+        const struct qy_binding *page = binding_page(space, i / QY_BINDINGS_A_PAGE);
+        if (page && page[i % QY_BINDINGS_A_PAGE].object && i >= space->spent)
+            space->spent = i + 1;
+    }
+    for (unsigned i = 0; i < QY_BINDING_PAGES; i++) {
+        void *page = binding_page(space, i);
+        atomic_store_explicit(&space->bindings[i], NULL, memory_order_relaxed);
+        if (page)
+            qy_vm_frame_free(space->vm, paddr_to_pfn(qy_port_paddr(page)), QY_FRAME_METADATA);
+    }
     qy_lock_release(&space->bindings_lock);
 }
 
@@ -146,9 +194,9 @@ struct qy_binding qy_space_binding(struct qy_space *space, unsigned index)
     struct qy_binding found = {0};
     qy_lock_acquire(&space->bindings_lock);
     const struct qy_binding *page =
-        index <= QY_BINDING_MAX ? binding_page(space, index / BINDINGS_A_PAGE) : NULL;
+        index <= QY_BINDING_MAX ? binding_page(space, index / QY_BINDINGS_A_PAGE) : NULL;
     if (page)
-        found = page[index % BINDINGS_A_PAGE];
+        found = page[index % QY_BINDINGS_A_PAGE];
     qy_lock_release(&space->bindings_lock);
     return found;
 }
@@ -368,12 +416,7 @@ enum qy_error qy_space_destroy_step(struct qy_space *space)
     qy_vm_leave(vm);
     if (!empty || !qy_vm_reclaim(vm))
         return QY_BUSY;
-    for (unsigned i = 0; i < QY_BINDING_PAGES; i++) {
-        void *page = binding_page(space, i);
-        if (page)
-            qy_vm_frame_free(vm, paddr_to_pfn(qy_port_paddr(page)), QY_FRAME_METADATA);
-        atomic_store_explicit(&space->bindings[i], NULL, memory_order_relaxed);
-    }
+    qy_space_drop_bindings(space);
     qy_table_free(vm, root);
     space->root = paddr(0);
     return QY_OK;

@@ -301,8 +301,12 @@ enum qy_error qy_vm_put(struct qy_space *space, uint64_t start, uint64_t end, ui
  */
 enum qy_error qy_vm_split(struct qy_space *space, vaddr_t address) QY_MUST_USE;
 
-/* A zeroed page of bindings. The lock of the bindings is held, or nobody else has the space. */
-enum qy_error qy_binding_page_add(struct qy_space *space, unsigned page) QY_MUST_USE;
+#define QY_BINDINGS_A_PAGE ((unsigned)(QY_PAGE_BYTES / sizeof(struct qy_binding)))
+
+/* The index means that in another space, too; and no index below `spent` is made there again. Errors: INVALID_ARGUMENT (it means something
+ * else, or has), OUT_OF_MEMORY, UNSUPPORTED (not delegated). */
+enum qy_error qy_binding_copy(struct qy_space *to, unsigned index, const struct qy_binding *binding) QY_MUST_USE;
+enum qy_error qy_bindings_spend(struct qy_space *to, unsigned spent) QY_MUST_USE;
 
 /* See to it that there is a table of `level` over address; where a mark is, it is split. The caller is outside. */
 enum qy_error qy_vm_ensure(struct qy_space *space, vaddr_t address, unsigned level) QY_MUST_USE;

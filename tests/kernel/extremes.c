@@ -153,10 +153,6 @@ static void a_fault_is_answered_with_a_frame(void)
     CHECK_EQ(REPLY_MAP(reply, RW).error, QY_WRONG_TYPE);
     CHECK_EQ(REPLY_MAP(frame, RW | QY_MAP_EXEC).error, QY_INVALID_FLAGS);
     CHECK_EQ(thread->state, QY_THREAD_FAULTED); /* it waits on */
-    struct space *space = object_of(ROOT_SPACE);
-    space->object.pins++; /* as while another CPU takes something out of it */
-    CHECK_EQ(world_call(0, QY_CALL_reply_map, reply, frame, RW, 0, 0, 0).error, QY_BUSY);
-    space->object.pins--;
     CHECK_EQ(REPLY_MAP(frame, RW).error, QY_OK);
     CHECK(world_pick(1) == thread);
     CHECK_EQ(CALL(QY_CALL_space_query, ROOT_SPACE, address, 0, 0, 0, 0).x[1], address);

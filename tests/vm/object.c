@@ -264,6 +264,68 @@ static void supplied_pages(const struct vm_format *kind)
     end();
 }
 
+/* Frames that a handler maps in place of marks, and takes back. */
+static void handlers_map_frames(const struct vm_format *kind)
+{
+    pfn_t frame;
+    unsigned missing;
+    uint64_t at = AT;
+    struct qy_region region;
+    struct qy_mark mark = {.kind = QY_MARK_PAGER, .rights = RO, .max = RW, .offset = 500};
+    begin(kind, 8);
+    CHECK_EQ(qy_space_map_region(&f.space[0], &at, PAGE(8), &mark), QY_OK);
+    CHECK_EQ(map(0, AT + MIB, 8, 0, RW, true), QY_OK);
+    CHECK_EQ(qy_arena_alloc(&f.foreign, 0, QY_FRAME_USER, &frame), QY_OK);
+    CHECK_EQ(qy_space_map_frame(&f.space[0], AT + PAGE(3), frame, 1, RX, RX, true, &missing),
+             QY_NO_RIGHTS);
+    CHECK_EQ(qy_space_map_frame(&f.space[0], AT + MIB, frame, 1, RW, RW, true, &missing),
+             QY_ALREADY_MAPPED);
+    CHECK_EQ(qy_space_map_frame(&f.space[0], AT + PAGE(3), frame, 1, RW, RW, true, &missing),
+             QY_OK);
+    check();
+    CHECK_EQ(vm_write(&f, 0, AT + PAGE(3), 6), QY_OK);
+    qy_space_take_frame(&f.space[0], AT + PAGE(3), frame);
+    check();
+    CHECK_EQ(vm_write(&f, 0, AT + PAGE(3), 6), QY_WOULD_WAIT);
+    CHECK_EQ(qy_space_query(&f.space[0], AT + PAGE(3), &region), QY_OK);
+    CHECK_EQ(region.mark.kind, QY_MARK_PAGER);
+    CHECK_EQ(region.mark.offset, 503);
+    qy_space_take_frame(&f.space[0], AT + PAGE(3), frame);
+    CHECK_EQ(qy_arena_free(&f.foreign, frame, 0, QY_FRAME_USER), QY_OK);
+    end();
+}
+
+/* A dropped index never means another object, here or in a clone. */
+static void names_are_not_made_again(const struct vm_format *kind)
+{
+    uint8_t *at;
+    int other;
+    unsigned index;
+    begin(kind, 8);
+    CHECK_EQ(map(0, AT, 8, 0, RW, true), QY_OK);
+    CHECK_EQ(vm_write(&f, 0, AT, 1), QY_OK);
+    CHECK_EQ(qy_space_bind(&f.space[0], &object, VM_OBJECT, &index), QY_OK);
+    CHECK_EQ(index, 0); /* as before */
+    uint64_t before = used(0);
+    qy_space_drop_bindings(&f.space[0]);
+    CHECK_EQ(used(0), before - 1);
+    check();
+    CHECK_EQ(vm_touch(&f, 0, AT + PAGE(1), QY_ACCESS_READ, &at), QY_REVOKED);
+    CHECK_EQ(qy_space_bind(&f.space[0], &other, 5, &index), QY_OK);
+    CHECK_EQ(index, 1);
+    CHECK_EQ(vm_touch(&f, 0, AT + PAGE(1), QY_ACCESS_READ, &at), QY_REVOKED);
+    vm_open(&f, 2);
+    CHECK_EQ(qy_space_clone(&f.space[2], &f.space[0], AT, AT + PAGE(8)), QY_OK);
+    CHECK_EQ(qy_space_bind(&f.space[2], &object, VM_OBJECT, &index), QY_OK);
+    CHECK_EQ(index, 2);
+    CHECK_EQ(qy_space_clone(&f.space[2], &f.space[0], AT + MIB, AT + 2 * MIB), QY_OK);
+    CHECK_EQ(qy_space_bind(&f.space[0], &other, 6, &index), QY_OK);
+    CHECK_EQ(index, 2); /* means something else there */
+    CHECK_EQ(qy_space_clone(&f.space[2], &f.space[0], AT + MIB, AT + 2 * MIB), QY_INVALID_ARGUMENT);
+    check();
+    end();
+}
+
 /* Every allocation of a fault fails once: nothing has changed, and the next try succeeds. */
 static void memory_runs_out(const struct vm_format *kind)
 {
@@ -316,6 +378,8 @@ static void on_both(void (*run)(const struct vm_format *kind))
     X(ends_move, "an object's end moves: what is behind it is taken from everybody")               \
     X(discarded_pages_are_zeroes, "discarded pages are taken from everybody, and are zeroes")      \
     X(supplied_pages, "pages of a paged object are asked for and supplied, once")                  \
+    X(handlers_map_frames, "a frame takes the place of a pager's mark, and the mark its place")    \
+    X(names_are_not_made_again, "an index that named an object never names another")               \
     X(memory_runs_out, "a budget that runs out changes nothing, whoever pays")
 #define X(name, words)                                                                             \
     static void name##_on_both(void)                                                               \

@@ -255,7 +255,8 @@ static void revoke_body(void)
              QY_ALREADY_MAPPED);
     CHECK_EQ(qy_space_map_frame(space, AT + 8192, frame, 1, RX, QY_PT_RIGHTS, false, &missing),
              QY_INVALID_FLAGS);
-    CHECK_EQ(qy_space_map_frame(space, AT + 8192, frame, 1, RO, QY_PT_RIGHTS, false, &missing), QY_OK);
+    CHECK_EQ(qy_space_map_frame(space, AT + 8192, frame, 1, RO, QY_PT_RIGHTS, false, &missing),
+             QY_OK);
     vm_check(&f);
     CHECK_EQ(vm_write(&f, 0, AT, 66), QY_OK);
     CHECK_EQ(vm_read(&f, 0, AT + 8192), 66);
@@ -378,7 +379,6 @@ static void pager_body(void)
                            .region = QY_REGION_MAPPED,
                            .rights = RW,
                            .max = RW,
-                           .shared = true,
                            .binding = index,
                            .offset = 1000};
     uint64_t at = AT;

@@ -99,6 +99,8 @@ int root_main(const struct qy_root_info *info)
         attack_run(&root);
     } else if (asked_for(info, "devices")) {
         devices_run(&root);
+    } else if (asked_for(info, "memory")) {
+        memory_run(&root);
     } else if (asked_for(info, "place")) {
         place_run(&root);
     } else if (asked_for(info, "storm")) {

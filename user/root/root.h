@@ -12,6 +12,7 @@
  *     prompt.c    commands on the console                      (word `interactive`)
  *     bench.c     costs of single calls                        (word `bench`)
  *     attack*.c   what a hostile program would try             (word `attack`)
+ *     memory.c    memory objects and pagers                (word `memory`; pointers.c, pagers.c)
  *     place.c     threads stay with their memory               (word `place`)
  *     storm.c     calls of many threads at random              (word `storm`)
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
@@ -137,6 +138,7 @@ bool run_program(struct root *root, const char *const *argv);
 void run_words(struct root *root, char *text);
 
 void bench_run(struct root *root);
+void memory_run(struct root *root);
 void place_run(struct root *root);
 void attack_run(struct root *root);
 void storm_run(struct root *root);

@@ -139,13 +139,20 @@ enum qy_error frame_map_check(const struct slot *slot, uint64_t address, uint64_
 enum qy_error frame_map_in(struct space *space, const struct frame *frame, uint64_t address, unsigned flags,
                            unsigned rights, unsigned *level) QY_MUST_USE;
 
-/* All of it, under the lock: the capability claims the mapping. */
+/*
+ * The page that a region left to a pager, in place of its mark. Errors: UNSUPPORTED (a frame that is no page of one size, or device
+ * memory), those of qy_space_map_frame.
+ */
+enum qy_error frame_supply_in(struct space *space, const struct frame *frame, uint64_t address,
+                              unsigned flags, unsigned *level) QY_MUST_USE;
+
+/* Map, and let the capability claim the mapping. Boot. */
 enum qy_error frame_map_now(struct slot *slot, struct space *space, uint64_t address, uint64_t flags,
                             unsigned *level) QY_MUST_USE QY_REQUIRES(qy_class_caps);
 
-/* Install a table. Errors: as qy_space_install_table. */
-enum qy_error table_map_now(struct page_table *table, struct space *space, uint64_t address,
-                            unsigned level, unsigned *missing) QY_MUST_USE QY_REQUIRES(qy_class_caps);
+/* Install a table, whose descriptor `payer` pays. Errors: as qy_space_install_table. */
+enum qy_error table_map_in(struct space *space, const struct page_table *table, uint64_t address,
+                           unsigned level, struct qy_budget *payer, unsigned *missing) QY_MUST_USE;
 
 enum dismantle space_dismantle(struct space *space, struct teardown *teardown)
     QY_REQUIRES(qy_class_caps);

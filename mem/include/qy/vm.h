@@ -147,6 +147,7 @@ struct qy_space {
     _Atomic uint64_t hint; /* where the next region may go */
     struct qy_binding *_Atomic bindings[QY_BINDING_PAGES];
     struct qy_lock bindings_lock;
+    unsigned spent; /* bindings below are not made again: marks of dropped ones may be left */
     void *context; /* the embedder's */
 };
 
@@ -165,11 +166,13 @@ enum qy_error qy_space_init(struct qy_space *space, struct qy_vm *vm,
  */
 enum qy_error qy_space_destroy_step(struct qy_space *space) QY_MUST_USE;
 
-/* An index for an object, the one that it has if it has. Errors: OUT_OF_MEMORY, TOO_MANY, INVALID_ARGUMENT (null). */
+/* An index for an object, the one that it has if it has. Errors: OUT_OF_MEMORY, TOO_MANY, INVALID_ARGUMENT (null), UNSUPPORTED (not delegated). */
 enum qy_error qy_space_bind(struct qy_space *space, void *object, uint64_t cookie,
                             unsigned *index) QY_MUST_USE;
 /* The index is free again; faults on marks that still name it are as on revoked ones. */
 void qy_space_unbind(struct qy_space *space, unsigned index);
+/* All of them, and their memory: what pays for it is going. */
+void qy_space_drop_bindings(struct qy_space *space);
 /* Null object: there is none. */
 struct qy_binding qy_space_binding(struct qy_space *space, unsigned index);
 
@@ -225,9 +228,9 @@ enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_a
 
 /*
  * Map a frame of its owner's (USER or DEVICE) at an address; it is not freed with the mapping. level: 1 to 3. supply: the entry
- * is a mark (OBJECT, PAGER, SWAPPED, ANON), kept behind the page; else it is empty, or `revoked`. flags: rights and, for DEVICE, a memory type; max: rights that
+ * is a mark (OBJECT if not shared, PAGER, SWAPPED, ANON), kept behind the page; else it is empty, or `revoked`. flags: rights and, for DEVICE, a memory type; max: rights that
  * protect_region may give it. *missing: the level of the table that is missing.
- * Errors: INVALID_ADDRESS, INVALID_FLAGS, ALREADY_MAPPED, NOT_MAPPED (supply, no mark), MISSING_TABLE, OUT_OF_MEMORY, TOO_MANY,
+ * Errors: INVALID_ADDRESS, INVALID_FLAGS, ALREADY_MAPPED, NOT_MAPPED (supply, no mark), NO_RIGHTS (supply, more than the region may have), MISSING_TABLE, OUT_OF_MEMORY, TOO_MANY,
  * NOT_ALLOCATED, REVOKED.
  */
 enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t frame, unsigned level,
@@ -262,6 +265,9 @@ enum qy_error qy_space_unmap_frame(struct qy_space *space, uint64_t address, uin
                                    pfn_t frame) QY_MUST_USE;
 enum qy_error qy_space_protect_frame(struct qy_space *space, uint64_t address, uint64_t bytes, pfn_t frame,
                                      unsigned rights) QY_MUST_USE;
+
+/* Undo a mapping with `supply`, if it still is there: the mark behind it is the entry again. */
+void qy_space_take_frame(struct qy_space *space, uint64_t address, pfn_t frame);
 
 /* Install a frame (TABLE, zeroed, its owner's) as the table of that level; `payer` pays for its descriptor. Errors: as qy_pt_install, OUT_OF_MEMORY, REVOKED. */
 enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, unsigned level, pfn_t frame,
