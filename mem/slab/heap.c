@@ -11,6 +11,8 @@
 
 #include <lib/string.h>
 
+#define SLABS_MIN 16u /* an arena that has not room for so many slabs gets smaller ones */
+
 /* ---- setting up ---- */
 
 /* The smallest order whose slabs waste at most an eighth; if none up to 3 does, the one that wastes
@@ -75,6 +77,8 @@ static enum qy_error cache_set_up(struct qy_cache *cache, struct qy_heap *heap,
     while (qy_slab_capacity(cache->stride, cache->min_order) == 0)
         cache->min_order++;
     cache->order = (uint8_t)order_for(cache->stride, cache->min_order);
+    while (cache->order > cache->min_order && heap->arena->total_pages < SLABS_MIN << cache->order)
+        cache->order--;
     uint32_t granules = (cache->stride + QY_GRANULE_BYTES - 1) / QY_GRANULE_BYTES;
     cache->granules =
         (uint8_t)(granules <= QY_GRANULES_MAX && type->align <= QY_PAGE_BYTES / 2 ? granules : 0);
