@@ -4,8 +4,7 @@
  * Where an object comes from, in this order: this CPU's magazine; a slab of the cache that has one free;
  * a mixed slab, while the cache has less than a page's worth there; a new slab of its own; a mixed slab
  * after all. If none of it can be had, what the heap keeps without need goes back, and all of it is tried
- * once more. A pointer that comes back is looked up in the frame database and in its slab before anything
- * is changed, and is HELD from then on until it is cached or free.
+ * once more. How objects come back: free.c.
  */
 #include "slab_impl.h"
 
