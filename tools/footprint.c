@@ -41,7 +41,10 @@ enum { RANGE = 1, PAGES = 1, PAGE = 1, SMALL = 1, NEVER = 0 };
 _Static_assert(HEADERS == 0 QY_OBJECTS(X), "a type of object is missing above");
 #undef X
 
-/* Bytes of the slabs in an arena of so many pages with one header of each type, beyond the headers' own. */
+/*
+ * Bytes of the slabs in an arena of so many pages with one header of each type, beyond the headers' own: there more headers
+ * would find room.
+ */
 static uint64_t lost(uint64_t pages, uint64_t *own) QY_UNCHECKED
 {
     static struct qy_cache caches[HEADERS];

@@ -4,12 +4,13 @@
  * Where an object comes from, in this order: this CPU's magazine; a slab of the cache that has one free;
  * a mixed slab, while the cache has less than a page's worth there; a new slab of its own; a mixed slab
  * after all. If none of it can be had, what the heap keeps without need goes back, and all of it is tried
- * once more. A pointer that comes back is looked up in the frame database and in its slab before anything
- * is changed, and is HELD from then on until it is cached or free.
+ * once more. How objects come back: free.c.
  */
 #include "slab_impl.h"
 
 #include <lib/string.h>
+
+#define SLABS_MIN 16u /* an arena that has not room for so many slabs gets smaller ones */
 
 /* ---- setting up ---- */
 
@@ -75,6 +76,8 @@ static enum qy_error cache_set_up(struct qy_cache *cache, struct qy_heap *heap,
     while (qy_slab_capacity(cache->stride, cache->min_order) == 0)
         cache->min_order++;
     cache->order = (uint8_t)order_for(cache->stride, cache->min_order);
+    while (cache->order > cache->min_order && heap->arena->total_pages < SLABS_MIN << cache->order)
+        cache->order--;
     uint32_t granules = (cache->stride + QY_GRANULE_BYTES - 1) / QY_GRANULE_BYTES;
     cache->granules =
         (uint8_t)(granules <= QY_GRANULES_MAX && type->align <= QY_PAGE_BYTES / 2 ? granules : 0);

@@ -317,7 +317,8 @@ static void *origin_object(struct qy_sizes *sizes, void *piece, struct qy_cache 
     *cache = &sizes->large;
     if (large_find(sizes->heap, piece, &first, &pages) == QY_OK)
         return large_of(sizes->heap, first);
-    return piece; /* a guarded one: its pool has the origin, whichever the cache */
+    return qy_heap_is_guarded(sizes->heap, piece) ? piece
+                                                  : NULL; /* its pool knows, whichever the cache */
 }
 
 static const struct qy_site *site_of(struct qy_sizes *sizes, void *piece)

@@ -46,7 +46,7 @@ struct qy_depot {
 #define QY_GRANULES 64u
 #define QY_GRANULES_HEADER 2u
 #define QY_GRANULES_FREE (~0ull << QY_GRANULES_HEADER) /* of a mixed slab without objects */
-#define QY_GRANULES_MAX 40u /* of one object */
+#define QY_GRANULES_MAX 62u /* of one object: all that a mixed slab has */
 #define QY_MIXED_HELD 0x80u                            /* in owner[]: a hook keeps the object */
 
 struct qy_mixed {

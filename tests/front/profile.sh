@@ -1,6 +1,7 @@
 #!/bin/sh
 # ./quarry profile on both architectures: the files are folded stacks as flamegraph.pl and speedscope read them, they
-# name who made what, and the planted leak of `leak` is in the profile of what was made. It would miss a file that a
+# name who made what, and the planted leak of `leak` is in the profile of what was made; what lives, object by object,
+# has the sums that the sites count. It would miss a file that a
 # viewer refuses, and owners that are lost on the way from the kernel.
 
 set -u
@@ -30,6 +31,8 @@ for arch in x86_64 riscv64; do
     fail "$arch: the planted leak is not in build/profile.folded"
   grep -Eq '^object_reserve;[a-z_]+\.c:[0-9]+ frame [0-9]+$' "$root/build/profile-total.folded" ||
     fail "$arch: no frames in build/profile-total.folded"
+  grep -Eq '^profile: [1-9][0-9]* objects of [1-9][0-9]* bytes live, as the counters of their [1-9][0-9]* sites say' \
+    "$root/build/log/profile.log" || fail "$arch: leaks and profile have not been compared"
 done
 
 [ "$failed" -eq 0 ] && echo "all as expected"

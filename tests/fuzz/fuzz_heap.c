@@ -2,7 +2,8 @@
  * Any bytes as calls on size classes and a cache in one heap, by two CPUs, with inner allocations that fail
  * when the input says so.
  *
- *     input   | op | a | b | op | a | b | ...     op's high bits: the n-th inner allocation fails
+ *     input   | kinds | op | a | b | op | a | b | ...     op's high bits: the n-th inner allocation fails;
+ *                                                         kinds: which debug kinds the heap has (qy/debug.h)
  *
  * Linked with --wrap=qy_arena_alloc. Live pieces carry a pattern; a stale or crooked pointer is given back
  * now and then. The validators run after every call; at the end the arena is one free whole.
@@ -10,6 +11,7 @@
 #include "fuzz.h"
 
 #include <hosted/hosted.h>
+#include <qy/debug.h>
 #include <qy/frame_cache.h>
 #include <qy/heap.h>
 #include <string.h>
@@ -25,6 +27,8 @@ static struct qy_sizes sizes;
 static struct qy_cache cache;
 static struct qy_cpu_frames frames[2];
 static struct qy_cpu_objects cpus[2];
+static struct qy_debug debug;
+static struct qy_quarantine quarantine;
 static unsigned fail_at; /* 0 = none, 1 = the next inner allocation, ... */
 
 static struct {
@@ -46,7 +50,7 @@ enum qy_error __wrap_qy_arena_alloc(struct qy_arena *from, unsigned order,
     return __real_qy_arena_alloc(from, order, state, out);
 }
 
-static void begin(void)
+static void begin(uint32_t kinds)
 {
     static const struct qy_cache_type type = {"fuzz", 200, 8, NULL, 0};
     CHECK(hosted_machine_make(&machine, (PAGES + 16) * QY_PAGE_BYTES, true));
@@ -57,7 +61,10 @@ static void begin(void)
         qy_cpu_frames_init(&frames[i], i);
         qy_cpu_objects_init(&cpus[i], i, &frames[i]);
     }
-    qy_heap_init(&heap, &arena, NULL, 3);
+    memset(&quarantine, 0, sizeof(quarantine));
+    if (QY_CONFIG_HEAP_TOOLS)
+        qy_debug_init(&debug, kinds, kinds & QY_CACHE_QUARANTINED ? &quarantine : NULL, 1 << 14);
+    qy_heap_init(&heap, &arena, QY_CONFIG_HEAP_TOOLS && kinds ? &debug.hooks : NULL, 3);
     CHECK(qy_sizes_init(&sizes, &heap, 0) == QY_OK);
     CHECK(qy_cache_init(&cache, &heap, &type) == QY_OK);
     count = fail_at = 0;
@@ -74,7 +81,8 @@ static void look(unsigned i, size_t bytes)
         CHECK(held[i].at[k] == held[i].bytes % 251 + 1);
 }
 
-static void take(struct qy_cpu_objects *cpu, bool is_object, size_t bytes, size_t align) QY_UNCHECKED
+static void take(struct qy_cpu_objects *cpu, bool is_object, size_t bytes,
+                 size_t align) QY_UNCHECKED
 {
     void *at;
     if (count == HELD || (is_object ? qy_cache_alloc(cpu, &cache, &at)
@@ -141,8 +149,8 @@ static void call(unsigned op, unsigned a, unsigned b) QY_UNCHECKED
         break;
     case 6: /* crooked: inside a piece, or anywhere */
         if (count && held[a % count].bytes > 1)
-            CHECK(qy_sizes_free(cpu, &sizes, held[a % count].at + 1 + b % (held[a % count].bytes - 1)) !=
-                  QY_OK);
+            CHECK(qy_sizes_free(cpu, &sizes,
+                                held[a % count].at + 1 + b % (held[a % count].bytes - 1)) != QY_OK);
         break;
     default:
         if (b % 2)
@@ -152,19 +160,32 @@ static void call(unsigned op, unsigned a, unsigned b) QY_UNCHECKED
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_tools(void)
 {
-    begin();
+    struct qy_debug_report report;
+    if (QY_CONFIG_HEAP_TOOLS && heap.hooks)
+        CHECK(qy_debug_check(&debug, &heap, &report));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) QY_UNCHECKED
+{
+    if (size == 0)
+        return 0;
+    begin(data[0] & QY_CACHE_HOOKED);
+    data++;
+    size--;
     for (unsigned i = 0; i < CALLS_MAX && size >= 3; i++, data += 3, size -= 3) {
         fail_at = data[0] >> 4 & 3;
         call(data[0] & 15, data[1], data[2]);
         CHECK(qy_heap_check(&heap) == NULL);
+        check_tools();
         if (i % 8 == 0)
             CHECK(qy_arena_check(&arena) == NULL);
     }
     fail_at = 0;
     while (count)
         give(&cpus[count % 2], count - 1, false);
+    qy_heap_drain(&cpus[0], &heap); /* the quarantine */
     qy_heap_reclaim(&heap);
     qy_frame_reclaim(&arena);
     CHECK(qy_heap_pages(&heap) == 0 && qy_arena_check(&arena) == NULL);

@@ -1,6 +1,7 @@
 /*
- * Random calls on a pool of guarded allocations, over two arenas, against a model that knows which
- * objects live and what a machine with CPUs that remember translations would still reach.
+ * Random calls on a pool of guarded allocations, over two arenas, and every short sequence of calls on a small
+ * one, against a model that knows which objects live and what a machine with CPUs that remember translations
+ * would still reach.
  *
  * The model's CPUs forget a page only when a flush is done, which the test decides: a frame that goes
  * back to its arena, or a page that is mapped again, while one of them may remember it, shows. Each
@@ -154,11 +155,8 @@ static uint64_t below(uint64_t limit)
     return (random_state * 0x2545f4914f6cdd1dull >> 20) % limit;
 }
 
-static void op_take(void)
+static void take(unsigned a, size_t bytes, uint32_t align)
 {
-    unsigned a = (unsigned)below(ARENAS);
-    size_t bytes = 1 + below(SLOT_PAGES * QY_PAGE_BYTES);
-    uint32_t align = 1u << below(13);
     struct qy_guard_what what = {
         .arena = &arenas[a], .heap = &arenas[a], .cache = &live, .name = "object", .align = align};
     void *object;
@@ -190,16 +188,24 @@ static void op_take(void)
     taken++;
 }
 
-static void op_give(void)
+static void op_take(void)
 {
-    if (live_count == 0)
-        return;
-    unsigned i = (unsigned)below(live_count);
+    take((unsigned)below(ARENAS), 1 + below(SLOT_PAGES * QY_PAGE_BYTES), 1u << below(13));
+}
+
+static void give(unsigned i)
+{
     if (qy_guard_free(&guard, &arenas[live[i].arena], below(2) ? &live : NULL, live[i].object) !=
         QY_OK)
         differ("free refused");
     freed[freed_count++ % 64] = live[i].object;
     live[i] = live[--live_count];
+}
+
+static void op_give(void)
+{
+    if (live_count)
+        give((unsigned)below(live_count));
 }
 
 static bool is_live(const unsigned char *object)
@@ -298,13 +304,8 @@ static uint64_t number_from(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static void make(void)
+static void make_machine(void)
 {
-    struct qy_guard_config config = {.slots = slots,
-                                     .slot_count = SLOTS,
-                                     .slot_pages = SLOT_PAGES,
-                                     .batch = BATCH,
-                                     .ops = &operations};
     CHECK(hosted_machine_make(&machine, 16ull << 20, true));
     hosted_ram_add(&machine, pfn(16), pfn(16 + ARENAS * ARENA_PAGES));
     for (unsigned a = 0; a < ARENAS; a++) {
@@ -313,9 +314,19 @@ static void make(void)
         CHECK_EQ(qy_arena_add(&arenas[a], base, pfn(base.raw + ARENA_PAGES)), QY_OK);
     }
     /* All of it accessible: the model, not the hardware, says what may be reached. */
-    config.window = window = mmap(NULL, WINDOW_PAGES * QY_PAGE_BYTES, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    window = mmap(NULL, WINDOW_PAGES * QY_PAGE_BYTES, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(window != MAP_FAILED);
+}
+
+static void make_pool(uint32_t slot_count, uint32_t batch)
+{
+    struct qy_guard_config config = {.window = window,
+                                     .slots = slots,
+                                     .slot_count = slot_count,
+                                     .slot_pages = SLOT_PAGES,
+                                     .batch = batch,
+                                     .ops = &operations};
     CHECK_EQ(qy_guard_init(&guard, &config), QY_OK);
     memset(mapped, 0, sizeof(mapped));
     memset(remembered, 0, sizeof(remembered));
@@ -324,17 +335,34 @@ static void make(void)
     taken = refused_slot = refused_frames = refused_frees = 0;
 }
 
-static void destroy(void)
+static void make(void)
+{
+    make_machine();
+    make_pool(SLOTS, BATCH);
+}
+
+/* All is given back, and the arenas are whole. */
+static void give_all(void)
 {
     while (live_count)
-        op_give();
+        give(live_count - 1);
     qy_guard_gather(&guard, NULL);
     check();
     for (unsigned a = 0; a < ARENAS; a++)
         CHECK_EQ(qy_arena_pages(&arenas[a], QY_FRAME_FREE), ARENA_PAGES);
     CHECK(!wrong);
+}
+
+static void destroy_machine(void)
+{
     munmap(window, WINDOW_PAGES * QY_PAGE_BYTES);
     hosted_machine_destroy(&machine);
+}
+
+static void destroy(void)
+{
+    give_all();
+    destroy_machine();
 }
 
 static void random_calls(void)
@@ -365,7 +393,61 @@ static void every_nth_failure(void)
     fail_every = 0;
 }
 
+/* ---- small scope, completely ---- */
+
+#define FEW_SLOTS 3u
+#define CALLS 6u
+#define KINDS 6u
+
+static void call(unsigned kind)
+{
+    switch (kind) {
+    case 0: /* one arena's, then the other's */
+    case 1:
+        take(kind, kind ? QY_PAGE_BYTES + 1 : 100, 8);
+        break;
+    case 2: /* freed first, or last */
+    case 3:
+        if (live_count)
+            give(kind == 2 ? 0 : live_count - 1);
+        break;
+    case 4:
+        flush_finishes();
+        break;
+    default:
+        qy_guard_drain(&guard);
+    }
+}
+
+/* Every sequence of so many calls on a pool of three slots whose batches are of two: the model agrees after each. */
+static void every_sequence(void)
+{
+    uint64_t sequences = 1, took = 0;
+    for (unsigned i = 0; i < CALLS; i++)
+        sequences *= KINDS;
+    fail_every = 0;
+    random_state = 1;
+    make_machine();
+    for (uint64_t sequence = 0; sequence < sequences && !wrong; sequence++) {
+        uint64_t rest = sequence;
+        make_pool(FEW_SLOTS, 2);
+        for (unsigned i = 0; i < CALLS; i++, rest /= KINDS) {
+            call(rest % KINDS);
+            check();
+        }
+        if (wrong)
+            printf("# sequence %llu\n", (unsigned long long)sequence);
+        took += taken;
+        give_all();
+    }
+    destroy_machine();
+    printf("# %llu sequences, %llu objects\n", (unsigned long long)sequences,
+           (unsigned long long)took);
+    CHECK(took > sequences);
+}
+
 static const struct test tests[] = {
+    {"every sequence of calls on three slots", every_sequence},
     {"random calls agree with the model", random_calls},
     {"every n-th request for frames fails", every_nth_failure},
 };

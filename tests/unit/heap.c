@@ -244,8 +244,12 @@ static void what_shrinks_gives_back(void) QY_UNCHECKED
     CHECK_EQ(give(piece), QY_OK);
     done();
     make(64, 0);
+    void *small;
+    CHECK(take(3000, 1) != NULL); /* the first one shares its page */
     void *before = piece = take(3000, 1);
     while (qy_arena_alloc(&arena, 0, QY_FRAME_USER, &page) == QY_OK) {
+    }
+    while (qy_sizes_alloc(&cpus[0], &sizes, 40, 1, &small) == QY_OK) { /* with these */
     }
     memset(piece, 5, 3000);
     CHECK_EQ(qy_sizes_resize(&cpus[0], &sizes, &piece, 40), QY_OK);

@@ -248,6 +248,54 @@ void show_profile(struct root *root)
     root_table(&table);
 }
 
+/* ---- do leaks and profile say the same? ---- */
+
+static void add_by_site(void *context, const struct qy_record_allocation *a)
+{
+    qy_tally_add(context, &(struct qy_tally_row){.key = {a->site}, .count = 1, .bytes = a->bytes});
+}
+
+/* Count and bytes of a site's row; zeroes if it has none. */
+static struct qy_tally_row row_of(const struct qy_tally *sums, uint64_t site)
+{
+    for (size_t i = 0; i < sums->used; i++)
+        if (sums->rows[i].key[0] == site)
+            return sums->rows[i];
+    return (struct qy_tally_row){.count = 0};
+}
+
+/* What lives is in two books, the objects' own and the counters of the sites: the sums by site are the same. */
+static void check_profile(struct root *root)
+{
+    struct qy_record_site site;
+    struct qy_tally sums;
+    char where[WHERE_BYTES];
+    uint64_t live = 0, bytes = 0, rows_seen = 0, wrong = 0;
+
+    qy_tally_begin(&sums, rows, GROUPS);
+    if (!each(0, add_by_site, &sums))
+        return;
+    for (uint64_t i = 0; site_read(i, &site); i++) {
+        struct qy_tally_row row = row_of(&sums, i);
+        live += row.count;
+        bytes += row.bytes;
+        rows_seen += row.count != 0;
+        if (row.count == site.live && row.bytes == site.live_bytes)
+            continue;
+        site_describe(i, where, sizeof(where));
+        print("profile: %s counts %llu objects of %llu bytes; %llu of %llu live\n", where,
+              (unsigned long long)site.live, (unsigned long long)site.live_bytes,
+              (unsigned long long)row.count, (unsigned long long)row.bytes);
+        wrong++;
+    }
+    if (root_check(root, wrong == 0 && rows_seen == sums.used && sums.lost.count == 0,
+                   "the counters of sites and the objects that live disagree"))
+        print("profile: %llu objects of %llu bytes live, as the counters of their %llu sites say\n",
+              (unsigned long long)live, (unsigned long long)bytes, (unsigned long long)rows_seen);
+}
+
+/* ---- stacks ---- */
+
 /* The memory of an untyped is counted by what was made of it, so of itself only the header. */
 static void add_once(void *context, const struct qy_record_allocation *a)
 {
@@ -261,7 +309,6 @@ void show_profile_folded(struct root *root)
     struct qy_tally groups;
     char where[WHERE_BYTES], function[QY_SITE_TEXT_BYTES + 1];
 
-    (void)root;
     qy_tally_begin(&groups, rows, GROUPS);
     if (!each(0, add_once, &groups))
         return;
@@ -283,4 +330,5 @@ void show_profile_folded(struct root *root)
         site_describe(i, where, sizeof(where));
         print("profile total: %s;%s %llu\n", function, where, (unsigned long long)site.total_bytes);
     }
+    check_profile(root);
 }

@@ -25,8 +25,8 @@
  *   GUARD-MAP    of the window's pages those of live objects are mapped, and no others
  *   GUARD-FRAME  the frames of a slot that is not UNUSED are its own, of the arena that pays
  *   GUARD-SLACK  slack holds its pattern while the object lives
- * Which allocations are guarded is the caller's choice: a heap samples them where its magazines are
- * refilled (qy/hooks.h). Cost: O(pages of the object), one flush on all CPUs a batch. What it cannot
+ * Which allocations are guarded is the caller's choice: a heap takes one in so many (qy/hooks.h).
+ * Cost: O(pages of the object), one flush on all CPUs a batch. What it cannot
  * see: a write that jumps over the guard page into the next object, and a use of an object whose
  * slot has been taken again. References: KFENCE (Linux, Documentation/dev-tools/kfence.rst);
  * B. Perens, Electric Fence (1987).

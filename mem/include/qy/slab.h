@@ -111,7 +111,7 @@ struct qy_cache {
     uint8_t flags;          /* of enum qy_cache_flag: its type's and its heap's */
     uint8_t id;             /* in its heap, from 1 */
     uint8_t granules;       /* in a mixed slab; 0: does not go there */
-    uint8_t order;          /* of its slabs, preferred: waste at most 1/8 where orders up to 3 allow */
+    uint8_t order;          /* of its slabs, preferred: waste at most 1/8 where orders up to 3 and the arena allow */
     uint8_t min_order;      /* the smallest that holds an object: when the preferred is not to be had */
     uint16_t front;         /* from the start of an object's place to the object */
     uint16_t link;          /* from there to where the link of a free object is */
