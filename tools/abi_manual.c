@@ -85,8 +85,8 @@ static const char *const prose[QY_CALL_COUNT] = {
         "Starts a configured thread on a CPU, or QY_CPU_ANY (see thread_schedule): first "
         "instruction, stack pointer, and one argument in rdi or a0. All other registers are zero.",
     [QY_CALL_thread_suspend] =
-        "The thread stops until it is resumed. On another CPU it stops at once but not before this "
-        "call returns: a call that it has begun ends first.",
+        "The thread stops until it is resumed. When this returns it runs no instruction any more, "
+        "on whatever CPU it was; a call that it has begun is finished all the same.",
     [QY_CALL_thread_resume] = "A suspended thread goes on.",
     [QY_CALL_thread_info] =
         "What the thread is doing (see the states), its CPU and priority, and how often it faulted "
@@ -219,7 +219,7 @@ static const char *const prose[QY_CALL_COUNT] = {
         "device has stopped. x1 is the system's capability with WRITE, the registers' needs WRITE. "
         "INVALID_ARGUMENT: no such register, a frame of RAM. BUSY: it is connected.",
     [QY_CALL_frame_pin] =
-        "Says at which physical address the frame lies, and how large it is, and lets the device have it: it keeps its "
+        "Says at which physical address the frame lies and lets the device have it: it keeps its "
         "place until frame_unpin. If the capability, or the DMA device, goes before that in "
         "whatever way, the kernel stops the device, which ends all of its pins. The DMA device's "
         "capability needs WRITE. BUSY: the frame is pinned, or the device is being stopped. DEAD: "

@@ -28,20 +28,39 @@ static bool asked_for(const struct qy_root_info *info, const char *word)
     return false;
 }
 
-/* The program that a word "run=NAME" names, in name; false: there is no such word. */
-static bool asked_to_run(const struct qy_root_info *info, char *name, size_t bytes)
+/* What stands behind the first word of the command line that begins so; null: there is no such word. */
+static const char *value_of(const struct qy_root_info *info, const char *begin)
 {
     const char *at = info->command_line;
 
-    while (*at && strncmp(at, "run=", 4) != 0) {
+    while (*at && strncmp(at, begin, strlen(begin)) != 0) {
         while (*at && *at != ' ')
             at++;
         while (*at == ' ')
             at++;
     }
-    if (!*at)
+    return *at ? at + strlen(begin) : NULL;
+}
+
+uint64_t root_word(const struct root *root, const char *begin, uint64_t otherwise)
+{
+    const char *at = value_of(root->info, begin);
+    uint64_t number = 0;
+
+    if (!at || *at < '0' || *at > '9')
+        return otherwise;
+    for (; *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (uint64_t)(*at - '0');
+    return number;
+}
+
+/* The program that a word "run=NAME" names, in name; false: there is no such word. */
+static bool asked_to_run(const struct qy_root_info *info, char *name, size_t bytes)
+{
+    const char *at = value_of(info, "run=");
+
+    if (!at)
         return false;
-    at += 4;
     for (size_t i = 0; i + 1 < bytes && *at && *at != ' '; i++)
         *name++ = *at++;
     *name = 0;
@@ -101,11 +120,9 @@ int root_main(const struct qy_root_info *info)
         devices_run(&root);
     } else if (asked_for(info, "memory")) {
         memory_run(&root);
-    } else if (asked_for(info, "disk")) {
-        disk_run(&root);
     } else if (asked_for(info, "place")) {
         place_run(&root);
-    } else if (asked_for(info, "storm")) {
+    } else if (asked_for(info, "storm") || value_of(info, "storm=")) {
         storm_run(&root);
     } else if (asked_for(info, "leak")) {
         leak_run(&root, asked_for(info, "profile"));
