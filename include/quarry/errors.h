@@ -35,7 +35,8 @@
     X(NOT_FOUND, 22, "no such entry")                                                              \
     X(UNSUPPORTED, 23, "this machine cannot do that")                                              \
     X(NOT_OWNED, 24, "the memory belongs to another arena")                                        \
-    X(NOT_ALLOCATED, 25, "the memory is free already, or this is not the start of a block")
+    X(NOT_ALLOCATED, 25, "the memory is free already, or this is not the start of a block")        \
+    X(IO_ERROR, 26, "the device says that it failed")
 
 enum qy_error {
 #define X(name, value, sentence) QY_##name = (value),

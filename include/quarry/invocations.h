@@ -79,7 +79,7 @@
     X(53, space_settle, ADDRESS_SPACE, QY_RIGHT_WRITE, "address", "next_address")                  \
     X(54, space_info, ADDRESS_SPACE, QY_RIGHT_READ, "", "resident, private, shared, tables, shared_tables") \
     X(55, dma_bind, DMA, QY_RIGHT_WRITE, "system, registers, offset, width, value", "")            \
-    X(56, frame_pin, FRAME, QY_RIGHT_READ | QY_RIGHT_WRITE, "dma", "address")                      \
+    X(56, frame_pin, FRAME, QY_RIGHT_READ | QY_RIGHT_WRITE, "dma", "address, bytes")               \
     X(57, frame_unpin, FRAME, 0, "", "")                                                           \
     X(58, space_handler, ADDRESS_SPACE, QY_RIGHT_WRITE, "endpoint, badge", "")                     \
     X(59, memory_info, MEMORY, QY_RIGHT_READ, "page", "pages, run, there | paged << 1")            \

@@ -142,8 +142,11 @@ enum qy_error call_frame_pin(struct call *call)
     enum qy_error error = call_lookup(call, call->arguments[1], QY_OBJ_DMA, QY_RIGHT_WRITE, &slot);
     if (error == QY_OK)
         error = dma_pin((struct dma *)slot->object, call->slot, &address);
+    if (error != QY_OK)
+        return error;
     call->values[0] = address.raw;
-    return error;
+    call->values[1] = QY_PAGE_BYTES << ((const struct frame *)call->slot->object)->order;
+    return QY_OK;
 }
 
 enum qy_error call_frame_unpin(struct call *call)

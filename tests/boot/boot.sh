@@ -23,7 +23,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
   m_arch=$1 m_path=$2 m_cpus=$3 m_memory=$4 variant=$5 want=$6
   shift 6
   says=$*
-  compiler=clang profile=default archive=good typing=no tree=''
+  compiler=clang profile=default archive=good typing=no tree='' disk=''
   limit=$(limit_of "$m_path")
   for word in $(echo "$variant" | tr + ' '); do
     case $word in
@@ -34,6 +34,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
     profile:*) profile=${word#profile:} ;;
     archive:*) archive=${word#archive:} ;;
     tree:*) tree=${word#tree:} ;;
+    disk:*) disk=${word#disk:} m_words="$m_words${m_words:+ }disk" ;;
     turns) m_more='-accel tcg,thread=single' ;;
     counted) m_more='-icount shift=0,sleep=off' ;;
     typing) typing=yes m_words=interactive ;;
@@ -86,6 +87,30 @@ prepare_tree() {
   m_more="-dtb $blob"
 }
 
+# ---- a disk ----
+
+disk_sectors=2051 # no multiple of what a client moves at a time
+
+# An image that root's client of the disk takes for one that it may write to; what it says is different each time.
+prepare_disk() {
+  m_disk=$files/disk.img
+  m_disk_by=$disk
+  disk_says="quarry test disk $$"
+  [ "$disk" != read-only ] || m_disk_by=pci m_disk_only=on
+  head -c $((disk_sectors * 512)) /dev/zero >"$m_disk"
+  echo "$disk_says" | dd of="$m_disk" conv=notrunc status=none
+  if [ "$disk" = read-only ]; then
+    cp "$m_disk" "$files/disk.wanted"
+    says="${says:+$says && }disk: number 0, virtio by PCI && of a disk that can only be read"
+    return
+  fi
+  head -c 512 "$m_disk" >"$files/disk.wanted"
+  awk "BEGIN { for (i = 32; i < $disk_sectors * 32; i++) printf \"quarry %08d\n\", i }" >>"$files/disk.wanted"
+  [ "$disk" = pci ] && by=PCI || by=registers
+  says="${says:+$says && }disk: number 0, virtio by $by && disk: it says: $disk_says"
+  says="$says && disk: $((disk_sectors - 1)) sectors written and read back, [1-9][0-9]* interrupts"
+}
+
 prepare() {
   folder=$(build_dir "$m_arch" "$compiler" "$profile")
   m_kernel=$folder/kernel/quarry.elf
@@ -94,6 +119,7 @@ prepare() {
   mkdir -p "$files" "$logs"
   prepare_archive "$folder/user/boot.cpio"
   [ -z "$tree" ] || prepare_tree
+  [ -z "$disk" ] || prepare_disk
   case $m_path in
   bios | uefi | bochs)
     m_image=$files/quarry.iso
@@ -205,6 +231,10 @@ judge() { # STATUS CONSOLE
   [ -z "$unsaid" ] || { reason="the console does not say: $unsaid" && return; }
   [ "$want" -ne 1 ] || [ "$(grep -c '^quarry: stop: ' "$2.text")" -eq 1 ] ||
     { reason="there is not one stop line but $(grep -c '^quarry: stop: ' "$2.text")" && return; }
+  if [ -n "$disk" ] && ! cmp "$m_disk" "$files/disk.wanted" >"$files/disk.differs"; then
+    reason="the disk's image does not hold what was to be written: $(cat "$files/disk.differs")"
+    return
+  fi
   verdict=ok reason=
 }
 

@@ -51,10 +51,11 @@ refuse "at least 2M of memory for each node" run --numa 8 --mem 8M
 refuse "exclude each other" run --bios --uefi
 refuse "--bios is for x86_64" run --arch riscv64 --bios
 refuse "plain words" run --append 'a"b'
+refuse "--disk takes a file that can be read, not '/no/such/file'" run --disk /no/such/file
 refuse "--timeout takes a number" run --timeout soon
 
 "$root/quarry" help >"$work/help" || fail "./quarry help: exit code $?"
-for word in run profile test bench iso check clean --arch --smp --mem --numa --bios --uefi --debug --interactive --append; do
+for word in run profile test bench iso check clean --arch --smp --mem --numa --bios --uefi --debug --interactive --append --disk; do
   grep -q -e "$word" "$work/help" || fail "./quarry help does not name $word"
 done
 

@@ -90,6 +90,7 @@ static void a_pin_tells_where_a_frame_lies(void)
     struct result result = PIN(frame, dma);
     CHECK_EQ(result.error, QY_OK);
     CHECK_EQ(result.x[1], pfn_to_paddr(((struct frame *)object_of(frame))->first).raw);
+    CHECK_EQ(result.x[2], 4 * QY_PAGE_BYTES);
     CHECK_EQ(PIN(frame, dma).error, QY_BUSY);
     CHECK_EQ(PIN(frame, dma).x[1], 0);
     CHECK_EQ(PIN(second, other).error, QY_BUSY);

@@ -120,6 +120,8 @@ int root_main(const struct qy_root_info *info)
         devices_run(&root);
     } else if (asked_for(info, "memory")) {
         memory_run(&root);
+    } else if (asked_for(info, "disk")) {
+        disk_run(&root);
     } else if (asked_for(info, "place")) {
         place_run(&root);
     } else if (asked_for(info, "storm") || value_of(info, "storm=")) {

@@ -17,6 +17,7 @@
  *     storm.c     calls of many threads at random              (words `storm`, `storm=CALLS`, `seed=N`)
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
  *     devices.c   a clock, driven by a program             (word `devices`)
+ *     disk.c      disks, their driver and a client of it       (word `disk`)
  *     leak.c      a leak, planted and found                    (word `leak`)
  *     run.c       programs of the boot archive                (word `run=NAME`, prompt)
  *
@@ -146,6 +147,16 @@ void storm_run(struct root *root);
 /* The number behind a word of the command line that begins so ("storm="), else what is given. */
 uint64_t root_word(const struct root *root, const char *begin, uint64_t otherwise);
 void devices_run(struct root *root);
+
+void disk_run(struct root *root);
+
+/*
+ * The n-th block device of the machine (user/root/ARCH/bus.c), and what it is behind. Made out of the budget and left there:
+ * whatever looking for it takes. Errors: NOT_FOUND, and virtio_pci_find's.
+ */
+struct virtio_place;
+enum qy_error bus_find(struct root *root, qy_handle_t budget, unsigned n,
+                       struct virtio_place *place) CALL_MUST_USE;
 
 /* The capability of the device memory that holds a physical address; 0 = none does. */
 qy_handle_t device_memory_at(const struct root *root, uint64_t address);

@@ -538,7 +538,7 @@ static inline CALL_MUST_USE enum qy_error dma_bind(qy_handle_t dma, qy_handle_t 
 }
 
 /*
- * Where the frame lies, for the device: value[1]. The frame keeps its place until frame_unpin; if the capability or the
+ * Where the frame lies, for the device: value[1], and its bytes: value[2]. The frame keeps its place until frame_unpin; if the capability or the
  * DMA device goes before that, the kernel stops the device. BUSY: pinned already, or the device is being stopped.
  */
 static inline CALL_MUST_USE struct call_result frame_pin(qy_handle_t frame, qy_handle_t dma)
