@@ -37,7 +37,7 @@ static enum qy_error make_parts(const struct process_plan *plan, struct process 
         error = slot_make(process->budget, QY_OBJ_CAP_NODE, PROCESS_NODE_PAGES, &process->node);
     if (error == QY_OK)
         error = slot_make(process->budget, QY_OBJ_THREAD, 1, &process->thread);
-    if (error == QY_OK && !plan->paged)
+    if (error == QY_OK)
         error = space_bind(process->space, process->budget);
     return error;
 }
