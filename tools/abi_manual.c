@@ -76,7 +76,8 @@ static const char *const prose[QY_CALL_COUNT] = {
         "Takes the page table in x0 out of its address space. It must be empty.",
     [QY_CALL_space_query] =
         "The first region at or above `address`: pages with the same flags and size, neighbours "
-        "merged. It is [`start`, `end`).",
+        "merged. It is [`start`, `end`). A call looks at 4096 entries of page tables at most: with "
+        "QY_QUERY_MORE the region goes on at `end`.",
     [QY_CALL_thread_configure] =
         "Gives a thread that does not run its address space, its capability node, and the "
         "endpoint that hears of its faults (0: none, a fault ends the thread). Fault messages "
@@ -230,9 +231,11 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_frame_unpin] = "The device does not use the frame any more; only the caller can know. "
                             "By the capability that "
                             "pinned it. NOT_FOUND: it has not.",
-    [QY_CALL_space_info] =
-        "Pages that a space has: all, those that are its own, those that it shares or that were "
-        "mapped; its tables, those that it shares.",
+    [QY_CALL_space_info] = "Pages that a space has from `address` on: all, those that are its own, "
+                           "those that it shares or "
+                           "that were mapped; its tables, those that it shares. A call counts some "
+                           "64 tables of pages, "
+                           "and says where to go on; the end of the user half: that was all.",
     [QY_CALL_space_handler] =
         "Faults on regions with QY_REGION_PAGER go to `endpoint` with `badge`, and so do those of "
         "the space's threads that have no fault endpoint of their own. 0: no longer.",

@@ -57,6 +57,7 @@ typedef uint64_t qy_handle_t;
 #define QY_QUERY_KIND(flags) ((unsigned)((flags) >> 8) & 7)
 #define QY_QUERY_BACKING(flags) ((unsigned)((flags) >> 16) & 15)
 #define QY_QUERY_MAX(flags) ((unsigned)((flags) >> 24) & 7)
+#define QY_QUERY_MORE (1ull << 27) /* the region goes on at its end: that was all that one call looks at */
 enum qy_backing {
     QY_BACKED_NOT,
     QY_BACKED_ANONYMOUS,

@@ -204,21 +204,22 @@ enum qy_error call_space_query(struct call *call)
     call->values[2] = region.mark.rights | region.type | QY_REGION(region.mark.region) |
                       (uint64_t)(region.foreign ? QY_BACKED_FRAMES : (unsigned)region.mark.kind)
                           << 16 |
-                      (uint64_t)region.mark.max << 24;
+                      (uint64_t)region.mark.max << 24 | (region.more ? QY_QUERY_MORE : 0);
     call->values[3] = qy_pt_page_bytes(region.level);
     return QY_OK;
 }
 
 enum qy_error call_space_info(struct call *call)
 {
-    struct qy_space_stats stats;
+    struct qy_space_stats stats = {0};
+    uint64_t address = call->arguments[1];
     struct space *space = begin(call, call->slot->object);
-    qy_space_stats(&space->vm, &stats);
+    qy_space_stats_step(&space->vm, &address, &stats);
     end(call, space);
-    call->values[0] = stats.resident;
-    call->values[1] = stats.private_pages;
-    call->values[2] = stats.shared_pages;
-    call->values[3] = stats.tables;
-    call->values[4] = stats.shared_tables;
+    call->values[0] = address;
+    call->values[1] = stats.resident;
+    call->values[2] = stats.private_pages;
+    call->values[3] = stats.shared_pages;
+    call->values[4] = stats.tables | stats.shared_tables << 32;
     return QY_OK;
 }

@@ -42,6 +42,7 @@ static bool goes_on(const struct qy_region *region, const struct qy_mark *next, 
 enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy_region *out)
 {
     bool begun = false;
+    unsigned entries = 0;
     uint64_t at_address = qy_align_down(address, QY_PAGE_BYTES);
     enum qy_error error = address < QY_USER_END ? QY_OK : QY_INVALID_ADDRESS;
     while (error == QY_OK && at_address < QY_USER_END) {
@@ -72,8 +73,12 @@ enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy
         bool empty = error != QY_OK || (mark.kind == QY_MARK_NONE && !foreign);
         if (begun && (empty || !goes_on(out, &mark, foreign, type)))
             break;
+        if (++entries > QY_QUERY_ENTRIES) {
+            out->more = begun;
+            break;
+        }
         if (!empty && !begun)
-            *out = (struct qy_region){at_address, end, mark, foreign, type, at.level};
+            *out = (struct qy_region){at_address, end, mark, foreign, type, at.level, false};
         begun |= !empty;
         if (begun)
             out->end = end;

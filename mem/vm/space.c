@@ -231,35 +231,68 @@ uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end)
     return start < end ? start : end;
 }
 
-static void count_table(struct qy_space *space, struct qy_table *table, struct qy_space_stats *out)
+struct counting {
+    struct qy_space *space;
+    struct qy_space_stats *out;
+    uint64_t start,
+        stop;      /* tables that begin below start have been counted; stop: where to go on */
+    unsigned left; /* tables of level 1 */
+};
+
+static void count_page(struct counting *c, struct qy_table *table, uint64_t entry)
 {
-    const struct qy_pt_format *format = space->format;
-    unsigned end = table->level == QY_PT_LEVELS ? QY_PT_ENTRIES / 2 : QY_PT_ENTRIES;
-    bool shared = qy_table_is_shared(table);
+    struct qy_space *space = c->space;
     uint64_t pages = qy_pt_page_bytes(table->level) >> QY_PAGE_SHIFT;
-    out->tables++;
-    out->shared_tables += shared;
-    for (unsigned i = 0; i < end; i++) {
-        uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
-        pfn_t frame;
-        bool foreign;
-        if (qy_pt_is_table(format, entry, table->level)) {
-            count_table(space, qy_table_of(space->vm->db, qy_entry_frame(format, entry)), out);
-        } else if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
-            const _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
-            bool alone = word && !foreign && !shared && !(qy_word_load(word) & QY_WORD_LIST);
-            out->resident += pages;
-            *(alone ? &out->private_pages : &out->shared_pages) += pages;
-        }
+    pfn_t frame;
+    bool foreign;
+    if (!qy_entry_holds(space->format, entry, table->level, &frame, &foreign))
+        return;
+    const _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
+    bool alone =
+        word && !foreign && !qy_table_is_shared(table) && !(qy_word_load(word) & QY_WORD_LIST);
+    c->out->resident += pages;
+    *(alone ? &c->out->private_pages : &c->out->shared_pages) += pages;
+}
+
+/* A table and those below it, from c->start on; the first of each table is entered whatever is left, so that none is counted twice. */
+static void count_table(struct counting *c, struct qy_table *table, uint64_t base)
+{
+    const struct qy_pt_format *format = c->space->format;
+    uint64_t bytes = qy_pt_page_bytes(table->level);
+    unsigned end = table->level == QY_PT_LEVELS ? QY_PT_ENTRIES / 2 : QY_PT_ENTRIES;
+    unsigned first = c->start > base ? qy_pt_index(vaddr(c->start), table->level) : 0;
+    if (c->start <= base) {
+        c->out->tables++;
+        c->out->shared_tables += qy_table_is_shared(table);
     }
+    c->left -= table->level == 1;
+    for (unsigned i = first; i < end && c->stop == QY_USER_END; i++) {
+        uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
+        if (!qy_pt_is_table(format, entry, table->level))
+            count_page(c, table, entry);
+        else if (i > 0 && c->left == 0)
+            c->stop = base + i * bytes;
+        else
+            count_table(c, qy_table_of(c->space->vm->db, qy_entry_frame(format, entry)),
+                        base + i * bytes);
+    }
+}
+
+void qy_space_stats_step(struct qy_space *space, uint64_t *address, struct qy_space_stats *out)
+{
+    struct counting c = {space, out, *address, QY_USER_END, QY_STATS_TABLES};
+    qy_vm_enter(space->vm);
+    if (*address < QY_USER_END)
+        count_table(&c, root_of(space), 0);
+    qy_vm_leave(space->vm);
+    *address = c.stop;
 }
 
 void qy_space_stats(struct qy_space *space, struct qy_space_stats *out)
 {
     *out = (struct qy_space_stats){0};
-    qy_vm_enter(space->vm);
-    count_table(space, root_of(space), out);
-    qy_vm_leave(space->vm);
+    for (uint64_t address = 0; address < QY_USER_END;)
+        qy_space_stats_step(space, &address, out);
 }
 
 /* ---- tables come and go ---- */

@@ -1,6 +1,6 @@
 /*
  * Spaces under threads: each is a CPU that touches pages, maps, unmaps, protects, clones, settles, revokes and destroys, some in
- * a range of its own, all in one range together.
+ * a range of its own, all in one range together, where pages of a memory object come and go, too.
  *
  * A flush waits until every CPU has left the access that it is in, as a shootdown does; an access walks the tables anew. So a
  * page or a table that is given up too early is written by its next owner while somebody is in it: ThreadSanitizer sees that, and so
@@ -18,10 +18,11 @@
 #define CHAOS_PAGES 1000u
 
 static struct vm_fixture f;
+static struct qy_object object; /* its page n is mapped at CHAOS + n * 4096, if anywhere */
 static _Alignas(64) struct {
     _Alignas(64) atomic_uint inside;
 } cpu_state[CPUS];
-static atomic_uint failures, done;
+static atomic_uint failures, done, joined;
 static uint64_t ops;
 
 static void fail(const char *what, uint64_t number)
@@ -77,6 +78,11 @@ static enum qy_error touch(struct qy_space *space, uint64_t page, unsigned cpu, 
             return QY_OK;
         enum qy_error error =
             qy_space_fault(space, page, write ? QY_ACCESS_WRITE : QY_ACCESS_READ, &fault);
+        if (error == QY_WOULD_WAIT) {
+            error = qy_object_fault(&object, space, page, write ? QY_ACCESS_WRITE : QY_ACCESS_READ,
+                                    &fault);
+            atomic_fetch_add_explicit(&joined, error == QY_OK, memory_order_relaxed);
+        }
         if (error != QY_OK)
             return error;
     }
@@ -103,7 +109,15 @@ static void chaos_change(struct qy_space *space, unsigned cpu, uint64_t *r)
         pages = CHAOS_PAGES - first;
     uint64_t at = CHAOS + first * QY_PAGE_BYTES, bytes = pages * QY_PAGE_BYTES;
     struct qy_mark mark = vm_anon(RW);
-    enum qy_error error;
+    enum qy_error error = QY_OK;
+    if (below(r, 2)) {
+        mark.kind = QY_MARK_OBJECT;
+        mark.shared = below(r, 2);
+        mark.offset = first;
+        error = qy_space_bind(space, &object, VM_OBJECT, &mark.binding);
+        if (error != QY_OK)
+            fail("an object is not bound", error);
+    }
     switch (below(r, 5)) {
     case 0:
     case 1:
@@ -120,6 +134,17 @@ static void chaos_change(struct qy_space *space, unsigned cpu, uint64_t *r)
     if (error != QY_OK && error != QY_ALREADY_MAPPED && error != QY_NOT_MAPPED &&
         error != QY_NO_RIGHTS) /* lent frames are read-only */
         fail("a change is refused", error);
+}
+
+/* Pages of the object go, or its end moves: there and back, in steps that others cut short. */
+static void object_change(uint64_t *r)
+{
+    uint64_t first = below(r, CHAOS_PAGES);
+    if (below(r, 3))
+        qy_object_discard(&object, first, 1 + below(r, 40));
+    else if (qy_object_resize_step(&object, first) == QY_OK && below(r, 2))
+        qy_object_discard(&object, 0, 3);
+    (void)!qy_object_resize_step(&object, CHAOS_PAGES);
 }
 
 /* Nobody else uses this range: everything is as expected. */
@@ -196,8 +221,10 @@ static void *body(void *argument)
             own_range(space, cpu, &r, expected);
         else if (what < 270)
             chaos_touch(space, cpu, &r);
-        else if (what < 290)
+        else if (what < 287)
             chaos_change(space, cpu, &r);
+        else if (what < 290)
+            object_change(&r);
         else if (what < 296)
             lend_and_revoke(space, cpu, &r);
         else
@@ -215,6 +242,7 @@ static void together(unsigned kind)
     f.no_tlb = true;
     f.vm.flush = wait_for_all;
     vm_open(&f, 0);
+    CHECK_EQ(qy_object_init(&object, &f.vm, &f.foreign_budget, CHAOS_PAGES), QY_OK);
     for (unsigned i = 0; i < CPUS; i++)
         CHECK_EQ(vm_map(&f, 0, OWN(i), OWN_PAGES * QY_PAGE_BYTES, RW), QY_OK);
     for (uintptr_t i = 0; i < CPUS; i++)
@@ -224,6 +252,11 @@ static void together(unsigned kind)
     hosted_cpu_set(0);
     CHECK_EQ(atomic_load(&failures), 0);
     CHECK(atomic_load(&done) > ops / 10);
+    CHECK(atomic_load(&joined) > ops / 100);
+    vm_check(&f);
+    CHECK(qy_object_check(&object) == NULL);
+    while (qy_object_destroy_step(&object) == QY_BUSY)
+        qy_port_relax();
     vm_check(&f);
     vm_done(&f);
 }

@@ -514,6 +514,40 @@ static void fork_tree(void)
     each(fork_tree_body, 600);
 }
 
+/* Looks at a space that has much come in parts, and the parts are the whole. */
+static void parts_body(void)
+{
+    struct qy_space *space = &f.space[0];
+    struct qy_region region;
+    struct qy_space_stats stats, sum = {0};
+    const unsigned count = 3 * QY_STATS_TABLES / 2;
+    unsigned queries = 0, steps = 0;
+    CHECK_EQ(vm_map(&f, 0, AT, count * 2 * MIB, RW), QY_OK);
+    for (unsigned i = 0; i < count; i++)
+        CHECK_EQ(vm_write(&f, 0, AT + i * 2 * MIB + i * QY_PAGE_BYTES, 1), QY_OK);
+    uint64_t at = AT;
+    do {
+        CHECK_EQ(qy_space_query(space, at, &region), QY_OK);
+        CHECK_EQ(region.start, at);
+        CHECK(region.end - region.start <= QY_QUERY_ENTRIES * QY_PAGE_BYTES);
+        at = region.end;
+    } while (++queries < 1000 && region.more);
+    CHECK_EQ(at, AT + count * 2 * MIB);
+    CHECK_EQ(queries, (count * QY_PT_ENTRIES + QY_QUERY_ENTRIES - 1) / QY_QUERY_ENTRIES);
+    qy_space_stats(space, &stats);
+    CHECK_EQ(stats.resident, count);
+    CHECK_EQ(stats.tables, count + 3);
+    for (at = 0; at < QY_USER_END && steps < 10; steps++)
+        qy_space_stats_step(space, &at, &sum);
+    CHECK_EQ(steps, 2);
+    CHECK(memcmp(&stats, &sum, sizeof(sum)) == 0);
+}
+
+static void parts(void)
+{
+    each(parts_body, 800);
+}
+
 static const struct test tests[] = {
     {"budgets that end at every page", budgets_end},
     {"a chain of forks, whose middle and whose memory go", fork_tree},
@@ -527,5 +561,6 @@ static const struct test tests[] = {
     {"tables and large frames of their owners", explicit_mapping},
     {"a guard moves on, as far as it may", growth},
     {"an object's pages are the pager's to supply", pager},
+    {"a look at a large space comes in parts", parts},
 };
 TEST_MAIN(tests)

@@ -201,16 +201,21 @@ struct qy_region {
     bool foreign;        /* frames that somebody mapped */
     unsigned type;       /* of their memory: QY_PT_WRITE_THROUGH, QY_PT_UNCACHED */
     unsigned level;      /* of its first entry */
+    bool more;           /* it goes on at `end`: that was all that a call looks at */
 };
 
-/* The first region that ends above address. Errors: NOT_FOUND, INVALID_ADDRESS, REVOKED. O(entries of it). */
+/* The first region that ends above address. Errors: NOT_FOUND, INVALID_ADDRESS, REVOKED. O(entries of it), at most QY_QUERY_ENTRIES. */
+#define QY_QUERY_ENTRIES 4096u
 enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy_region *out) QY_MUST_USE;
 
-/* Pages of 4 KiB; tables include the root. Counted by a walk: O(tables + pages). */
+/* Pages of 4 KiB; tables include the root. Counted by a walk: O(tables + pages), or of so many tables of pages a step. */
+#define QY_STATS_TABLES 64u
 struct qy_space_stats {
     uint64_t resident, private_pages, shared_pages, tables, shared_tables;
 };
 void qy_space_stats(struct qy_space *space, struct qy_space_stats *out);
+/* Add what is from *address on to *out; *address moves on, it is QY_USER_END when all is counted. */
+void qy_space_stats_step(struct qy_space *space, uint64_t *address, struct qy_space_stats *out);
 
 struct qy_fault {
     struct qy_mark mark;       /* what the entry says */

@@ -269,10 +269,19 @@ struct space_state {
     uint64_t resident, private_pages, shared_pages, tables, shared_tables; /* pages of 4 KiB */
 };
 
+/* Counted in parts: what changes meanwhile is counted as it was or as it is. */
 static inline CALL_MUST_USE enum qy_error space_info(qy_handle_t space, struct space_state *out)
 {
-    struct call_result r = qy_call(QY_CALL_space_info, space, 0, 0, 0, 0, 0);
-    *out = (struct space_state){r.value[1], r.value[2], r.value[3], r.value[4], r.value[5]};
+    struct call_result r = {.error = QY_OK};
+    *out = (struct space_state){0};
+    while (r.error == QY_OK && r.value[1] < 0x0000800000000000ull) {
+        r = qy_call(QY_CALL_space_info, space, r.value[1], 0, 0, 0, 0);
+        out->resident += r.value[2];
+        out->private_pages += r.value[3];
+        out->shared_pages += r.value[4];
+        out->tables += r.value[5] & 0xffffffffu;
+        out->shared_tables += r.value[5] >> 32;
+    }
     return r.error;
 }
 
@@ -282,6 +291,15 @@ static inline CALL_MUST_USE enum qy_error space_query(qy_handle_t space, uint64_
 {
     struct call_result r = qy_call(QY_CALL_space_query, space, address, 0, 0, 0, 0);
     *out = (struct space_region){r.value[1], r.value[2], r.value[3], r.value[4]};
+    while (r.error == QY_OK && out->flags & QY_QUERY_MORE) { /* a long one comes in parts */
+        struct call_result next = qy_call(QY_CALL_space_query, space, out->end, 0, 0, 0, 0);
+        out->flags &= ~QY_QUERY_MORE;
+        if (next.error == QY_OK && next.value[1] == out->end &&
+            (next.value[3] & ~QY_QUERY_MORE) == out->flags) {
+            out->end = next.value[2];
+            out->flags = next.value[3];
+        }
+    }
     return r.error;
 }
 
