@@ -198,7 +198,8 @@ static void unbind(struct space *space) QY_REQUIRES(qy_class_caps)
     space->budget = NULL;
     space->bound_next = space->bound_prev = NULL;
     space->vm.delegated = false;
-    qy_space_drop_bindings(&space->vm); /* who makes one asks whether it is delegated under their lock */
+    qy_space_drop_bindings(
+        &space->vm); /* who makes one asks whether it is delegated under their lock */
     space->vm.budget = &space->object.untyped->budget;
 }
 
