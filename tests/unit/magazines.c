@@ -207,6 +207,22 @@ static void nothing_is_taken_from_a_cpu_at_work(void)
     done();
 }
 
+/* Somebody else has said that it takes the magazine: its own CPU, which gives up all it has, leaves it to them. */
+static void what_is_taken_away_is_left_alone(void) QY_UNCHECKED
+{
+    make(512, 200);
+    struct qy_magazine *magazine = warm(1);
+    uint64_t kept = cached();
+    magazine->leaving = true;
+    qy_heap_drain(&cpus[1], &heap);
+    CHECK(atomic_load(&cpus[1].slots[cache.slot]) != magazine);
+    CHECK(qy_heap_is_cached(&heap) && cached() == kept);
+    magazine->leaving = false; /* now they do it */
+    qy_heap_reclaim(&heap);
+    CHECK_EQ(qy_heap_pages(&heap), 0);
+    done();
+}
+
 /* ---- what it may believe ---- */
 
 /*
@@ -288,6 +304,7 @@ static const struct test tests[] = {
     {"a share of the arena", a_share_of_the_arena},
     {"what other CPUs keep comes back", what_others_keep_comes_back},
     {"nothing is taken from a CPU at work", nothing_is_taken_from_a_cpu_at_work},
+    {"what is taken away is left alone", what_is_taken_away_is_left_alone},
     {"what was handed out is forgotten with its slab", forgotten_with_the_slab},
     {"every byte of a slab is given back", every_byte_of_a_slab},
 };
