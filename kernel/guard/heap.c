@@ -26,7 +26,7 @@ void guard_freeing(void *context, const void *cache, void *object)
     struct qy_cache *of = (struct qy_cache *)(uintptr_t)cache;
     (void)context;
     if (QY_CONFIG_HEAP_TOOLS && of && of->flags & QY_CACHE_TRACKED)
-        qy_origin_given(of, object);
+        qy_origin_given(of, object, NULL);
 }
 
 static void *hook_trailer(struct qy_cache *cache, void *object)

@@ -30,8 +30,8 @@ static __attribute__((noinline)) unsigned char *victim_allocate(struct kernel_ar
 static __attribute__((noinline)) void victim_free(void *victim)
 {
     qy_irq_is_off();
-    qy_origin_freeing(&cache, victim, QY_SITE("a victim's end"));
-    if (qy_cache_free(&cpu_this()->objects, &cache, victim) != QY_OK)
+    if (qy_cache_free_from(&cpu_this()->objects, &cache, victim, QY_SITE("a victim's end")) !=
+        QY_OK)
         heap_refused(&cache, victim);
 }
 

@@ -192,8 +192,8 @@ static void header_free(struct object *object)
 {
     struct qy_cache *cache = untyped_cache(object->untyped, kind_of(object));
     qy_irq_is_off();
-    qy_origin_freeing(cache, object, QY_SITE("the header of an object"));
-    enum qy_error error = qy_cache_free(&cpu_this()->objects, cache, object);
+    enum qy_error error =
+        qy_cache_free_from(&cpu_this()->objects, cache, object, QY_SITE("the header of an object"));
     if (error == QY_NOT_ALLOCATED)
         heap_refused(cache, object);
     if (error != QY_OK)

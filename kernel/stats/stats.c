@@ -154,11 +154,12 @@ static enum qy_error fill_site(uint64_t index, struct qy_record_site *out)
         return QY_UNSUPPORTED;
     if (!site)
         return QY_NOT_FOUND;
+    struct qy_site_sums sums = qy_site_read(site);
     *out = (struct qy_record_site){.line = site->line,
-                                   .live = site->live,
-                                   .live_bytes = site->live_bytes,
-                                   .total = site->total,
-                                   .total_bytes = site->total_bytes};
+                                   .live = sums.live,
+                                   .live_bytes = sums.live_bytes,
+                                   .total = sums.total,
+                                   .total_bytes = sums.total_bytes};
     return QY_OK;
 }
 

@@ -132,7 +132,7 @@ enum qy_error qy_frame_alloc_slow(struct qy_cpu_frames *cpu, struct qy_arena *ar
     struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
     if (order > QY_BLOCK_ORDER || cache->arena != arena || !take(cache, arena, order, state, out))
         error = fetch(cpu, cache, arena, order, state, out);
-    qy_frame_cache_leave(cpu);
+    qy_percpu_leave(&cpu->own);
     return error;
 }
 
@@ -142,7 +142,7 @@ enum qy_error qy_frame_take_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *a
     struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
     bool taken = cache->arena == arena && qy_state_is_handed_out(state) &&
                  take_zeroed(cache, arena, state, out);
-    qy_frame_cache_leave(cpu);
+    qy_percpu_leave(&cpu->own);
     return taken ? QY_OK : QY_OUT_OF_MEMORY;
 }
 
@@ -240,7 +240,7 @@ enum qy_error qy_frame_free_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *a
         cache->zeroed[cache->zeroed_count++] = frame.raw;
         qy_frame_cache_count(cache, true, 0, state);
     }
-    qy_frame_cache_leave(cpu);
+    qy_percpu_leave(&cpu->own);
     return entry ? QY_OK : qy_frame_free(cpu, arena, frame, 0, state);
 }
 
@@ -263,8 +263,7 @@ static bool zero_for(struct qy_frame_cache *cache)
 bool qy_frame_zero_one(struct qy_cpu_frames *cpu)
 {
     bool done = false;
-    atomic_store_explicit(&cpu->busy, true, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
+    qy_percpu_enter(&cpu->own);
     for (unsigned i = 0; i < QY_CACHE_SLOTS && !done; i++) {
         struct qy_frame_cache *cache =
             atomic_load_explicit(&cpu->slots[cpu->cursor], memory_order_acquire);
@@ -272,6 +271,6 @@ bool qy_frame_zero_one(struct qy_cpu_frames *cpu)
         if (!done)
             cpu->cursor = (cpu->cursor + 1) % QY_CACHE_SLOTS;
     }
-    qy_frame_cache_leave(cpu);
+    qy_percpu_leave(&cpu->own);
     return done;
 }

@@ -1,15 +1,8 @@
 /*
  * Per-CPU frame caches: how a cache comes and goes.
  *
- *     owner                                    somebody who takes its cache away
- *     busy = true; (compiler's fence)          leaving = true, under the arena's lock
- *     cache = slots[i]                         slots[i] = none
- *     ... uses it ...                          qy_port_fence_cpu(owner)
- *     busy = false (release)                   waits until busy is false; the cache is its own now
- *
- * The fence makes one of two things true: the owner's store of busy is seen, or the owner sees the
- * empty slot. A cache in a slot is used by its CPU only; `leaving`, set under the arena's lock,
- * decides who takes it apart. Locking: the arena's, inside `busy`; whoever waits for busy holds none.
+ * The cache is the thing of qy/percpu.h: used by its CPU only while it is in a slot; `leaving`, set under the
+ * arena's lock, decides who takes it apart. Locking: the arena's, inside `busy`; whoever waits for busy holds none.
  * Cost: O(what is cached). Failures: a cache whose page cannot be had is not taken; the caller is
  * served by the arena.
  */
@@ -40,7 +33,7 @@ static struct qy_frame_cache *no_cache(void)
 void qy_cpu_frames_init(struct qy_cpu_frames *cpu, uint32_t number)
 {
     memset(cpu, 0, sizeof(*cpu));
-    cpu->cpu = number;
+    cpu->own.cpu = number;
     for (unsigned i = 0; i < QY_CACHE_SLOTS; i++)
         atomic_store_explicit(&cpu->slots[i], no_cache(), memory_order_relaxed);
 }
@@ -159,14 +152,13 @@ struct qy_frame_cache *qy_cache_wish(struct qy_cpu_frames *cpu, struct qy_arena 
 
 void qy_frame_drain(struct qy_cpu_frames *cpu, const struct qy_arena *arena)
 {
-    atomic_store_explicit(&cpu->busy, true, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
+    qy_percpu_enter(&cpu->own);
     for (unsigned i = 0; i < QY_CACHE_SLOTS; i++) {
         struct qy_frame_cache *cache = atomic_load_explicit(&cpu->slots[i], memory_order_acquire);
         if (cache != no_cache() && (!arena || cache->arena == arena))
             qy_cache_give_up(cpu, cache);
     }
-    qy_frame_cache_leave(cpu);
+    qy_percpu_leave(&cpu->own);
 }
 
 bool qy_arena_is_cached(struct qy_arena *arena)
@@ -204,9 +196,7 @@ void qy_frame_reclaim(struct qy_arena *arena)
         }
         struct qy_cpu_frames *home = cache->home;
         slot_empty(home, arena->cache_slot, cache);
-        qy_port_fence_cpu(home->cpu);
-        while (atomic_load_explicit(&home->busy, memory_order_acquire))
-            qy_port_relax();
+        qy_percpu_wait(&home->own);
         qy_arena_lock(arena);
         dismantle(arena, cache);
         qy_arena_unlock(arena);

@@ -39,7 +39,7 @@ enum qy_error qy_frame_map(struct qy_framedb *db, pfn_t frame, bool writable, bo
         if (old && count_of(old) == 0)
             return QY_BUSY;
         new = (old | qy_word_class(writable, executable)) + COUNT_ONE;
-        if ((new & QY_WORD_CLASS) == QY_WORD_CLASS)
+        if ((new &QY_WORD_CLASS) == QY_WORD_CLASS)
             return QY_INVALID_FLAGS;
         if (count_of(old) >= QY_FRAME_MAPPINGS_MAX)
             return QY_TOO_MANY;
@@ -66,7 +66,7 @@ enum qy_error qy_frame_remap(struct qy_framedb *db, pfn_t frame, bool writable, 
         if (count_of(old) == 0)
             return QY_NOT_ALLOCATED;
         new = (count_of(old) == 1 ? COUNT_ONE : old) | qy_word_class(writable, executable);
-        if ((new & QY_WORD_CLASS) == QY_WORD_CLASS)
+        if ((new &QY_WORD_CLASS) == QY_WORD_CLASS)
             return QY_INVALID_FLAGS;
     } while (!atomic_compare_exchange_weak(&head->word, &old, new));
     return QY_OK;
@@ -82,6 +82,11 @@ uint32_t qy_frame_mappings(const struct qy_framedb *db, pfn_t frame)
 /* The entry of an allocated block's first frame, or null. */
 static struct qy_frame *allocated_head(const struct qy_framedb *db, pfn_t start)
 {
+    qy_tag_t head = qy_framedb_head(db, start.raw);
+    if (head) {
+        enum qy_frame_state state = qy_tag_state(head);
+        return state != QY_FRAME_FREE && state != QY_FRAME_CACHED ? &db->frames[start.raw] : NULL;
+    }
     struct qy_found f = qy_framedb_find(db, start.raw);
     bool allocated = f.level != QY_AT_NOTHING && f.state != QY_FRAME_FREE &&
                      f.state != QY_FRAME_CACHED && f.start == start.raw;

@@ -66,9 +66,9 @@ struct qy_block {
 
 struct qy_section {
     _Atomic qy_tag_t tag;
-    uint32_t next, prev; /* list of its arena; QY_NIL ends it */
-    bool blocks_ready;   /* its block descriptors are initialised; stays so */
-    bool counted;        /* in sections_total */
+    uint32_t next, prev;            /* list of its arena; QY_NIL ends it */
+    bool blocks_ready;              /* its block descriptors are initialised; stays so */
+    bool counted;                   /* in sections_total */
     _Atomic uint64_t entries_ready; /* bit b: the frame entries of its block b are; stays so */
 };
 

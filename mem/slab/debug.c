@@ -92,6 +92,10 @@ static void fresh(struct qy_cache *cache, void *object)
 static void taken(struct qy_cache *cache, void *object, size_t bytes, const struct qy_site *site)
 {
     unsigned char *at = object;
+    if ((cache->flags & QY_CACHE_HOOKED) == QY_CACHE_TRACKED) {
+        qy_origin_taken(cache, object, bytes, site);
+        return;
+    }
     if (cache->flags & QY_CACHE_POISONED)
         qy_debug_poisoned(cache, object);
     if (cache->flags & QY_CACHE_TRACKED)
@@ -103,13 +107,16 @@ static void taken(struct qy_cache *cache, void *object, size_t bytes, const stru
     }
 }
 
-static bool given(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object) QY_UNCHECKED
+static bool given(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                  const struct qy_site *site) QY_UNCHECKED
 {
     struct qy_debug_report report;
+    if (cache->flags & QY_CACHE_TRACKED)
+        qy_origin_given(cache, object, site);
+    if ((cache->flags & QY_CACHE_HOOKED) == QY_CACHE_TRACKED)
+        return false;
     if (cache->flags & QY_CACHE_REDZONED && !redzones_are_whole(cache, object, &report))
         tell(cache->heap, &report);
-    if (cache->flags & QY_CACHE_TRACKED)
-        qy_origin_given(cache, object);
     if (cache->flags & QY_CACHE_POISONED)
         memset(object, QY_POISON_PATTERN, cache->type->bytes);
     return (cache->flags & QY_CACHE_QUARANTINED) &&

@@ -1,14 +1,15 @@
 /*
- * Depots: batches of a cache's objects on their way from one magazine to another.
+ * Depots: a cache's objects on their way from one magazine to another.
  *
- *     CPU's magazine --half of it--> depot: part -> part -> ...    the batch that came last is fetched first
- *     CPU's magazine <--as many----'
+ *     CPU's magazine --full rounds--> depot: rounds -> rounds -> ...   what came last is fetched first
+ *     CPU's magazine <-full rounds---'
+ *                    --empty rounds-> heap: rounds -> rounds -> ...    for whichever cache needs some
  *
- * What a full magazine gives and an empty one needs is copied as it is, object and state's address, so
- * neither the objects nor their slabs are touched: the slabs see only what a depot has no room for. Its parts
- * are objects of the heap, as magazines are, and its objects CACHED. It has at most a 32nd of the arena, and
- * no more than DEPOT_OBJECTS; parts that are empty are kept for the next cache that needs one. It belongs to the heap, so whoever has the heap's lock can take it apart.
- * Locking: the heap's. Cost: O(objects moved). Failures: a part that cannot be had is done without.
+ * Rounds change hands by their address, so neither the objects nor their slabs are touched, nor the items
+ * copied: the slabs see only what a depot has no room for. Rounds are objects of the heap, as magazines are,
+ * and what is in them is CACHED. A depot has at most a 32nd of the arena, and no more than DEPOT_OBJECTS. It
+ * belongs to the heap, so whoever has the heap's lock can take it apart. Locking: the heap's. Cost: O(1);
+ * to drain it, O(objects). Failures: rounds that cannot be had are done without.
  */
 #include "slab_impl.h"
 
@@ -17,83 +18,61 @@
 #define DEPOT_OBJECTS 2048u
 #define ARENA_SHARE 32u
 
-static bool has_room(const struct qy_cache *cache, unsigned count)
+bool qy_depot_has_room(const struct qy_cache *cache, uint32_t count)
 {
-    uint64_t objects = qy_depot_count(cache) + count;
+    uint64_t objects = (uint64_t)qy_depot_count(cache) + count;
     return objects <= DEPOT_OBJECTS &&
            objects * cache->stride <= cache->heap->arena->total_pages * QY_PAGE_BYTES / ARENA_SHARE;
 }
 
-/* An empty part, on top. */
-static bool add_part(struct qy_cpu_objects *cpu, struct qy_cache *cache) QY_REQUIRES(qy_class_slab)
+void qy_depot_push(struct qy_cache *cache, struct qy_rounds *rounds)
 {
-    struct qy_heap *heap = cache->heap;
-    struct qy_depot *part = heap->parts;
-    if (part) {
-        heap->parts = part->below;
-    } else {
-        struct qy_item item;
-        unsigned got;
-        if (qy_slab_take(cpu, &heap->magazine_cache, 1, QY_OBJECT_LIVE, &item, &got) != QY_OK)
-            return false;
-        part = item.object;
-    }
-    part->below = cache->depot;
-    part->count = 0;
-    part->count_below = qy_depot_count(cache);
-    cache->depot = part;
-    return true;
+    rounds->count_below = qy_depot_count(cache);
+    rounds->below = cache->depot;
+    cache->depot = rounds;
 }
 
-/* The topmost part, which is empty, may be any cache's now. */
-static void remove_part(struct qy_cache *cache) QY_REQUIRES(qy_class_slab)
+struct qy_rounds *qy_depot_pop(struct qy_cache *cache)
 {
-    struct qy_depot *part = cache->depot;
-    struct qy_heap *heap = cache->heap;
-    cache->depot = part->below;
-    part->below = heap->parts;
-    heap->parts = part;
-}
-
-bool qy_depot_push(struct qy_cpu_objects *cpu, struct qy_cache *cache, const struct qy_item *items,
-                   unsigned count)
-{
-    if (!has_room(cache, count))
-        return false;
-    if ((!cache->depot || cache->depot->count + count > QY_MAGAZINE_OBJECTS) &&
-        !add_part(cpu, cache))
-        return false;
-    struct qy_depot *part = cache->depot;
-    memcpy(&part->items[part->count], items, count * sizeof(items[0]));
-    part->count += count;
-    return true;
-}
-
-unsigned qy_depot_pop(struct qy_cache *cache, unsigned want, struct qy_item *items)
-{
-    struct qy_depot *part = cache->depot;
-    if (!part)
-        return 0;
-    unsigned count = part->count < want ? part->count : want;
-    part->count -= count;
-    memcpy(items, &part->items[part->count], count * sizeof(items[0]));
-    if (part->count == 0)
-        remove_part(cache);
-    return count;
+    struct qy_rounds *rounds = cache->depot;
+    if (rounds)
+        cache->depot = rounds->below;
+    return rounds;
 }
 
 void qy_depot_drain(struct qy_cpu_objects *cpu, struct qy_cache *cache)
 {
-    for (struct qy_depot *part = cache->depot; part; part = cache->depot) {
-        qy_slab_give_cached(cpu, part->items, part->count);
-        remove_part(cache);
+    for (struct qy_rounds *rounds = qy_depot_pop(cache); rounds; rounds = qy_depot_pop(cache)) {
+        qy_slab_give_cached(cpu, &rounds->items[1], qy_rounds_count(rounds));
+        qy_rounds_put(cache->heap, rounds);
     }
 }
 
-void qy_depot_release(struct qy_cpu_objects *cpu, struct qy_heap *heap)
+struct qy_rounds *qy_rounds_get(struct qy_cpu_objects *cpu, struct qy_heap *heap)
 {
-    for (struct qy_depot *part = heap->parts; part; part = heap->parts) {
-        heap->parts = part->below;
-        qy_slab_give_own(cpu, heap, part);
+    struct qy_rounds *rounds = heap->rounds;
+    if (rounds) {
+        heap->rounds = rounds->below;
+        return rounds;
+    }
+    rounds = qy_slab_take_own(cpu, heap);
+    if (rounds)
+        memset(rounds, 0,
+               sizeof(*rounds)); /* no cache's: whoever loads it fills it with nobody's */
+    return rounds;
+}
+
+void qy_rounds_put(struct qy_heap *heap, struct qy_rounds *rounds)
+{
+    qy_rounds_set_count(rounds, 0);
+    rounds->below = heap->rounds;
+    heap->rounds = rounds;
+}
+
+void qy_rounds_release(struct qy_cpu_objects *cpu, struct qy_heap *heap)
+{
+    for (struct qy_rounds *rounds = heap->rounds; rounds; rounds = heap->rounds) {
+        heap->rounds = rounds->below;
+        qy_slab_give_own(cpu, heap, rounds);
     }
 }

@@ -10,6 +10,7 @@
  */
 #include "slab_impl.h"
 
+#define BLOCK_BYTES (QY_BLOCK_PAGES * QY_PAGE_BYTES)
 #define NOINLINE                                                                                   \
     __attribute__((noinline)) /* keeps what is rare out of the short paths' registers */
 
@@ -64,7 +65,23 @@ static enum qy_error claim(struct qy_heap *heap, const struct qy_cache *cache, c
     return error;
 }
 
-/* An object that is HELD goes into this CPU's magazine or its slab. */
+/* An object of the cache's own slab that is HELD goes into this CPU's magazine or its slab. */
+static void put_item(struct qy_cpu_objects *cpu, struct qy_cache *cache, struct qy_item item)
+{
+    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
+    if (magazine->cache != cache)
+        magazine = qy_magazine_of(cpu, cache);
+    if (magazine) {
+        qy_magazine_put(cpu, magazine, item);
+    } else {
+        qy_heap_lock(cache->heap);
+        qy_slab_give(cpu, item);
+        qy_heap_unlock(cache->heap);
+    }
+    qy_percpu_leave(&cpu->own);
+}
+
+/* The same of any. */
 static void put_back(struct qy_cpu_objects *cpu, const struct qy_place *place)
 {
     struct qy_heap *heap = place->cache->heap;
@@ -72,19 +89,10 @@ static void put_back(struct qy_cpu_objects *cpu, const struct qy_place *place)
         qy_heap_lock(heap);
         qy_mixed_give(cpu, place);
         qy_heap_unlock(heap);
-        return;
-    }
-    struct qy_item item = {place->object, qy_slab_state(place->slab, place->index)};
-    qy_percpu_enter(&cpu->own);
-    struct qy_magazine *magazine = qy_magazine_of(cpu, place->cache);
-    if (magazine) {
-        qy_magazine_put(cpu, magazine, item);
     } else {
-        qy_heap_lock(heap);
-        qy_slab_give(cpu, item);
-        qy_heap_unlock(heap);
+        struct qy_item item = {place->object, qy_slab_state(place->slab, place->index)};
+        put_item(cpu, place->cache, item);
     }
-    qy_percpu_leave(&cpu->own);
 }
 
 static void count_held(struct qy_cache *cache, int by)
@@ -94,98 +102,136 @@ static void count_held(struct qy_cache *cache, int by)
     qy_heap_unlock(cache->heap);
 }
 
-/* An object that is HELD since just now: hooks see it, and may keep it. */
-static void give_back(struct qy_cpu_objects *cpu, const struct qy_place *place) QY_UNCHECKED
+/* Hooks see an object that is HELD since just now; true: they keep it. */
+static inline bool is_kept(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                           const struct qy_site *site)
 {
-    const struct qy_heap_hooks *hooks = place->cache->heap->hooks;
-    if (place->cache->flags & QY_CACHE_HOOKED && hooks && hooks->given &&
-        hooks->given(cpu, place->cache, place->object))
-        count_held(place->cache, 1);
-    else
-        put_back(cpu, place);
+    const struct qy_heap_hooks *hooks = cache->heap->hooks;
+    if (!(cache->flags & QY_CACHE_HOOKED) || !hooks || !hooks->given ||
+        !hooks->given(cpu, cache, object, site))
+        return false;
+    count_held(cache, 1);
+    return true;
 }
 
-/* Any object, of that cache if it is not null, in whatever kind of slab. */
-static NOINLINE enum qy_error free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
-                                       struct qy_cache *cache, void *object)
+static enum qy_error free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
+                              struct qy_cache *cache, void *object, const struct qy_site *site)
+    QY_REQUIRES(qy_irq_off)
 {
     const struct qy_heap_hooks *hooks = heap->hooks;
     struct qy_place place;
     if (hooks && hooks->guard_free && qy_heap_is_guarded(heap, object))
-        return hooks->guard_free(heap, cache, object);
+        return hooks->guard_free(heap, cache, object); /* it keeps the whole stack */
     enum qy_error error = claim(heap, cache, object, QY_OBJECT_LIVE, &place);
-    if (error == QY_OK)
-        give_back(cpu, &place);
-    return error;
+    if (error != QY_OK)
+        return error;
+    if (!is_kept(cpu, place.cache, object, site))
+        put_back(cpu, &place);
+    return QY_OK;
+}
+
+enum qy_error qy_heap_free(struct qy_cpu_objects *cpu, struct qy_heap *heap, struct qy_cache *cache,
+                           void *object)
+{
+    return free_any(cpu, heap, cache, object, NULL);
 }
 
 /* ---- the common case ---- */
 
-/* The slab of the cache's preferred order that a pointer points into: one entry is read. Null: none is. */
-static inline const struct qy_slab *slab_of_cache(const struct qy_cache *cache, const void *object)
-{
-    const struct qy_heap *heap = cache->heap;
-    const struct qy_framedb *db = heap->arena->db;
-    unsigned order = cache->order;
-    uint64_t head = qy_heap_frame(heap, object) >> order << order;
-    if (!qy_framedb_has_entry(db, head))
-        return NULL;
-    const struct qy_frame *entry = &db->frames[head];
-    uint64_t word = qy_word_load(&entry->word);
-    if (qy_load(&entry->tag) != heap->slab_tag + ((qy_tag_t)order << 4) || !qy_word_is_slab(word))
-        return NULL;
-    const struct qy_slab *slab = qy_word_slab(word);
-    return slab->cache == cache ? slab : NULL;
-}
-
 /*
- * The state of the live object that begins there in a slab of its cache, of objects without a front
- * redzone; null: none does. It is its owner's alone, so one look is enough.
+ * The state of the live object that begins there in a slab with so many, of objects without a front redzone;
+ * null: none does. It is its owner's alone, so one look is enough.
+ *
+ * The product's upper half is the quotient offset / stride, exact for offsets below 2^16, and more than any
+ * capacity for those below zero; the offset is a multiple if the fraction, the lower half, is below the
+ * reciprocal (Lemire, Kaser, Kurz 2019).
  */
-static inline _Atomic uint8_t *live_state(const struct qy_slab *slab, const struct qy_cache *cache,
-                                          const void *object)
+static inline _Atomic uint8_t *live_state(const struct qy_slab *slab, uint64_t reciprocal,
+                                          uint32_t capacity, const void *object)
 {
-    uint32_t offset = (uint32_t)((uintptr_t)object - (uintptr_t)slab->places);
-    uint64_t product = (uint64_t)offset * cache->reciprocal;
-    if (offset >= slab->span_bytes || (uint32_t)product >= cache->reciprocal)
+    uint32_t offset = (uint32_t)(uintptr_t)object - (uint32_t)(uintptr_t)slab->places;
+    uint64_t product = offset * reciprocal;
+    if ((uint32_t)product >= (uint32_t)reciprocal || (uint32_t)(product >> 32) >= capacity)
         return NULL;
     _Atomic uint8_t *state = qy_slab_state(slab, (unsigned)(product >> 32));
     return qy_state_load(state) == QY_OBJECT_LIVE ? state : NULL;
 }
 
+_Static_assert(sizeof(struct qy_frame) == 1 << 4, "find_live shifts");
+
+/* The magazine remembers other 2 MiB, where that pointer is; false: it has no frame entry. */
+static bool move_block(struct qy_magazine *magazine, const void *object)
+{
+    const struct qy_heap *heap = magazine->cache->heap;
+    const struct qy_framedb *db = heap->arena->db;
+    uint64_t first = qy_align_down(qy_heap_frame(heap, object), QY_BLOCK_PAGES);
+    if (!qy_framedb_has_entry(db, first))
+        return false;
+    magazine->block = heap->ram + (first << QY_PAGE_SHIFT);
+    magazine->entries = &db->frames[first];
+    return true;
+}
+
+/*
+ * The state of the live object of the magazine's cache that begins there, if it is in a slab of the preferred
+ * order. Not for caches with front redzones. offset: from the magazine's block, below 2 MiB.
+ */
+static inline _Atomic uint8_t *find_live(const struct qy_magazine *magazine,
+                                         const struct qy_cache *cache, uintptr_t offset,
+                                         const void *object)
+{
+    size_t at = offset >> (QY_PAGE_SHIFT - 4) & magazine->entry_mask;
+    const struct qy_frame *entry =
+        (const struct qy_frame *)(const void *)((const char *)magazine->entries + at);
+    if (qy_load(&entry->tag) != magazine->tag)
+        return NULL;
+    uint64_t word = qy_word_load(&entry->word);
+    if (!qy_word_is_slab(word) || qy_word_slab(word)->cache != cache)
+        return NULL;
+    return live_state(qy_word_slab(word), magazine->reciprocal, magazine->capacity, object);
+}
+
+/* The same of any pointer; magazine: of that cache. */
+static _Atomic uint8_t *find_anywhere(struct qy_magazine *magazine, const void *object)
+{
+    if ((uintptr_t)object - magazine->block >= BLOCK_BYTES && !move_block(magazine, object))
+        return NULL;
+    return find_live(magazine, magazine->cache, (uintptr_t)object - magazine->block, object);
+}
+
 /* The magazine is full, or not this cache's, or hooks want to see it, or the object is not that simple. */
 static NOINLINE enum qy_error free_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
                                            struct qy_magazine *magazine, void *object,
-                                           _Atomic uint8_t *state)
+                                           const struct qy_site *site) QY_REQUIRES(qy_irq_off)
 {
+    bool is_own = magazine->cache == cache && cache->front == 0;
+    _Atomic uint8_t *state = is_own ? find_anywhere(magazine, object) : NULL;
     bool served = state && magazine->serves == cache;
     if (served)
         qy_magazine_put(cpu, magazine, (struct qy_item){object, state});
     qy_percpu_leave(&cpu->own);
     if (served)
         return QY_OK;
-    if (!state || cache->front)
-        return free_any(cpu, cache->heap, cache, object);
-    struct qy_slab *slab = qy_slab_of_state(state);
-    struct qy_place place = {.slab = slab,
-                             .index = (unsigned)(qy_slab_state(slab, 0) - state),
-                             .cache = cache,
-                             .object = object,
-                             .state = QY_OBJECT_LIVE};
-    if (!set_held(&place))
+    if (!state)
+        return free_any(cpu, cache->heap, cache, object, site);
+    uint8_t live = QY_OBJECT_LIVE;
+    if (!atomic_compare_exchange_strong(state, &live, QY_OBJECT_HELD))
         return QY_NOT_ALLOCATED;
-    give_back(cpu, &place);
+    if (!is_kept(cpu, cache, object, site))
+        put_item(cpu, cache, (struct qy_item){object, state});
     return QY_OK;
 }
 
-/* A live object of the cache, or null. */
-static inline enum qy_error free_live(struct qy_cpu_objects *cpu, struct qy_cache *cache,
-                                      struct qy_magazine *magazine, void *object,
-                                      _Atomic uint8_t *state)
+enum qy_error qy_cache_free_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                                    struct qy_magazine *magazine, void *object)
 {
     struct qy_item *top = qy_magazine_top(magazine);
-    if (!state || magazine->serves != cache || top == magazine->full)
-        return free_entered(cpu, cache, magazine, object, state);
+    uintptr_t offset = (uintptr_t)object - magazine->block;
+    if (magazine->serves != cache || offset >= BLOCK_BYTES || top == magazine->full)
+        return free_entered(cpu, cache, magazine, object, NULL);
+    _Atomic uint8_t *state = find_live(magazine, cache, offset, object);
+    if (!state)
+        return free_entered(cpu, cache, magazine, object, NULL);
     qy_state_store(state, QY_OBJECT_CACHED);
     *top = (struct qy_item){object, state};
     qy_magazine_set_top(magazine, top + 1);
@@ -193,22 +239,27 @@ static inline enum qy_error free_live(struct qy_cpu_objects *cpu, struct qy_cach
     return QY_OK;
 }
 
-enum qy_error qy_cache_free_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
-                                    struct qy_magazine *magazine, void *object)
+enum qy_error qy_cache_free_entered_from(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                                         struct qy_magazine *magazine, void *object,
+                                         const struct qy_site *site)
 {
-    const struct qy_slab *slab = slab_of_cache(cache, object);
-    return free_live(cpu, cache, magazine, object, slab ? live_state(slab, cache, object) : NULL);
+    return magazine->serves == cache ? qy_cache_free_entered(cpu, cache, magazine, object)
+                                     : free_entered(cpu, cache, magazine, object, site);
 }
 
-enum qy_error qy_heap_free(struct qy_cpu_objects *cpu, struct qy_heap *heap, void *object)
+enum qy_error qy_slab_free(struct qy_cpu_objects *cpu, struct qy_slab *slab, void *object)
 {
-    uint64_t word = qy_heap_word(heap, object);
-    if (!qy_word_is_slab(word))
-        return free_any(cpu, heap, NULL, object);
-    const struct qy_slab *slab = qy_word_slab(word);
     struct qy_cache *cache = slab->cache;
-    return free_live(cpu, cache, qy_magazine_enter(cpu, cache), object,
-                     live_state(slab, cache, object));
+    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
+    struct qy_item *top = qy_magazine_top(magazine);
+    _Atomic uint8_t *state = live_state(slab, magazine->reciprocal, slab->capacity, object);
+    if (!state || magazine->serves != cache || top == magazine->full)
+        return free_entered(cpu, cache, magazine, object, NULL);
+    qy_state_store(state, QY_OBJECT_CACHED);
+    *top = (struct qy_item){object, state};
+    qy_magazine_set_top(magazine, top + 1);
+    qy_percpu_leave(&cpu->own);
+    return QY_OK;
 }
 
 enum qy_error qy_cache_release(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object)
@@ -242,9 +293,6 @@ bool qy_cache_is_live(struct qy_cache *cache, const void *object)
 {
     struct qy_cache *found;
     void *start;
-    const struct qy_slab *slab = cache->front ? NULL : slab_of_cache(cache, object);
-    if (slab)
-        return live_state(slab, cache, object) != NULL;
     return qy_heap_find(cache->heap, object, &found, &start) == QY_OK && found == cache &&
            start == object;
 }

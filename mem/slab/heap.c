@@ -87,7 +87,7 @@ static enum qy_error cache_set_up(struct qy_cache *cache, struct qy_heap *heap,
 void qy_heap_init(struct qy_heap *heap, struct qy_arena *arena, const struct qy_heap_hooks *hooks,
                   uint64_t secret)
 {
-    static const struct qy_cache_type magazine = {"magazine", sizeof(struct qy_magazine), 16, NULL,
+    static const struct qy_cache_type magazine = {"magazine", sizeof(struct qy_rounds), 16, NULL,
                                                   QY_CACHE_UNZEROED};
     memset(heap, 0, sizeof(*heap));
     heap->arena = arena;
@@ -95,7 +95,7 @@ void qy_heap_init(struct qy_heap *heap, struct qy_arena *arena, const struct qy_
     heap->ram = (uintptr_t)qy_port_ram(paddr(0));
     heap->slab_tag = qy_tag(QY_KIND_HEAD, 0, QY_FRAME_SLAB, arena);
     if (cache_set_up(&heap->magazine_cache, heap, &magazine) != QY_OK)
-        qy_port_broken("SLAB-COUNT", "magazines are too large, bytes", sizeof(struct qy_magazine));
+        qy_port_broken("SLAB-COUNT", "magazines are too large, bytes", sizeof(struct qy_rounds));
     heap->hooks = hooks; /* not those of its own objects */
 }
 
@@ -213,8 +213,10 @@ static void fill_guarded(const struct qy_cache *cache, void *object, size_t byte
         memset(object, 0, bytes);
 }
 
-enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
-                                  const struct qy_site *site, void **out)
+static __attribute__((noinline)) enum qy_error alloc_any(struct qy_cpu_objects *cpu,
+                                                         struct qy_cache *cache, size_t bytes,
+                                                         const struct qy_site *site, void **out)
+    QY_REQUIRES(qy_irq_off)
 {
     const struct qy_heap_hooks *hooks = cache->heap->hooks;
     bool is_exact = (cache->flags & QY_CACHE_EXACT) == QY_CACHE_EXACT;
@@ -242,6 +244,25 @@ enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *c
         memset(object, 0, is_exact ? bytes : cache->type->bytes); /* and not a byte more */
     else
         qy_object_zero(object, cache->zero_bytes);
+    *out = object;
+    return QY_OK;
+}
+
+/* Most often of a cache that is tracked, and else as other caches are: it is taken as by qy_cache_pop then. */
+enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
+                                  const struct qy_site *site, void **out)
+{
+    const struct qy_heap_hooks *hooks = cache->heap->hooks;
+    if ((cache->flags & QY_CACHE_HOOKED) != QY_CACHE_TRACKED || !hooks || !hooks->taken)
+        return alloc_any(cpu, cache, bytes, site, out);
+    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
+    void *object;
+    bool popped = qy_magazine_try_pop(magazine, magazine->cache == cache, &object);
+    qy_percpu_leave(&cpu->own);
+    if (!popped)
+        return alloc_any(cpu, cache, bytes, site, out);
+    hooks->taken(cache, object, bytes, site);
+    qy_object_zero(object, cache->zero_bytes);
     *out = object;
     return QY_OK;
 }
@@ -288,7 +309,7 @@ void qy_heap_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap)
         qy_depot_drain(cpu, cache);
         qy_slab_release(cache);
     }
-    qy_depot_release(cpu, heap);
+    qy_rounds_release(cpu, heap);
     qy_slab_release(&heap->magazine_cache);
     qy_mixed_release(heap);
     qy_heap_unlock(heap);
@@ -296,7 +317,8 @@ void qy_heap_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap)
 
 static uint64_t heap_pages(const struct qy_heap *heap) QY_REQUIRES(qy_class_slab)
 {
-    uint64_t pages = heap->mixed_pages + heap->large_pages + heap->magazine_cache.pages;
+    uint64_t pages = heap->mixed_pages + heap->magazine_cache.pages +
+                     atomic_load_explicit(&heap->large_pages, memory_order_relaxed);
     for (const struct qy_cache *cache = heap->caches; cache; cache = cache->next)
         pages += cache->pages;
     return pages;
@@ -335,6 +357,8 @@ void qy_cache_record(struct qy_cache *cache, struct qy_record_cache *out)
         out->returned += atomic_load_explicit(&magazine->returned, memory_order_relaxed);
     }
     out->cached += qy_depot_count(cache);
-    out->live = cache->out + cache->mixed - cache->held - out->cached;
+    uint64_t others = out->cached + cache->held; /* a CPU may be at it */
+    uint64_t all = (uint64_t)cache->out + cache->mixed;
+    out->live = all > others ? all - others : 0;
     qy_heap_unlock(heap);
 }

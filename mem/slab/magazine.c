@@ -1,11 +1,17 @@
 /*
  * Magazines: what the inline functions of qy/slab.h do not do themselves, and how one comes and goes.
  *
- * A magazine in a slot is used by its CPU only; `leaving`, set under the heap's lock, decides who takes
- * it apart (qy/percpu.h says how others get hold of it). What lies above its top is remembered for the
- * object that is freed next: it is void once a slab of the cache has gone back to the arena, since its
- * state byte may be somebody else's then; `epoch` tells. Locking: the heap's, inside `busy`; whoever
- * waits for busy holds none. Failures: a magazine that cannot be had is not taken; the cache serves.
+ *     both stacks empty   the previous one is exchanged for a full one of the depot; if that has none, slabs
+ *                         fill half of the other
+ *     both full           the previous one goes to the depot, or what is in it to slabs; an empty one comes
+ *     else                the CPU turns to its other stack, without any lock
+ *
+ * So at least a whole stack is taken or given between two exchanges. A magazine in a slot is used by its CPU
+ * only; `leaving`, set under the heap's lock, decides who takes it apart (qy/percpu.h says how others get hold
+ * of it). What lies above a top is remembered for the object that is freed next: it is void once a slab of the
+ * cache has gone back to the arena, since its state byte may be somebody else's then; `epoch` tells. Locking:
+ * the heap's, inside `busy`; whoever waits for busy holds none. Failures: a magazine that cannot be had is not
+ * taken; the cache serves.
  */
 #include "slab_impl.h"
 
@@ -17,11 +23,14 @@
 #define ARENA_SHARE 128u /* one CPU's magazine of one cache has at most this part of the arena */
 #define IDLE (1 << 16)   /* objects after which one that samples nothing asks whether it is to */
 
+static const struct qy_rounds no_rounds = {
+    .items[0].state = (_Atomic uint8_t *)(uintptr_t)&no_rounds.nobody,
+    .items[1].state = (_Atomic uint8_t *)(uintptr_t)&no_rounds.nobody,
+};
+
 /* What empty slots point at: serves no cache, has nothing, is never written. */
 static const struct qy_magazine none = {
-    .top = (struct qy_item *)(uintptr_t)&none.items[1],
-    .items[0].state = (_Atomic uint8_t *)(uintptr_t)&none.nobody,
-    .items[1].state = (_Atomic uint8_t *)(uintptr_t)&none.nobody,
+    .top = (struct qy_item *)(uintptr_t)&no_rounds.items[1],
 };
 
 static struct qy_magazine *no_magazine(void)
@@ -43,24 +52,67 @@ static uint64_t number(const _Atomic uint64_t *number)
     return atomic_load_explicit(number, memory_order_relaxed);
 }
 
-static uint32_t epoch_of(const struct qy_cache *cache)
+/* ---- stacks ---- */
+
+/* What is above `count` objects, and below all, is nobody's. */
+static void forget(struct qy_rounds *rounds, uint32_t count)
 {
-    return atomic_load_explicit(&cache->epoch, memory_order_relaxed);
+    rounds->items[0] = (struct qy_item){NULL, &rounds->nobody};
+    for (uint32_t i = count + 1; i < QY_ROUNDS_OBJECTS + 2; i++)
+        rounds->items[i] = (struct qy_item){NULL, &rounds->nobody};
+}
+
+/* The magazine leaves its stack, which has its count from here on. */
+static void unload(struct qy_magazine *magazine)
+{
+    struct qy_rounds *rounds = qy_magazine_loaded(magazine);
+    qy_rounds_set_count(rounds, qy_magazine_count_loaded(magazine));
+    rounds->cache = magazine->cache;
+    rounds->epoch = magazine->epoch;
+}
+
+/* It works on that stack from here on. Another CPU's may hold more than this magazine would put there. */
+static void load(struct qy_magazine *magazine, struct qy_rounds *rounds)
+{
+    uint32_t count = qy_rounds_count(rounds);
+    uint32_t limit = count < magazine->limit ? magazine->limit : count;
+    if (rounds->cache != magazine->cache || rounds->epoch != magazine->epoch)
+        forget(rounds, count);
+    rounds->items[1 + limit] = (struct qy_item){NULL, &rounds->nobody};
+    magazine->full = &rounds->items[1 + limit];
+    atomic_store_explicit(&magazine->loaded, rounds, memory_order_relaxed);
+    qy_magazine_set_top(magazine, &rounds->items[1 + count]);
+    qy_rounds_set_count(rounds, 0);
+}
+
+/* The stack that it works on becomes the previous one. */
+static void turn_to(struct qy_magazine *magazine, struct qy_rounds *rounds)
+{
+    unload(magazine);
+    atomic_store_explicit(&magazine->previous, qy_magazine_loaded(magazine), memory_order_relaxed);
+    load(magazine, rounds);
+}
+
+/* What is in a stack that nobody works on goes back to its slabs. */
+static void empty_out(struct qy_cpu_objects *cpu, struct qy_magazine *magazine,
+                      struct qy_rounds *rounds) QY_REQUIRES(qy_class_slab)
+{
+    uint32_t count = qy_rounds_count(rounds);
+    qy_rounds_set_count(rounds, 0);
+    qy_slab_give_cached(cpu, &rounds->items[1], count);
+    qy_percpu_count(&magazine->returned, count);
 }
 
 /* ---- objects in and out ---- */
 
-/* Nobody's objects from `from` on. */
-static void forget(struct qy_magazine *magazine, struct qy_item *from)
-{
-    while (from != magazine->full + 1)
-        *from++ = (struct qy_item){NULL, &magazine->nobody};
-}
-
 void *qy_magazine_pop(struct qy_magazine *magazine)
 {
-    if (qy_magazine_count(magazine) == 0)
-        return NULL;
+    if (qy_magazine_count_loaded(magazine) == 0) {
+        struct qy_rounds *previous = qy_magazine_previous(magazine);
+        if (!previous || qy_rounds_count(previous) == 0)
+            return NULL;
+        turn_to(magazine, previous);
+    }
     struct qy_item *item = qy_magazine_top(magazine) - 1;
     if (qy_state_load(item->state) != QY_OBJECT_CACHED)
         qy_port_broken("SLAB-CACHED", "a cached object is in use, or cached twice, at",
@@ -111,37 +163,63 @@ enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu, struct qy_magazine 
 {
     enum qy_error error = QY_OK;
     struct qy_cache *cache = magazine->cache;
-    struct qy_item *top = qy_magazine_top(magazine);
-    unsigned limit = qy_magazine_limit(magazine), want = (limit + 1u) / 2, rest = 0;
-    unsigned got = qy_depot_pop(cache, want, top);
-    if (got == 0)
-        error = qy_slab_take(cpu, cache, want, QY_OBJECT_CACHED, top, &got);
-    /* And what its slab has left: two CPUs with objects of one slab write the line of its states. */
-    if (error == QY_OK && cache->partial && cache->partial->free <= limit - got)
-        (void)qy_slab_take(cpu, cache, cache->partial->free, QY_OBJECT_CACHED, top + got, &rest);
-    got += rest;
-    qy_magazine_set_top(magazine, top + got);
+    struct qy_rounds *full = qy_depot_pop(cache), *empty = qy_magazine_previous(magazine);
+    unsigned got;
+    if (full) {
+        got = qy_rounds_count(full);
+        turn_to(magazine, full);
+        if (empty)
+            qy_rounds_put(cache->heap, empty);
+    } else {
+        struct qy_item *top = qy_magazine_top(magazine);
+        unsigned limit = magazine->limit, rest = 0;
+        error = qy_slab_take(cpu, cache, (limit + 1u) / 2, QY_OBJECT_CACHED, top, &got);
+        /* And what its slab has left: two CPUs with objects of one slab write the line of its states. */
+        if (error == QY_OK && cache->partial && cache->partial->free <= limit - got)
+            (void)qy_slab_take(cpu, cache, cache->partial->free, QY_OBJECT_CACHED, top + got,
+                               &rest);
+        got += rest;
+        qy_magazine_set_top(magazine, top + got);
+    }
     qy_percpu_count(&magazine->fetched, got);
     return error;
 }
 
-/* What was put in first goes to the depot, or its slabs; the rest moves down. */
-static void flush(struct qy_cpu_objects *cpu, struct qy_magazine *magazine, unsigned n, bool depot)
+/* Whatever it has is full. */
+static void make_room(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
     QY_REQUIRES(qy_class_slab)
 {
-    unsigned left = qy_magazine_count(magazine) - n;
-    if (!depot || !qy_depot_push(cpu, magazine->cache, &magazine->items[1], n))
-        qy_slab_give_cached(cpu, &magazine->items[1], n);
-    memmove(&magazine->items[1], &magazine->items[1 + n], left * sizeof(magazine->items[0]));
-    qy_magazine_set_top(magazine, &magazine->items[1 + left]);
-    qy_percpu_count(&magazine->returned, n);
+    struct qy_cache *cache = magazine->cache;
+    struct qy_rounds *full = qy_magazine_previous(magazine), *empty = NULL;
+    if (!full || qy_depot_has_room(cache, qy_rounds_count(full)))
+        empty = qy_rounds_get(cpu, cache->heap);
+    if (empty && full) {
+        qy_percpu_count(&magazine->returned, qy_rounds_count(full));
+        qy_depot_push(cache, full);
+    }
+    if (!empty && full) {
+        empty_out(cpu, magazine, full);
+        empty = full;
+    }
+    if (empty) {
+        turn_to(magazine, empty);
+        return;
+    }
+    unload(magazine);
+    empty_out(cpu, magazine, qy_magazine_loaded(magazine));
+    load(magazine, qy_magazine_loaded(magazine));
 }
 
 struct qy_item *qy_magazine_make_room(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
 {
     struct qy_heap *heap = magazine->cache->heap;
+    struct qy_rounds *previous = qy_magazine_previous(magazine);
+    if (previous && qy_rounds_count(previous) < magazine->limit) {
+        turn_to(magazine, previous);
+        return qy_magazine_top(magazine);
+    }
     qy_heap_lock(heap);
-    flush(cpu, magazine, (qy_magazine_limit(magazine) + 1u) / 2, true);
+    make_room(cpu, magazine);
     qy_heap_unlock(heap);
     return qy_magazine_top(magazine);
 }
@@ -154,7 +232,7 @@ static unsigned limit_of(const struct qy_cache *cache)
     uint64_t limit = pages * QY_PAGE_BYTES / ARENA_SHARE / cache->stride;
     if (pages < QY_MAGAZINE_MIN_PAGES || limit < LIMIT_MIN)
         return 0;
-    return limit < QY_MAGAZINE_OBJECTS ? (unsigned)limit : QY_MAGAZINE_OBJECTS;
+    return limit < QY_MAGAZINE_OBJECTS ? (unsigned)limit / 2 : QY_ROUNDS_OBJECTS;
 }
 
 /* What it holds and the magazine itself are the heap's again. No CPU uses it any more. */
@@ -163,7 +241,12 @@ static void dismantle(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
 {
     struct qy_cache *cache = magazine->cache;
     struct qy_heap *heap = cache->heap;
-    flush(cpu, magazine, qy_magazine_count(magazine), false);
+    struct qy_rounds *stacks[] = {qy_magazine_loaded(magazine), qy_magazine_previous(magazine)};
+    unload(magazine);
+    for (unsigned i = 0; i < 2 && stacks[i]; i++) {
+        empty_out(cpu, magazine, stacks[i]);
+        qy_rounds_put(heap, stacks[i]);
+    }
     cache->taken += qy_magazine_taken(magazine);
     cache->fetched += number(&magazine->fetched);
     cache->returned += number(&magazine->returned);
@@ -206,33 +289,49 @@ bool qy_magazine_give_up(struct qy_cpu_objects *cpu, const struct qy_heap *heap)
     return any;
 }
 
+/* An empty one of the cache, which knows where the cache's objects are. */
+static void set_up(struct qy_magazine *magazine, struct qy_cache *cache)
+{
+    struct qy_heap *heap = cache->heap;
+    uint64_t first = qy_align_down(qy_heap_frame(heap, magazine), QY_BLOCK_PAGES);
+    memset(magazine, 0, sizeof(*magazine));
+    if (!(cache->flags & QY_CACHE_HOOKED)) {
+        magazine->serves = cache;
+        magazine->heap = heap;
+    }
+    magazine->cache = cache;
+    magazine->epoch = qy_cache_epoch(cache);
+    magazine->block = heap->ram + (first << QY_PAGE_SHIFT);
+    magazine->entries = &heap->arena->db->frames[first];
+    magazine->entry_mask = (QY_BLOCK_PAGES - (1u << cache->order)) * sizeof(struct qy_frame);
+    magazine->tag = heap->slab_tag + ((qy_tag_t)cache->order << 4);
+    magazine->capacity = qy_slab_capacity(cache->stride, cache->order);
+    magazine->reciprocal = cache->reciprocal;
+}
+
 /* A new magazine of the cache in its slot, which is empty; null if the heap has no memory for it. */
 static struct qy_magazine *attach(struct qy_cpu_objects *cpu, struct qy_cache *cache,
                                   unsigned limit)
 {
     struct qy_heap *heap = cache->heap;
-    struct qy_item item;
-    unsigned got;
     qy_heap_lock(heap);
-    if (qy_slab_take(cpu, &heap->magazine_cache, 1, QY_OBJECT_LIVE, &item, &got) != QY_OK) {
+    struct qy_magazine *magazine = qy_slab_take_own(cpu, heap);
+    struct qy_rounds *rounds = magazine ? qy_rounds_get(cpu, heap) : NULL;
+    if (!rounds) {
+        if (magazine)
+            qy_slab_give_own(cpu, heap, magazine);
         qy_heap_unlock(heap);
         return NULL;
     }
-    struct qy_magazine *magazine = item.object;
-    memset(magazine, 0, sizeof(*magazine));
-    magazine->serves = cache->flags & QY_CACHE_HOOKED ? NULL : cache;
-    magazine->cache = cache;
-    magazine->epoch = epoch_of(cache);
+    set_up(magazine, cache);
     magazine->home = cpu;
-    magazine->full = &magazine->items[1 + limit];
-    qy_magazine_set_top(magazine, &magazine->items[1]);
-    forget(magazine, magazine->items);
+    magazine->limit = (uint16_t)limit;
+    load(magazine, rounds);
     arm_first(magazine);
     magazine->next = heap->magazines;
     if (magazine->next)
         magazine->next->prev = magazine;
     heap->magazines = magazine;
-    heap->magazine_cache.taken++;
     qy_heap_unlock(heap);
     atomic_store_explicit(&cpu->slots[cache->slot], magazine, memory_order_release);
     return magazine;
@@ -269,10 +368,10 @@ struct qy_magazine *qy_magazine_of(struct qy_cpu_objects *cpu, struct qy_cache *
         atomic_load_explicit(&cpu->slots[cache->slot], memory_order_acquire);
     if (magazine->cache != cache)
         return wish(cpu, cache, magazine);
-    uint32_t epoch = epoch_of(cache);
+    uint32_t epoch = qy_cache_epoch(cache);
     if (magazine->epoch != epoch) {
-        forget(magazine, qy_magazine_top(magazine));
-        magazine->epoch = epoch;
+        forget(qy_magazine_loaded(magazine), qy_magazine_count_loaded(magazine));
+        magazine->epoch = epoch; /* the other stack forgets when its turn comes */
     }
     return magazine;
 }

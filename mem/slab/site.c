@@ -6,6 +6,7 @@
  */
 #include "slab_impl.h"
 
+#include <qy/port.h>
 #include <qy/site.h>
 
 #define WORD(field) atomic_load_explicit(&origin->field, memory_order_relaxed)
@@ -18,13 +19,13 @@ static struct qy_site *site_of(const struct qy_site *site)
     return offset % sizeof(*site) == 0 ? qy_site_at(offset / sizeof(*site)) : NULL;
 }
 
-static bool is_guarded(const struct qy_cache *cache, const void *object)
+static inline bool is_guarded(const struct qy_cache *cache, const void *object)
 {
     const struct qy_heap_hooks *hooks = cache->heap->hooks;
     return hooks && hooks->guard_trailer && qy_heap_is_guarded(cache->heap, object);
 }
 
-static struct qy_origin *origin_of(struct qy_cache *cache, void *object)
+static inline struct qy_origin *origin_of(struct qy_cache *cache, void *object)
 {
     return is_guarded(cache, object) ? cache->heap->hooks->guard_trailer(cache, object)
                                      : qy_object_trailer(cache, object);
@@ -35,13 +36,31 @@ static void add(_Atomic uint64_t *counter, uint64_t by)
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
+static struct qy_site_counts *my_counts(struct qy_site *site)
+{
+    return &site->counts[qy_port_cpu() % QY_SITE_SHARDS];
+}
+
 /* Bytes of a live allocation change from `from` to `to`. */
 static void resized(struct qy_site *site, uint64_t from, uint64_t to)
 {
-    if (!site || from == to)
-        return;
-    add(&site->live_bytes, to - from);
-    add(&site->total_bytes, to - from);
+    if (site && from != to)
+        add(&my_counts(site)->total_bytes, to - from);
+}
+
+struct qy_site_sums qy_site_read(const struct qy_site *site)
+{
+    struct qy_site_sums sums = {0};
+    for (unsigned i = 0; i < QY_SITE_SHARDS; i++) {
+        const struct qy_site_counts *counts = &site->counts[i];
+        uint64_t total = atomic_load_explicit(&counts->total, memory_order_relaxed);
+        uint64_t bytes = atomic_load_explicit(&counts->total_bytes, memory_order_relaxed);
+        sums.total += total;
+        sums.total_bytes += bytes;
+        sums.live += total - atomic_load_explicit(&counts->freed, memory_order_relaxed);
+        sums.live_bytes += bytes - atomic_load_explicit(&counts->freed_bytes, memory_order_relaxed);
+    }
+    return sums;
 }
 
 bool qy_allocation_read(struct qy_cache *cache, void *object, struct qy_allocation *out)
@@ -61,7 +80,7 @@ bool qy_allocation_read(struct qy_cache *cache, void *object, struct qy_allocati
     return true;
 }
 
-static void owner_write(struct qy_origin *origin, const struct qy_owner *owner)
+static inline void owner_write(struct qy_origin *origin, const struct qy_owner *owner)
 {
     SET_WORD(payer, owner->payer);
     SET_WORD(thread, owner->thread);
@@ -80,10 +99,10 @@ void qy_origin_taken(struct qy_cache *cache, void *object, size_t bytes, const s
     SET_WORD(asked, (uint32_t)bytes);
     owner_write(origin, &(struct qy_owner){.bytes = bytes});
     if (counted) {
-        add(&counted->live, 1);
-        add(&counted->total, 1);
+        struct qy_site_counts *counts = my_counts(counted);
+        add(&counts->total, 1);
+        add(&counts->total_bytes, bytes);
     }
-    resized(counted, 0, bytes);
 }
 
 void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner)
@@ -100,21 +119,15 @@ void qy_origin_resize_tracked(struct qy_cache *cache, void *object, uint64_t byt
     SET_WORD(bytes, bytes);
 }
 
-void qy_origin_freeing_tracked(struct qy_cache *cache, void *object, const struct qy_site *site)
-{
-    if (is_guarded(cache, object) || !qy_cache_is_live(cache, object))
-        return; /* of a guarded one the whole stack is kept */
-    struct qy_origin *origin = origin_of(cache, object);
-    SET_WORD(freed, site);
-}
-
-void qy_origin_given(struct qy_cache *cache, void *object)
+void qy_origin_given(struct qy_cache *cache, void *object, const struct qy_site *freed)
 {
     struct qy_origin *origin = origin_of(cache, object);
     struct qy_site *site = site_of(WORD(site));
+    SET_WORD(freed, freed);
     if (site) {
-        add(&site->live, -(uint64_t)1);
-        add(&site->live_bytes, -WORD(bytes));
+        struct qy_site_counts *counts = my_counts(site);
+        add(&counts->freed, 1);
+        add(&counts->freed_bytes, WORD(bytes));
     }
 }
 

@@ -12,20 +12,44 @@
 #include <qy/frame_cache.h>
 #include <qy/heap.h>
 
-#define CLASS(bytes, align)                                                                        \
-    {                                                                                              \
-        "size-" #bytes, bytes, align, NULL, 0                                                      \
-    }
+/* Bytes of the class before, its own, and its alignment: the largest power of two that divides them. */
+#define CLASSES(CLASS)                                                                             \
+    CLASS(0, 16, 16)                                                                               \
+    CLASS(16, 32, 32)                                                                              \
+    CLASS(32, 48, 16)                                                                              \
+    CLASS(48, 64, 64)                                                                              \
+    CLASS(64, 80, 16)                                                                              \
+    CLASS(80, 96, 32)                                                                              \
+    CLASS(96, 112, 16)                                                                             \
+    CLASS(112, 128, 128)                                                                           \
+    CLASS(128, 160, 32)                                                                            \
+    CLASS(160, 192, 64)                                                                            \
+    CLASS(192, 224, 32)                                                                            \
+    CLASS(224, 256, 256)                                                                           \
+    CLASS(256, 320, 64)                                                                            \
+    CLASS(320, 384, 128)                                                                           \
+    CLASS(384, 448, 64)                                                                            \
+    CLASS(448, 512, 512)                                                                           \
+    CLASS(512, 640, 128)                                                                           \
+    CLASS(640, 768, 256)                                                                           \
+    CLASS(768, 896, 128)                                                                           \
+    CLASS(896, 1024, 1024)                                                                         \
+    CLASS(1024, 1280, 256)                                                                         \
+    CLASS(1280, 1536, 512)                                                                         \
+    CLASS(1536, 1792, 256)                                                                         \
+    CLASS(1792, 2048, 2048)                                                                        \
+    CLASS(2048, 2560, 512)                                                                         \
+    CLASS(2560, 3072, 1024)
 
-/* Aligned to the largest power of two that divides the size. */
-static const struct qy_cache_type types[QY_SIZE_CLASSES] = {
-    CLASS(16, 16),     CLASS(32, 32),    CLASS(48, 16),    CLASS(64, 64),     CLASS(80, 16),
-    CLASS(96, 32),     CLASS(112, 16),   CLASS(128, 128),  CLASS(160, 32),    CLASS(192, 64),
-    CLASS(224, 32),    CLASS(256, 256),  CLASS(320, 64),   CLASS(384, 128),   CLASS(448, 64),
-    CLASS(512, 512),   CLASS(640, 128),  CLASS(768, 256),  CLASS(896, 128),   CLASS(1024, 1024),
-    CLASS(1280, 256),  CLASS(1536, 512), CLASS(1792, 256), CLASS(2048, 2048), CLASS(2560, 512),
-    CLASS(3072, 1024),
-};
+#define NUMBER(before, bytes, align) SIZE_##bytes,
+enum { CLASSES(NUMBER) SIZES };
+_Static_assert(SIZES == QY_SIZE_CLASSES, "the header counts them");
+
+#define TYPE(before, bytes, align) {"size-" #bytes, bytes, align, NULL, 0},
+static const struct qy_cache_type types[] = {CLASSES(TYPE)};
+
+#define STEPS(before, bytes, align) [(before) / 16 + 1 ...(bytes) / 16] = SIZE_##bytes,
+const uint8_t qy_size_class_of[QY_SIZE_CLASS_MAX / 16 + 1] = {CLASSES(STEPS)};
 
 static const struct qy_cache_type large_type = {"pages", sizeof(struct qy_large), 8, NULL, 0};
 
@@ -54,9 +78,7 @@ static bool is_zeroed(const struct qy_sizes *sizes)
 
 static void count_large(struct qy_heap *heap, uint64_t more, uint64_t less)
 {
-    qy_heap_lock(heap);
-    heap->large_pages += more - less;
-    qy_heap_unlock(heap);
+    atomic_fetch_add_explicit(&heap->large_pages, more - less, memory_order_relaxed);
 }
 
 /* The number of a large piece's pages, where its first frame's word says that they are. large: null if not tracked. */
@@ -72,26 +94,41 @@ static void set_pages(struct qy_sizes *sizes, pfn_t first, uint64_t pages, struc
     qy_frame_set_word(db, first, (uint64_t)(uintptr_t)large | QY_LARGE_TRACKED | QY_PLACE_LARGE);
 }
 
-static struct qy_large *large_of(const struct qy_heap *heap, pfn_t first)
+/* What stands for a large piece with that word; null if it is not tracked. */
+static struct qy_large *word_large(uint64_t word)
 {
-    uint64_t word = qy_frame_word(heap->arena->db, first);
     return word & QY_LARGE_TRACKED ? (void *)((uintptr_t)word & ~(uintptr_t)7) : NULL;
 }
 
-/* First frame and pages of the large piece that begins there. Errors: as qy_sizes_free. */
-static enum qy_error large_find(const struct qy_heap *heap, const void *piece, pfn_t *first,
-                                uint64_t *pages)
+/* The block that a frame is in, if it is of this heap's arena and SLAB; in most cases its entry says so. */
+static bool block_find(const struct qy_heap *heap, uint64_t frame, uint64_t *start, unsigned *order)
 {
     const struct qy_framedb *db = heap->arena->db;
-    struct qy_found found = qy_framedb_find(db, paddr_to_pfn(qy_port_paddr(piece)).raw);
-    if (found.level == QY_AT_NOTHING || found.owner != heap->arena || found.state != QY_FRAME_SLAB)
+    qy_tag_t head = qy_framedb_head(db, frame);
+    if (head) {
+        *start = frame;
+        *order = qy_tag_order(head);
+        return qy_tag_owner(head) == heap->arena && qy_tag_state(head) == QY_FRAME_SLAB;
+    }
+    struct qy_found found = qy_framedb_find(db, frame);
+    *start = found.start;
+    *order = found.order;
+    return found.level != QY_AT_NOTHING && found.owner == heap->arena &&
+           found.state == QY_FRAME_SLAB;
+}
+
+/* First frame, pages and word of the large piece that begins there. Errors: as qy_sizes_free. */
+static enum qy_error large_find(const struct qy_heap *heap, const void *piece, pfn_t *first,
+                                uint64_t *pages, uint64_t *word)
+{
+    unsigned order;
+    if (!block_find(heap, qy_heap_frame(heap, piece), &first->raw, &order))
         return QY_NOT_OWNED;
-    *first = pfn(found.start);
-    uint64_t word = qy_frame_word(db, *first);
-    if (qy_word_kind(word) != QY_PLACE_LARGE || piece != qy_port_ram(pfn_to_paddr(*first)))
+    *word = qy_word_load(&heap->arena->db->frames[first->raw].word);
+    if (qy_word_kind(*word) != QY_PLACE_LARGE || piece != qy_port_ram(pfn_to_paddr(*first)))
         return QY_NOT_ALLOCATED; /* inside a piece, or a slab */
-    const struct qy_large *large = large_of(heap, *first);
-    *pages = large ? large->pages : word >> QY_LARGE_SHIFT;
+    const struct qy_large *large = word_large(*word);
+    *pages = large ? large->pages : *word >> QY_LARGE_SHIFT;
     return QY_OK;
 }
 
@@ -99,15 +136,15 @@ static enum qy_error large_find(const struct qy_heap *heap, const void *piece, p
 static enum qy_error large_claim(struct qy_heap *heap, const void *piece, pfn_t *first,
                                  uint64_t *pages, struct qy_large **large)
 {
-    qy_heap_lock(heap);
-    enum qy_error error = large_find(heap, piece, first, pages);
-    if (error == QY_OK) {
-        *large = large_of(heap, *first);
-        qy_frame_set_word(heap->arena->db, *first, 0);
-        heap->large_pages -= *pages;
-    }
-    qy_heap_unlock(heap);
-    return error;
+    uint64_t word;
+    enum qy_error error = large_find(heap, piece, first, pages, &word);
+    if (error != QY_OK)
+        return error;
+    *large = word_large(word);
+    if (!atomic_compare_exchange_strong(&heap->arena->db->frames[first->raw].word, &word, 0))
+        return QY_NOT_ALLOCATED;
+    count_large(heap, 0, *pages);
+    return QY_OK;
 }
 
 static void large_drop(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, struct qy_large *large)
@@ -122,7 +159,9 @@ static void large_drop(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, struc
 static void blocks_free(struct qy_cpu_objects *cpu, struct qy_heap *heap, uint64_t at, uint64_t end)
 {
     while (at < end) {
-        unsigned order = qy_framedb_find(heap->arena->db, at).order;
+        unsigned order;
+        uint64_t start;
+        block_find(heap, at, &start, &order);
         qy_slab_pages_free(cpu, heap->arena, pfn(at), order);
         at += 1ull << order;
     }
@@ -211,21 +250,34 @@ enum qy_error qy_sizes_alloc_slow(struct qy_cpu_objects *cpu, struct qy_sizes *s
     return QY_OK;
 }
 
-enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece)
+/* What is in no slab of a cache: pages, or a mixed slab's, or guarded, or nothing of the heap's. */
+static __attribute__((noinline)) enum qy_error other_free(struct qy_cpu_objects *cpu,
+                                                          struct qy_sizes *sizes, void *piece)
+    QY_REQUIRES(qy_irq_off)
 {
     struct qy_heap *heap = sizes->heap;
     pfn_t first;
     uint64_t pages;
-    enum qy_error error = qy_heap_free(cpu, heap, piece);
+    struct qy_large *large;
+    enum qy_error error = qy_heap_free(cpu, heap, NULL, piece);
     if (error != QY_NOT_OWNED)
         return error;
-    struct qy_large *large;
     error = large_claim(heap, piece, &first, &pages, &large);
     if (error != QY_OK)
         return error;
     blocks_free(cpu, heap, first.raw, first.raw + pages);
     large_drop(cpu, sizes, large);
     return QY_OK;
+}
+
+enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece)
+{
+    struct qy_heap *heap = sizes->heap;
+    if (qy_heap_free_last(cpu, heap, piece))
+        return QY_OK;
+    uint64_t word = qy_heap_word(heap, piece);
+    return qy_word_is_slab(word) ? qy_slab_free(cpu, qy_word_slab(word), piece)
+                                 : other_free(cpu, sizes, piece);
 }
 
 /* What a piece of a class has room for. */
@@ -247,6 +299,7 @@ static enum qy_error room(struct qy_sizes *sizes, void *piece, size_t *bytes, pf
     const struct qy_heap_hooks *hooks = heap->hooks;
     struct qy_cache *class;
     void *object;
+    uint64_t word;
     *pages = 0;
     if (hooks && hooks->guard_size && qy_heap_is_guarded(heap, piece))
         return hooks->guard_size(heap, piece, bytes);
@@ -257,7 +310,7 @@ static enum qy_error room(struct qy_sizes *sizes, void *piece, size_t *bytes, pf
     }
     if (error != QY_NOT_OWNED)
         return error;
-    error = large_find(heap, piece, first, pages);
+    error = large_find(heap, piece, first, pages, &word);
     *bytes = *pages * QY_PAGE_BYTES;
     return error;
 }
@@ -298,7 +351,7 @@ static bool large_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, pfn
         blocks_free(cpu, heap, first.raw + kept, first.raw + pages);
         wanted = kept;
     }
-    set_pages(sizes, first, wanted, large_of(heap, first));
+    set_pages(sizes, first, wanted, word_large(qy_frame_word(heap->arena->db, first)));
     count_large(heap, wanted, pages);
     *count = wanted;
     return true;
@@ -308,15 +361,15 @@ static bool large_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, pfn
 static void *origin_object(struct qy_sizes *sizes, void *piece, struct qy_cache **cache)
 {
     pfn_t first;
-    uint64_t pages;
+    uint64_t pages, word;
     void *object = NULL;
     if (!(sizes->large.flags & QY_CACHE_TRACKED))
         return NULL;
     if (qy_heap_find(sizes->heap, piece, cache, &object) == QY_OK)
         return object;
     *cache = &sizes->large;
-    if (large_find(sizes->heap, piece, &first, &pages) == QY_OK)
-        return large_of(sizes->heap, first);
+    if (large_find(sizes->heap, piece, &first, &pages, &word) == QY_OK)
+        return word_large(word);
     return qy_heap_is_guarded(sizes->heap, piece) ? piece
                                                   : NULL; /* its pool knows, whichever the cache */
 }

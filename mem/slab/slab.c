@@ -287,6 +287,16 @@ void qy_slab_give_cached(struct qy_cpu_objects *cpu, const struct qy_item *items
     }
 }
 
+void *qy_slab_take_own(struct qy_cpu_objects *cpu, struct qy_heap *heap)
+{
+    struct qy_item item;
+    unsigned got;
+    if (qy_slab_take(cpu, &heap->magazine_cache, 1, QY_OBJECT_LIVE, &item, &got) != QY_OK)
+        return NULL;
+    heap->magazine_cache.taken++;
+    return item.object;
+}
+
 void qy_slab_give_own(struct qy_cpu_objects *cpu, struct qy_heap *heap, void *object)
 {
     struct qy_place place;
@@ -302,7 +312,7 @@ enum qy_error qy_slab_find(struct qy_slab *slab, const void *pointer, struct qy_
     *out = (struct qy_place){.slab = slab, .cache = cache};
     if (offset >= slab->span_bytes) /* below the first too: it wraps */
         return QY_NOT_ALLOCATED;
-    out->index = qy_slab_index(cache, offset);
+    out->index = (unsigned)(offset / cache->stride);
     out->object = qy_slab_place(slab, out->index) + cache->front;
     out->state = qy_state_load(qy_slab_state(slab, out->index));
     return QY_OK;

@@ -122,23 +122,33 @@ static bool items_are_cached(const struct qy_cache *cache, const struct qy_item 
 
 static const char *check_magazine(const struct qy_magazine *magazine)
 {
-    unsigned count = qy_magazine_count(magazine);
-    return count <= qy_magazine_limit(magazine) &&
-                   qy_magazine_limit(magazine) <= QY_MAGAZINE_OBJECTS &&
-                   items_are_cached(magazine->cache, &magazine->items[1], count)
-               ? NULL
-               : "SLAB-CACHED";
+    const struct qy_rounds *loaded = qy_magazine_loaded(magazine);
+    const struct qy_rounds *previous = qy_magazine_previous(magazine);
+    uint32_t count = qy_magazine_count_loaded(magazine);
+    bool whole = qy_rounds_count(loaded) == 0 && loaded != previous &&
+                 qy_magazine_top(magazine) == &loaded->items[1 + count] &&
+                 qy_magazine_top(magazine) <= magazine->full &&
+                 magazine->full <= &loaded->items[1 + QY_ROUNDS_OBJECTS] &&
+                 magazine->full->state == &loaded->nobody &&
+                 loaded->items[0].state == &loaded->nobody &&
+                 items_are_cached(magazine->cache, &loaded->items[1], count);
+    if (whole && previous)
+        whole = qy_rounds_count(previous) <= QY_ROUNDS_OBJECTS &&
+                items_are_cached(magazine->cache, &previous->items[1], qy_rounds_count(previous));
+    return whole ? NULL : "SLAB-CACHED";
 }
 
 /* *cached is made less by what is in the depot. */
 static const char *check_depot(const struct qy_cache *cache, uint32_t *cached)
 {
-    for (const struct qy_depot *part = cache->depot; part; part = part->below) {
-        uint32_t below = part->below ? part->below->count + part->below->count_below : 0;
-        if (part->count == 0 || part->count > QY_MAGAZINE_OBJECTS || part->count_below != below ||
-            !items_are_cached(cache, part->items, part->count))
+    for (const struct qy_rounds *rounds = cache->depot; rounds; rounds = rounds->below) {
+        uint32_t count = qy_rounds_count(rounds);
+        const struct qy_rounds *next = rounds->below;
+        uint32_t below = next ? qy_rounds_count(next) + next->count_below : 0;
+        if (count == 0 || count > QY_ROUNDS_OBJECTS || rounds->count_below != below ||
+            !items_are_cached(cache, &rounds->items[1], count))
             return "SLAB-CACHED";
-        *cached -= part->count;
+        *cached -= count;
     }
     return NULL;
 }
@@ -247,14 +257,14 @@ const char *qy_cache_check(struct qy_cache *cache)
 
 static const char *check_own(struct qy_heap *heap)
 {
-    uint32_t magazines = 0;
+    uint32_t magazines = 0; /* and rounds */
     qy_heap_lock(heap);
     for (const struct qy_magazine *m = heap->magazines; m; m = m->next)
-        magazines++;
-    for (const struct qy_depot *part = heap->parts; part; part = part->below)
+        magazines += qy_magazine_previous(m) ? 3 : 2;
+    for (const struct qy_rounds *rounds = heap->rounds; rounds; rounds = rounds->below)
         magazines++;
     for (const struct qy_cache *cache = heap->caches; cache; cache = cache->next)
-        for (const struct qy_depot *part = cache->depot; part; part = part->below)
+        for (const struct qy_rounds *rounds = cache->depot; rounds; rounds = rounds->below)
             magazines++;
     const char *broken = magazines == heap->magazine_cache.out
                              ? check_cache(&heap->magazine_cache, 0)

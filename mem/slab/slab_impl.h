@@ -4,7 +4,7 @@
  *     slab    | colour | place | place | ...      | slack | a state byte each | struct qy_slab |
  *     mixed   | struct qy_mixed: 2 granules | 62 granules of 64 bytes                           |
  *     large   | pages of their own, see qy/heap.h                                               |
- *     depot   | cached objects of one cache, in an object of the heap's magazines               |
+ *     rounds  | cached objects of one cache, in an object of the heap's magazines               |
  *
  * The word in the frame entry of a block's first frame says which of the three it is and where: an
  * address or a number of pages, with enum qy_place_kind in the low bits. The words of the other frames of
@@ -28,18 +28,10 @@ struct qy_slab {
     unsigned char *places;       /* the first one */
     uint32_t span_bytes;         /* of all places */
     uint16_t first_free;         /* index of what was freed last, QY_SLAB_NIL if none */
-    uint16_t fresh;              /* index of the first that nobody has had yet: free, and in no list */
-    uint16_t free;               /* free objects */
+    uint16_t fresh; /* index of the first that nobody has had yet: free, and in no list */
+    uint16_t free;  /* free objects */
     uint16_t capacity;
     uint8_t order;
-};
-
-/* A part of a cache's depot, or an empty one for any cache: a stack of batches, the one freed last on top. */
-struct qy_depot {
-    struct qy_depot *below;
-    uint32_t count;
-    uint32_t count_below; /* in all that are below */
-    struct qy_item items[QY_MAGAZINE_OBJECTS];
 };
 
 #define QY_GRANULE_BYTES 64u
@@ -57,7 +49,13 @@ struct qy_mixed {
     uint8_t owner[QY_GRANULES]; /* of the object that begins there: id of its cache; 0: none does */
 };
 
-enum qy_place_kind { QY_PLACE_NONE, QY_PLACE_SLAB, QY_PLACE_MIXED, QY_PLACE_LARGE, QY_PLACE_KIND_MASK = 3 };
+enum qy_place_kind {
+    QY_PLACE_NONE,
+    QY_PLACE_SLAB,
+    QY_PLACE_MIXED,
+    QY_PLACE_LARGE,
+    QY_PLACE_KIND_MASK = 3
+};
 
 /* Of a large piece: pages << QY_LARGE_SHIFT, or, in a heap that is tracked, the address of its struct qy_large. */
 #define QY_LARGE_TRACKED 4u
@@ -68,10 +66,13 @@ struct qy_large {
     uint64_t pages;
 };
 
-_Static_assert(sizeof(struct qy_mixed) <= QY_GRANULES_HEADER * QY_GRANULE_BYTES, "fits its granules");
+_Static_assert(sizeof(struct qy_mixed) <= QY_GRANULES_HEADER * QY_GRANULE_BYTES,
+               "fits its granules");
 _Static_assert(sizeof(struct qy_slab) + QY_SLAB_OBJECTS_MAX <= QY_PAGE_BYTES,
                "states lie in the header's page");
-_Static_assert(sizeof(struct qy_depot) <= sizeof(struct qy_magazine), "of the same cache");
+_Static_assert(sizeof(struct qy_magazine) <= sizeof(struct qy_rounds), "of the same cache");
+_Static_assert(6 * (sizeof(struct qy_rounds) + 1) + sizeof(struct qy_slab) <= QY_PAGE_BYTES,
+               "two magazines with both stacks a page");
 _Static_assert(sizeof(struct qy_cache) <= 128, "an untyped has one a type");
 _Static_assert(QY_SLAB_MAX_ORDER <= QY_PLACE_KIND_MASK, "a word holds an order or a kind");
 
@@ -158,15 +159,6 @@ static inline unsigned char *qy_slab_place(const struct qy_slab *slab, unsigned 
     return slab->places + (size_t)index * slab->cache->stride;
 }
 
-/*
- * offset / stride, for offsets in a slab: both are below 2^16, so the rounded reciprocal is exact; the offset
- * is a multiple if the fraction, the product's lower half, is below the reciprocal (Lemire, Kaser, Kurz 2019).
- */
-static inline unsigned qy_slab_index(const struct qy_cache *cache, uint64_t offset)
-{
-    return (unsigned)(offset * cache->reciprocal >> 32);
-}
-
 /* What a free object holds at `link` instead of the index of the next one; its own inverse. */
 static inline uint64_t qy_slab_encode(const struct qy_heap *heap, const void *link, uint64_t next)
 {
@@ -241,7 +233,7 @@ struct qy_place {
     struct qy_mixed *mixed;
     unsigned index; /* of the object's place, or its first granule */
     struct qy_cache *cache;
-    unsigned char *object;       /* the one whose place holds the pointer */
+    unsigned char *object;      /* the one whose place holds the pointer */
     enum qy_object_state state; /* that it was in */
 };
 
@@ -258,37 +250,43 @@ enum qy_error qy_mixed_find(struct qy_mixed *mixed, const void *pointer, struct 
 
 /* Up to `want` free objects into items; less if slabs would have to be added after the first. Errors: as qy_arena_alloc, if none. */
 enum qy_error qy_slab_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, unsigned want,
-                           enum qy_object_state state, struct qy_item *items,
-                           unsigned *got) QY_REQUIRES(qy_class_slab);
-/* An object of a slab becomes free; cached ones do; a magazine or a part of a depot does. */
+                           enum qy_object_state state, struct qy_item *items, unsigned *got)
+    QY_REQUIRES(qy_class_slab);
+/* An object of a slab becomes free; cached ones do. */
 void qy_slab_give(struct qy_cpu_objects *cpu, struct qy_item item) QY_REQUIRES(qy_class_slab);
-void qy_slab_give_cached(struct qy_cpu_objects *cpu, const struct qy_item *items,
-                         unsigned count) QY_REQUIRES(qy_class_slab);
-void qy_slab_give_own(struct qy_cpu_objects *cpu, struct qy_heap *heap,
-                      void *object) QY_REQUIRES(qy_class_slab);
+void qy_slab_give_cached(struct qy_cpu_objects *cpu, const struct qy_item *items, unsigned count)
+    QY_REQUIRES(qy_class_slab);
+/* What becomes a magazine or rounds, as it is; null if there is no memory. And back. */
+void *qy_slab_take_own(struct qy_cpu_objects *cpu, struct qy_heap *heap) QY_REQUIRES(qy_class_slab);
+void qy_slab_give_own(struct qy_cpu_objects *cpu, struct qy_heap *heap, void *object)
+    QY_REQUIRES(qy_class_slab);
 /* The empty slab that the cache keeps goes back; false if there is none. */
 bool qy_slab_release(struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
 
 /* SLAB blocks in and out of the arena, through the CPU's frame cache if there is a CPU. */
-enum qy_error qy_slab_pages_alloc(struct qy_cpu_objects *cpu, struct qy_arena *arena, unsigned order,
-                                  pfn_t *out) QY_MUST_USE;
+enum qy_error qy_slab_pages_alloc(struct qy_cpu_objects *cpu, struct qy_arena *arena,
+                                  unsigned order, pfn_t *out) QY_MUST_USE;
 void qy_slab_pages_free(struct qy_cpu_objects *cpu, struct qy_arena *arena, pfn_t block,
                         unsigned order);
 
 /* ---- mixed.c ---- */
 
 /* A place in a mixed slab, in a new one if need be. Errors: as qy_arena_alloc. */
-enum qy_error qy_mixed_take(struct qy_cpu_objects *cpu, struct qy_cache *cache,
-                            void **out) QY_REQUIRES(qy_class_slab);
-void qy_mixed_give(struct qy_cpu_objects *cpu, const struct qy_place *place) QY_REQUIRES(qy_class_slab);
+enum qy_error qy_mixed_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, void **out)
+    QY_REQUIRES(qy_class_slab);
+void qy_mixed_give(struct qy_cpu_objects *cpu, const struct qy_place *place)
+    QY_REQUIRES(qy_class_slab);
 bool qy_mixed_release(struct qy_heap *heap) QY_REQUIRES(qy_class_slab);
 
 /* ---- free.c ---- */
 
 /* Whether a live object of the cache begins there. Any pointer is safe to pass. */
 bool qy_cache_is_live(struct qy_cache *cache, const void *object);
-/* qy_cache_free, of any cache of the heap. */
-enum qy_error qy_heap_free(struct qy_cpu_objects *cpu, struct qy_heap *heap,
+/* qy_cache_free of an object in whatever kind of slab, or guarded; cache: null if any of the heap's will do. */
+enum qy_error qy_heap_free(struct qy_cpu_objects *cpu, struct qy_heap *heap, struct qy_cache *cache,
+                           void *object) QY_MUST_USE QY_REQUIRES(qy_irq_off);
+/* The same of one in that slab, for any cache. */
+enum qy_error qy_slab_free(struct qy_cpu_objects *cpu, struct qy_slab *slab,
                            void *object) QY_MUST_USE QY_REQUIRES(qy_irq_off);
 
 /* ---- magazine.c: the first three by the CPU itself, between enter and leave, without the lock ---- */
@@ -299,23 +297,49 @@ struct qy_magazine *qy_magazine_of(struct qy_cpu_objects *cpu, struct qy_cache *
 void *qy_magazine_pop(struct qy_magazine *magazine);
 /* Whether the next object is to be a guarded one; this says so once. */
 bool qy_magazine_guard_is_due(struct qy_magazine *magazine);
-/* A full one makes room by what was put in first; returns its top. Takes the heap's lock. */
+/* Its stack is full: it works on one that is not; returns its top. May take the heap's lock. */
 struct qy_item *qy_magazine_make_room(struct qy_cpu_objects *cpu, struct qy_magazine *magazine);
-/* Fill half of an empty one, and more if a slab's last objects fit in. Errors: as qy_slab_take. */
-enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu,
-                                 struct qy_magazine *magazine) QY_REQUIRES(qy_class_slab);
+/* Fill an empty one from the depot, or from slabs: half of it, and more if a slab's last objects fit in. Errors: as qy_slab_take. */
+enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
+    QY_REQUIRES(qy_class_slab);
 /* This CPU gives up what it has of the heap; false if that is nothing. */
 bool qy_magazine_give_up(struct qy_cpu_objects *cpu, const struct qy_heap *heap);
 
-static inline unsigned qy_magazine_count(const struct qy_magazine *magazine)
+static inline uint32_t qy_rounds_count(const struct qy_rounds *rounds)
 {
-    return (unsigned)(qy_magazine_top(magazine) - magazine->items) - 1;
+    return atomic_load_explicit(&rounds->count, memory_order_relaxed);
 }
 
-/* As many as it may hold. */
-static inline unsigned qy_magazine_limit(const struct qy_magazine *magazine)
+static inline void qy_rounds_set_count(struct qy_rounds *rounds, uint32_t count)
 {
-    return (unsigned)(magazine->full - magazine->items) - 1;
+    atomic_store_explicit(&rounds->count, count, memory_order_relaxed);
+}
+
+static inline struct qy_rounds *qy_magazine_loaded(const struct qy_magazine *magazine)
+{
+    return atomic_load_explicit(&magazine->loaded, memory_order_relaxed);
+}
+
+static inline struct qy_rounds *qy_magazine_previous(const struct qy_magazine *magazine)
+{
+    return atomic_load_explicit(&magazine->previous, memory_order_relaxed);
+}
+
+/* In the stack that it works on; 0 if it turns to the other one just now. */
+static inline uint32_t qy_magazine_count_loaded(const struct qy_magazine *magazine)
+{
+    uintptr_t first = (uintptr_t)&qy_magazine_loaded(magazine)->items[1];
+    uintptr_t bytes = (uintptr_t)qy_magazine_top(magazine) - first;
+    return bytes <= QY_ROUNDS_OBJECTS * sizeof(struct qy_item)
+               ? (uint32_t)(bytes / sizeof(struct qy_item))
+               : 0;
+}
+
+/* With the heap's lock, if another CPU's. Exact for its CPU, and when that is elsewhere. */
+static inline uint32_t qy_magazine_count(const struct qy_magazine *magazine)
+{
+    const struct qy_rounds *previous = qy_magazine_previous(magazine);
+    return qy_magazine_count_loaded(magazine) + (previous ? qy_rounds_count(previous) : 0);
 }
 
 /* Objects that it has handed out. Exact for its CPU, and when that is elsewhere. */
@@ -337,22 +361,38 @@ static inline void qy_magazine_put(struct qy_cpu_objects *cpu, struct qy_magazin
     qy_magazine_set_top(magazine, top + 1);
 }
 
+/* Give back what this CPU took last of the classes of the heap; false if it is anything else. */
+static inline bool qy_heap_free_last(struct qy_cpu_objects *cpu, const struct qy_heap *heap,
+                                     const void *object)
+{
+    qy_percpu_enter(&cpu->own);
+    struct qy_magazine *magazine =
+        atomic_load_explicit(&cpu->slots[cpu->recent], memory_order_acquire);
+    bool is_last =
+        magazine->heap == heap && qy_magazine_push_last(magazine, magazine->serves, object);
+    qy_percpu_leave(&cpu->own);
+    return is_last;
+}
+
 /* ---- depot.c: cached objects that no CPU has. All with the heap's lock ---- */
 
-/* A batch of at most QY_MAGAZINE_OBJECTS / 2 goes there; false, nothing changed: it has enough. */
-bool qy_depot_push(struct qy_cpu_objects *cpu, struct qy_cache *cache, const struct qy_item *items,
-                   unsigned count) QY_REQUIRES(qy_class_slab);
-/* Up to `want` objects out; how many. */
-unsigned qy_depot_pop(struct qy_cache *cache, unsigned want,
-                      struct qy_item *items) QY_REQUIRES(qy_class_slab);
+/* Whether the depot takes so many more. */
+bool qy_depot_has_room(const struct qy_cache *cache, uint32_t count) QY_REQUIRES(qy_class_slab);
+/* Rounds with their count set go there, and the last ones come back; null: it has none. */
+void qy_depot_push(struct qy_cache *cache, struct qy_rounds *rounds) QY_REQUIRES(qy_class_slab);
+struct qy_rounds *qy_depot_pop(struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
 /* All of it goes back to its slabs. */
 void qy_depot_drain(struct qy_cpu_objects *cpu, struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
-/* The parts that no depot uses go. */
-void qy_depot_release(struct qy_cpu_objects *cpu, struct qy_heap *heap) QY_REQUIRES(qy_class_slab);
+/* Empty rounds out of those that the heap keeps, or new ones; null if there is no memory. And back. */
+struct qy_rounds *qy_rounds_get(struct qy_cpu_objects *cpu, struct qy_heap *heap)
+    QY_REQUIRES(qy_class_slab);
+void qy_rounds_put(struct qy_heap *heap, struct qy_rounds *rounds) QY_REQUIRES(qy_class_slab);
+/* Those that the heap keeps go. */
+void qy_rounds_release(struct qy_cpu_objects *cpu, struct qy_heap *heap) QY_REQUIRES(qy_class_slab);
 
 static inline uint32_t qy_depot_count(const struct qy_cache *cache)
 {
-    return cache->depot ? cache->depot->count + cache->depot->count_below : 0;
+    return cache->depot ? qy_rounds_count(cache->depot) + cache->depot->count_below : 0;
 }
 
 #endif

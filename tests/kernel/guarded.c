@@ -249,8 +249,8 @@ static void count_sites(void)
         bytes += rows[i].bytes;
     }
     CHECK_EQ(count, live_count);
-    CHECK_EQ(piece_site()->live, live_count);
-    CHECK_EQ(piece_site()->live_bytes, bytes);
+    CHECK_EQ(qy_site_read(piece_site()).live, live_count);
+    CHECK_EQ(qy_site_read(piece_site()).live_bytes, bytes);
     for (unsigned i = 0; i < live_count; i++)
         asked += live[i].bytes > QY_SIZE_CLASS_MAX && !is_guarded(live[i].piece)
                      ? qy_align_up(live[i].bytes, QY_PAGE_BYTES)
@@ -308,7 +308,7 @@ static void owner_of_a_guarded_piece(void) QY_UNCHECKED
     qy_tally_begin(&tally, rows, 4);
     qy_leaks(&heap, 0, &tally);
     CHECK(tally.used == 1 && rows[0].key[QY_LEAK_SITE] == qy_site_number(piece_site()));
-    CHECK_EQ(piece_site()->live_bytes, 2000);
+    CHECK_EQ(qy_site_read(piece_site()).live_bytes, 2000);
     CHECK_EQ(qy_sizes_free(&cpu, &sizes, piece), QY_OK);
     done();
 }

@@ -24,10 +24,9 @@ static void *take(void)
 }
 
 /* Free, and say where. */
-static enum qy_error give(void *object)
+static enum qy_error give(void *object) QY_UNCHECKED
 {
-    qy_origin_freeing(&cache, object, there());
-    return give_to(&cache, object);
+    return qy_cache_free_from(&cpu, &cache, object, there());
 }
 
 static void give_action(void *object)

@@ -86,14 +86,14 @@ static void here_and_there(void)
     for (size_t i = 0; i < tally.used; i++)
         live += rows[i].count;
     CHECK_EQ(live, PLACES);
-    CHECK_EQ(site()->live, live);
-    CHECK_EQ(site()->live_bytes, live * 256);
-    CHECK_EQ(site()->total, THREADS * ops);
+    CHECK_EQ(qy_site_read(site()).live, live);
+    CHECK_EQ(qy_site_read(site()).live_bytes, live * 256);
+    CHECK_EQ(qy_site_read(site()).total, THREADS * ops);
     CHECK(qy_debug_check(&debug, &heap, &report));
     CHECK(qy_quarantine_count(&quarantine) > 0);
     for (unsigned i = 0; i < PLACES; i++)
         CHECK_EQ(give_to(&cache, places[i]), QY_OK);
-    CHECK_EQ(site()->live, 0);
+    CHECK_EQ(qy_site_read(site()).live, 0);
     printf("# %llu looks meanwhile\n", (unsigned long long)looks);
     end_heap();
 }

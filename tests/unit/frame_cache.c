@@ -209,7 +209,7 @@ static void damage_is_found_in_use(void)
     CHECK(hosted_broken.invariant && strcmp(hosted_broken.invariant, "EXCLUSIVE") == 0);
     CHECK(hosted_broken.number == a.raw);
     *entry = was;
-    qy_frame_cache_leave(&cpus[0]);
+    qy_percpu_leave(&cpus[0].own);
     finish();
 }
 

@@ -10,11 +10,7 @@
 #include <hosted/hosted.h>
 #include <qy/frame_cache.h>
 
-#if defined(__clang__)
 #define PAIR_MAX 40.0
-#else
-#define PAIR_MAX 44.0 /* gcc 12 does not add to an atomic in one instruction, however relaxed */
-#endif
 #define FEW 10000ul
 #define MANY 110000ul
 

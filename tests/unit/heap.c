@@ -265,6 +265,35 @@ static void what_shrinks_gives_back(void) QY_UNCHECKED
 
 /* ---- two CPUs free one piece ---- */
 
+/* What a CPU took last is quick to give back: to its own heap, and once. */
+static void the_last_piece(void) QY_UNCHECKED
+{
+    static struct qy_arena child;
+    static struct qy_heap second;
+    static struct qy_sizes others;
+    void *piece, *other;
+    make(4096, 0);
+    CHECK_EQ(qy_arena_carve(&arena, &child, 1024, 1), QY_OK);
+    qy_heap_init(&second, &child, NULL, 7);
+    CHECK_EQ(qy_sizes_init(&others, &second, 0), QY_OK);
+    for (unsigned i = 0; i < 100; i++) { /* until both have magazines, and then */
+        piece = take(64, 1);
+        CHECK_EQ(qy_sizes_free(&cpus[0], &others, piece), QY_NOT_OWNED);
+        CHECK_EQ(give(piece), QY_OK);
+        CHECK_EQ(give(piece), QY_NOT_ALLOCATED);
+        CHECK_EQ(qy_sizes_alloc(&cpus[0], &others, 64, 1, &other), QY_OK);
+        CHECK_EQ(give(other), QY_NOT_OWNED);
+        CHECK_EQ(qy_sizes_free(&cpus[0], &others, other), QY_OK);
+        CHECK_EQ(qy_sizes_free(&cpus[0], &others, other), QY_NOT_ALLOCATED);
+    }
+    CHECK(qy_heap_is_cached(&heap) && qy_heap_is_cached(&second));
+    qy_heap_reclaim(&second);
+    qy_frame_reclaim(&child);
+    CHECK(qy_heap_check(&second) == NULL && qy_heap_pages(&second) == 0);
+    CHECK_EQ(qy_arena_return(&child), QY_OK);
+    done();
+}
+
 static void *again; /* what the other CPU frees as soon as the first one gives memory back */
 static unsigned freed_again;
 
@@ -412,6 +441,7 @@ static const struct test tests[] = {
     {"resizing in place and by moving", resizing},
     {"what is new is zero", what_is_new_is_zero},
     {"what shrinks gives back", what_shrinks_gives_back},
+    {"the last piece", the_last_piece},
     {"freed in the middle of a free", freed_in_the_middle_of_a_free},
     {"random calls in an arena that runs out", random_small},
     {"random calls with magazines", random_large},

@@ -89,7 +89,7 @@ static struct qy_magazine *warm(unsigned cpu)
 /* What lies `place` objects above the lowest, whether below the top or left over above it. */
 static unsigned char *object_at(const struct qy_magazine *magazine, unsigned place)
 {
-    return magazine->items[1 + place].object;
+    return qy_magazine_loaded(magazine)->items[1 + place].object;
 }
 
 static uint64_t cached(void)
@@ -111,7 +111,7 @@ static void a_share_of_the_arena(void)
         uint64_t pages = arenas[k % 4], bytes = pages * QY_PAGE_BYTES;
         make(pages, sizes[k / 4]);
         uint64_t share = bytes / 128 / cache.stride, most = 0, most_in_depot = 0;
-        share = share < QY_MAGAZINE_OBJECTS ? share : QY_MAGAZINE_OBJECTS;
+        share = share < QY_MAGAZINE_OBJECTS ? share & ~1ull : QY_MAGAZINE_OBJECTS;
         struct qy_magazine *magazine = warm(0);
         CHECK_EQ(magazine != NULL, pages >= QY_MAGAZINE_MIN_PAGES && share >= 4);
         unsigned all = take_all(0), count = all * 3 / 4;
@@ -235,7 +235,7 @@ static void forgotten_with_the_slab(void) QY_UNCHECKED
     unsigned count = 0, held = 0;
     make(1024, 1000);
     struct qy_magazine *magazine = warm(0);
-    unsigned half = (qy_magazine_limit(magazine) + 1) / 2;
+    unsigned limit = magazine->limit, half = (limit + 1) / 2;
     unsigned slab = qy_slab_capacity(cache.stride, cache.order), refill = half < slab ? half : slab;
     for (unsigned i = 0; i < 4 * half; i++)
         objects[i] = take(0);
@@ -260,6 +260,12 @@ static void forgotten_with_the_slab(void) QY_UNCHECKED
     CHECK_EQ(qy_magazine_count(magazine), refill);
     CHECK_EQ(magazine->epoch, atomic_load(&cache.epoch));
     CHECK_EQ(give(0, stale), QY_NOT_OWNED); /* it was forgotten */
+    const struct qy_rounds *other = qy_magazine_previous(magazine);
+    CHECK(other && other->items[limit].object); /* which still knows what it had */
+    for (count = 0; count < limit + 1u; count++)
+        CHECK((objects[count] = take(0)) != NULL);
+    give_all(0, count);
+    CHECK(qy_magazine_loaded(magazine) == other && qy_magazine_top(magazine)->object == NULL);
     check();
     hosted_machine_destroy(&machine);
 }
@@ -286,11 +292,12 @@ static void every_byte_of_a_slab(void) QY_UNCHECKED
                               (at - slab->places) % cache.stride == 0;
                 if (starts)
                     continue;
-                enum qy_error by_cache = give(0, at),
-                              by_address = qy_heap_free(&cpus[0], &heap, at);
-                if (by_cache != QY_NOT_ALLOCATED || by_address != QY_NOT_ALLOCATED)
+                enum qy_error by_cache = give(0, at), by_slab = qy_slab_free(&cpus[0], slab, at),
+                              by_address = qy_heap_free(&cpus[0], &heap, NULL, at);
+                if (by_cache != QY_NOT_ALLOCATED || by_slab != QY_NOT_ALLOCATED ||
+                    by_address != QY_NOT_ALLOCATED)
                     CHECK_EQ((uint64_t)(at - base), sizes[k / 2]);
-                refused += 2;
+                refused += 3;
             }
         }
         give_all(0, count);
@@ -300,12 +307,42 @@ static void every_byte_of_a_slab(void) QY_UNCHECKED
     CHECK(refused > 100000);
 }
 
+/* An arena that has grown has larger magazines; what a full one gives to the depot is more than an older one holds. */
+static void rounds_of_a_larger_magazine(void)
+{
+    make(512, 1000);
+    const struct qy_magazine *small = warm(0);
+    hosted_ram_add(&machine, pfn(16 + 512), pfn(16 + PAGES_MAX));
+    CHECK_EQ(qy_arena_add(&arena, pfn(16 + 512), pfn(16 + PAGES_MAX)), QY_OK);
+    const struct qy_magazine *large = warm(1);
+    CHECK(small && large && small->limit < large->limit / 2);
+    for (unsigned i = 0; i < 300; i++)
+        objects[i] = take(1);
+    give_all(1, 300);
+    CHECK(qy_depot_count(&cache) > 2u * large->limit);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        for (unsigned i = 0; i < 150; i++) {
+            CHECK((objects[i] = take(0)) != NULL);
+            check();
+        }
+        for (unsigned i = 150; i-- > 0;) { /* what lies above the top is what comes back next */
+            CHECK_EQ(give(0, objects[i]), QY_OK);
+            CHECK_EQ(give(0, objects[i]), QY_NOT_ALLOCATED);
+            check();
+        }
+    }
+    qy_heap_reclaim(&heap);
+    CHECK_EQ(qy_heap_pages(&heap), 0);
+    done();
+}
+
 static const struct test tests[] = {
     {"a share of the arena", a_share_of_the_arena},
     {"what other CPUs keep comes back", what_others_keep_comes_back},
     {"nothing is taken from a CPU at work", nothing_is_taken_from_a_cpu_at_work},
     {"what is taken away is left alone", what_is_taken_away_is_left_alone},
     {"what was handed out is forgotten with its slab", forgotten_with_the_slab},
+    {"rounds of a larger magazine", rounds_of_a_larger_magazine},
     {"every byte of a slab is given back", every_byte_of_a_slab},
 };
 TEST_MAIN(tests)

@@ -1,6 +1,6 @@
 /*
- * What sites cost, in instructions of an allocation and its free, counted by callgrind: nothing but two
- * tests of a flag where they are off; and what they take where they are on.
+ * What sites cost, in instructions of an allocation and its free, counted by callgrind: nothing where they are
+ * off; and what they take where they are on.
  *
  * The program runs itself under valgrind with different numbers of pairs and divides the difference, as
  * frame_cache_cost does. Skipped where valgrind is absent, and in builds that count other things.
@@ -26,11 +26,8 @@ static void with(void) QY_UNCHECKED
 {
     static const struct qy_owner owner = {1, 2, 3, 4, 64, 6};
     void *object;
-    if (qy_cache_alloc_from(&cpu, &cache, QY_SITE("a thing"), &object) != QY_OK)
-        abort();
-    qy_origin_set(&cache, object, &owner);
-    qy_origin_freeing(&cache, object, QY_SITE("its end"));
-    if (qy_cache_free(&cpu, &cache, object) != QY_OK)
+    if (qy_cache_alloc_for(&cpu, &cache, QY_SITE("a thing"), &owner, &object) != QY_OK ||
+        qy_cache_free_from(&cpu, &cache, object, QY_SITE("its end")) != QY_OK)
         abort();
 }
 
@@ -55,8 +52,8 @@ static void a_pair(void)
         each[kind] = (double)(many - few) / (double)(MANY - FEW);
         printf("# instructions of a pair, %s: %.1f\n", names[kind], each[kind]);
     }
-    CHECK(each[1] <= each[0] + 6); /* two tests and branches, and what they keep in registers */
-    CHECK(each[2] > each[1]);
+    CHECK(each[1] <= each[0] + 1); /* clang has the site in a register early */
+    CHECK(each[2] > each[1] && each[2] <= each[0] + 420);
 }
 
 static const struct test tests[] = {{"a pair without sites, with them off, and on", a_pair}};

@@ -732,7 +732,7 @@ static void forged_state(void) QY_UNCHECKED
     while (record(&cache).cached);
     while (count > 1)
         CHECK_EQ(qy_cache_free(&cpu_1, &cache, objects[--count - 1]), QY_OK); /* all but the last */
-    objects[0] = atomic_load(&cpu.slots[cache.slot])->items[1].object;        /* popped last */
+    objects[0] = atomic_load(&cpu.slots[cache.slot])->loaded->items[1].object; /* popped last */
     CHECK_EQ(qy_cache_free(&cpu_1, &cache, objects[0]), QY_OK);
     CHECK_EQ(record(&cache).live, 0);
     qy_heap_drain(&cpu_1, &heap);
@@ -770,7 +770,7 @@ static void slots_are_displaced(void) QY_UNCHECKED
 static struct {
     unsigned taken, given, fresh, guarded;
     void *kept;
-    const struct qy_site *site;
+    const struct qy_site *site, *freed;
 } seen;
 static unsigned char not_ram[128];
 
@@ -787,7 +787,8 @@ static void hook_taken(struct qy_cache *of, void *object, size_t bytes, const st
     seen.site = site;
 }
 
-static bool hook_given(struct qy_cpu_objects *by, struct qy_cache *of, void *object)
+static bool hook_given(struct qy_cpu_objects *by, struct qy_cache *of, void *object,
+                       const struct qy_site *site)
 {
     unsigned char *at = object, *trailer = qy_object_trailer(of, object);
     CHECK(by == &cpu);
@@ -798,6 +799,7 @@ static bool hook_given(struct qy_cpu_objects *by, struct qy_cache *of, void *obj
     for (size_t i = 0; i < QY_TRAILER_BYTES; i++)
         CHECK(trailer[i] == 0x77);
     memset(at, 0xab, of->type->bytes);
+    seen.freed = site;
     seen.given++;
     if (seen.given % 3)
         return false;
@@ -846,7 +848,9 @@ static void hooks_see(void) QY_UNCHECKED
             }
             check();
             for (unsigned i = 0; i < 120; i++) {
-                CHECK_EQ(give(objects[i]), QY_OK);
+                const struct qy_site *site = (const struct qy_site *)(uintptr_t)(1000 + i);
+                CHECK_EQ(qy_cache_free_from(&cpu, &cache, objects[i], site), QY_OK);
+                CHECK(seen.freed == site);
                 CHECK_EQ(give(objects[i]), QY_NOT_ALLOCATED);
                 if (seen.kept) {
                     CHECK_EQ(record(&cache).held, 1);

@@ -207,10 +207,12 @@ static uint64_t cache_key(void) QY_UNCHECKED
     unsigned n = 0;
     for (unsigned who = 0; who < 3; who++) {
         struct qy_magazine *m = who < 2 ? atomic_load(&cpus[who].slots[cache.slot]) : NULL;
-        unsigned count = m && m->cache == &cache ? (unsigned)(qy_magazine_top(m) - m->items) - 1 : 0;
+        unsigned count =
+            m && m->cache == &cache ? (unsigned)(qy_magazine_top(m) - m->loaded->items) - 1 : 0;
         count = who == 2 ? object_count : count;
         for (unsigned i = 0; i < count; i++) {
-            uint64_t page = (uintptr_t)(who == 2 ? objects[i] : m->items[i + 1].object) >> 12;
+            uint64_t page =
+                (uintptr_t)(who == 2 ? objects[i] : m->loaded->items[i + 1].object) >> 12;
             unsigned k = 0;
             while (k < n && pages[k] != page)
                 k++;

@@ -18,8 +18,8 @@
  * do not share cache lines of frame entries. Bounded: for each CPU a 64th of an arena in single
  * frames, at most 128, and half as much in each other order; arenas under 2 MiB have none.
  * Locking: a CPU uses its own table with interrupts off (qy_irq_off), without locks and atomic
- * read-modify-writes. Another CPU takes a cache away (qy_frame_reclaim) by emptying the slot, fencing
- * that CPU and waiting for its `busy` to be clear: docs/adr/0013-frame-caches.md.
+ * read-modify-writes. Another CPU takes a cache away (qy_frame_reclaim) as qy/percpu.h says:
+ * docs/adr/0013-frame-caches.md.
  * Cost: a pair of order 0 from the cache at most 40 instructions, of orders 1 to 9, and of a frame that
  * was not popped last, at most 80 and a cache miss for the entry; else the arena's O(log n) shared by the
  * batch. So a slab cache that takes and returns its slabs here (SLAB, orders 0 to 3) needs no reserve of
@@ -29,6 +29,7 @@
 #define QY_FRAME_CACHE_H
 
 #include <qy/arena.h>
+#include <qy/percpu.h>
 
 #if !QY_CONFIG_FRAME_CACHES
 #include <qy/frame_cache_none.h>
@@ -78,8 +79,7 @@ struct qy_frame_cache {
 /* What a CPU has. One a CPU, anywhere; only that CPU passes it to the functions below. */
 struct qy_cpu_frames {
     struct qy_frame_cache *_Atomic slots[QY_CACHE_SLOTS]; /* never null */
-    atomic_bool busy;                                     /* in one of these functions */
-    uint32_t cpu;                                         /* its number, for qy_port_fence_cpu */
+    struct qy_percpu own;
     uint32_t cursor; /* the slot that is looked at next when idle */
     struct {
         const struct qy_arena *arena; /* that would like the slot; compared only */
@@ -105,19 +105,12 @@ enum qy_error qy_frame_alloc_slow(struct qy_cpu_frames *cpu, struct qy_arena *ar
 bool qy_frame_cache_put(struct qy_frame_cache *cache, uint64_t block, unsigned order,
                         enum qy_frame_state state) QY_MUST_USE QY_REQUIRES(qy_irq_off);
 
-/* The CPU's cache in the slot of that arena; it may be another arena's. The fence is the compiler's:
- * whoever empties the slot makes this CPU execute a real one. */
+/* The CPU's cache in the slot of that arena; it may be another arena's. */
 static inline struct qy_frame_cache *qy_frame_cache_enter(struct qy_cpu_frames *cpu,
                                                           const struct qy_arena *arena)
 {
-    atomic_store_explicit(&cpu->busy, true, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
+    qy_percpu_enter(&cpu->own);
     return atomic_load_explicit(&cpu->slots[arena->cache_slot], memory_order_acquire);
-}
-
-static inline void qy_frame_cache_leave(struct qy_cpu_frames *cpu)
-{
-    atomic_store_explicit(&cpu->busy, false, memory_order_release);
 }
 
 /* A cached block changes its state; a 2 MiB block has its tag in its own descriptor too. */
@@ -131,20 +124,13 @@ static inline void qy_frame_cache_tag(const struct qy_arena *arena,
                               memory_order_release);
 }
 
-/* Only this CPU writes the number; others may read it. */
-static inline void qy_frame_cache_add(_Atomic uint64_t *number, uint64_t by)
-{
-    atomic_store_explicit(number, atomic_load_explicit(number, memory_order_relaxed) + by,
-                          memory_order_relaxed);
-}
-
 /* A block of that order and state went out of the cache, or (given) came into it. */
 static inline void qy_frame_cache_count(struct qy_frame_cache *cache, bool given, unsigned order,
                                         enum qy_frame_state state)
 {
-    qy_frame_cache_add(given ? &cache->given[state] : &cache->taken[state], 1ull << order);
+    qy_percpu_count(given ? &cache->given[state] : &cache->taken[state], 1ull << order);
     if (order)
-        qy_frame_cache_add(&cache->more_blocks[given], (1ull << order) - 1);
+        qy_percpu_count(&cache->more_blocks[given], (1ull << order) - 1);
 }
 
 /*
@@ -169,10 +155,10 @@ static inline QY_CACHE_INLINE QY_MUST_USE enum qy_error qy_frame_try_alloc(struc
             cache->top[order] = top;
             *out = pfn(top->frame);
             qy_frame_cache_count(cache, false, order, state);
-            qy_frame_cache_leave(cpu);
+            qy_percpu_leave(&cpu->own);
             return QY_OK;
         }
-        qy_frame_cache_leave(cpu);
+        qy_percpu_leave(&cpu->own);
     }
     pfn_t slow = {0};
     enum qy_error error = qy_frame_alloc_slow(cpu, arena, order, state, &slow);
@@ -210,10 +196,10 @@ static inline QY_CACHE_INLINE QY_MUST_USE enum qy_error qy_frame_free(struct qy_
         if (__builtin_expect(cache->arena == arena, 1) &&
             (qy_frame_cache_put_last(cache, block.raw, order, state) ||
              qy_frame_cache_put(cache, block.raw, order, state))) {
-            qy_frame_cache_leave(cpu);
+            qy_percpu_leave(&cpu->own);
             return QY_OK;
         }
-        qy_frame_cache_leave(cpu);
+        qy_percpu_leave(&cpu->own);
     }
     return qy_arena_free(arena, block, order, state);
 }
@@ -232,7 +218,7 @@ qy_frame_try_alloc_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *arena, uns
 {
     const struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
     bool any = order == 0 && cache->zeroed_count != 0 && cache->arena == arena;
-    qy_frame_cache_leave(cpu);
+    qy_percpu_leave(&cpu->own);
     *zeroed = any && qy_frame_take_zeroed(cpu, arena, state, out) == QY_OK;
     return *zeroed ? QY_OK : qy_frame_try_alloc(cpu, arena, order, state, out);
 }

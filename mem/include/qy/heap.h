@@ -20,9 +20,9 @@
 #define QY_SIZE_CLASS_MAX 3072u /* bytes; larger pieces are pages */
 
 struct qy_sizes {
-    struct qy_heap *heap;
     struct qy_cache classes[QY_SIZE_CLASSES];
-    struct qy_cache large; /* in a heap that is tracked: an object for each piece of pages, which has the origin */
+    struct qy_heap *heap;
+    struct qy_cache large; /* if tracked: an object for each piece of pages, which has the origin */
 };
 
 /*
@@ -30,16 +30,15 @@ struct qy_sizes {
  * zeroed. Errors: TOO_MANY (caches in this heap), INVALID_ARGUMENT (the heap's hooks need more room than
  * there is).
  */
-enum qy_error qy_sizes_init(struct qy_sizes *sizes, struct qy_heap *heap, uint32_t flags) QY_MUST_USE;
+enum qy_error qy_sizes_init(struct qy_sizes *sizes, struct qy_heap *heap,
+                            uint32_t flags) QY_MUST_USE;
+
+extern const uint8_t qy_size_class_of[QY_SIZE_CLASS_MAX / 16 + 1]; /* by size in steps of 16 */
 
 /* The class of that many bytes, 1 to QY_SIZE_CLASS_MAX. */
 static inline unsigned qy_size_class(size_t bytes)
 {
-    unsigned last = (unsigned)bytes - 1;
-    if (last < 128)
-        return last / 16;
-    unsigned log = 31u - (unsigned)__builtin_clz(last); /* 7: 129 to 256, ... */
-    return (last >> (log - 2)) + 4 * (log - 6);         /* 4 to 7 of each doubling, behind the first 8 */
+    return qy_size_class_of[(bytes + 15) / 16];
 }
 
 /* ---- behind the inline function ---- */
@@ -53,14 +52,13 @@ enum qy_error qy_sizes_alloc_slow(struct qy_cpu_objects *cpu, struct qy_sizes *s
  * an alignment that is no power of two), OUT_OF_MEMORY (more than there is, too; qy_heap_reclaim may
  * help), REVOKED.
  */
-static inline QY_MUST_USE enum qy_error qy_sizes_alloc_from(struct qy_cpu_objects *cpu,
-                                                            struct qy_sizes *sizes, size_t bytes,
-                                                            size_t align,
-                                                            const struct qy_site *site, void **out)
-    QY_REQUIRES(qy_irq_off)
+static inline QY_MUST_USE enum qy_error
+qy_sizes_alloc_from(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, size_t bytes, size_t align,
+                    const struct qy_site *site, void **out) QY_REQUIRES(qy_irq_off)
 {
     if (bytes - 1 < QY_SIZE_CLASS_MAX && align <= 16 && align != 0 && (align & (align - 1)) == 0) {
         struct qy_cache *class = &sizes->classes[qy_size_class(bytes)];
+        cpu->recent = class->slot;
         if (qy_cache_pop(cpu, class, out))
             return QY_OK;
     }
@@ -79,8 +77,8 @@ static inline QY_MUST_USE enum qy_error qy_sizes_alloc(struct qy_cpu_objects *cp
  * Give a piece back, on any CPU. Any pointer is safe to pass. Errors: NOT_OWNED (no piece of this heap:
  * another heap's, or of none), NOT_ALLOCATED (free already, or inside a piece); nothing changes then.
  */
-enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece) QY_MUST_USE
-    QY_REQUIRES(qy_irq_off);
+enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes,
+                            void *piece) QY_MUST_USE QY_REQUIRES(qy_irq_off);
 
 /* Bytes that a piece has room for: what was asked for, or more. Errors: as qy_sizes_free. */
 enum qy_error qy_sizes_room(struct qy_sizes *sizes, void *piece, size_t *bytes) QY_MUST_USE;

@@ -22,10 +22,10 @@ struct qy_heap;
 struct qy_site; /* a place in the program that allocates; the core only passes it on */
 
 enum qy_cache_flag {
-    QY_CACHE_UNZEROED = 1,     /* objects come as they are: who takes them fills them */
-    QY_CACHE_TRACKED = 2,      /* a trailer of QY_TRAILER_BYTES, for the site */
-    QY_CACHE_REDZONED = 4,     /* QY_REDZONE_BYTES or more before and after the object */
-    QY_CACHE_POISONED = 8,     /* free objects hold a pattern; the link of the free list is outside */
+    QY_CACHE_UNZEROED = 1, /* objects come as they are: who takes them fills them */
+    QY_CACHE_TRACKED = 2,  /* a trailer of QY_TRAILER_BYTES, for the site */
+    QY_CACHE_REDZONED = 4, /* QY_REDZONE_BYTES or more before and after the object */
+    QY_CACHE_POISONED = 8, /* free objects hold a pattern; the link of the free list is outside */
     QY_CACHE_QUARANTINED = 16, /* freed objects may be held back */
     QY_CACHE_CONSTRUCTED = 32, /* the type has a constructor; set by qy_cache_init */
 };
@@ -52,9 +52,11 @@ struct qy_heap_hooks {
 
     /*
      * A live object is given back; from here on it is HELD: a second free of it is refused. Looks at the
-     * redzones, fills in poison. True: the hook keeps it, and gives it to qy_cache_release one day.
+     * redzones, fills in poison. site: where it is freed, or null. True: the hook keeps it, and gives it to
+     * qy_cache_release one day.
      */
-    bool (*given)(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object);
+    bool (*given)(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                  const struct qy_site *site);
 
     /* Memory that no caller has had since its page came from the arena: poison. The heap's lock is held. */
     void (*fresh)(struct qy_cache *cache, void *object);
@@ -64,7 +66,8 @@ struct qy_heap_hooks {
      * many allocations of each magazine, and of what comes from none (qy_heap_guard_every).
      * False: not now; the cache serves then. *out is no RAM (qy_port_paddr), and not zeroed.
      */
-    bool (*guard_alloc)(struct qy_cache *cache, size_t bytes, const struct qy_site *site, void **out);
+    bool (*guard_alloc)(struct qy_cache *cache, size_t bytes, const struct qy_site *site,
+                        void **out);
 
     /*
      * What is to be freed is no RAM. cache: the one that it was claimed to be of; null if its size was not

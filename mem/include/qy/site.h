@@ -5,10 +5,11 @@
  *                        so all of them are listed without registration and found without hashing
  *     struct qy_origin   in the trailer of each object of a tracked cache: its site and its owner
  *
- * An allocation names its site by a pointer. A cache without QY_CACHE_TRACKED does nothing with it; a
- * tracked one writes the trailer and adds to four counters of the site. What an owner is, the embedder
- * says (in the kernel: the untyped that pays, the thread and the call); it is told after the allocation by
- * qy_origin_set.
+ * An allocation names its site by a pointer, and so may a free. A cache without QY_CACHE_TRACKED never gets
+ * to see it: tracked ones are not served by the fast path, so off costs nothing. A tracked one writes the
+ * trailer and adds to two counters of the site, which few CPUs share. What an owner is, the embedder says (in
+ * the kernel: the untyped that pays, the thread and the call); it is told with the allocation
+ * (qy_cache_alloc_for) or after it (qy_origin_set).
  *
  *     leaks     qy_leaks sums up what lives by site and owner; with `since` only what was made after that
  *               number, so a mark and a second look compare two points in time. qy_allocation_next visits
@@ -16,8 +17,8 @@
  *     profile   the counters of the sites, live and since the beginning, and the sums of qy_leaks
  *
  * Invariants
- *   SITE-COUNT   a site's `live` is the number of live objects of tracked caches whose trailer names it,
- *                `live_bytes` the sum of their bytes; total - live of them have been freed
+ *   SITE-COUNT   total - freed of a site's shards add up to the live objects of tracked caches whose trailer
+ *                names it, total_bytes - freed_bytes to the sum of their bytes
  * Locking: counters and trailers are written with single atomic stores, so anyone may look meanwhile; what
  * was seen is exact for objects that lived throughout. Cost: O(1) each; a look at a heap O(objects).
  */
@@ -28,17 +29,29 @@
 #include <qy/slab.h>
 #include <stdatomic.h>
 
-/* As large as a cache line and aligned as one: sites do not share counters' lines, and are an array. */
+#define QY_SITE_SHARDS 4u
+
+/* What the CPUs of a shard have counted; one of them may have freed what another's allocated. */
+struct qy_site_counts {
+    _Alignas(64) _Atomic uint64_t total; /* allocations made here, since the beginning */
+    _Atomic uint64_t total_bytes;        /* and their memory */
+    _Atomic uint64_t freed, freed_bytes; /* of these */
+};
+
+/* Whole cache lines: sites, and CPUs, share none, and the section of sites is an array. */
 struct qy_site {
     _Alignas(64) const char *file;
     const char *function, *what;
     uint32_t line;
-    uint32_t reserved;
-    _Atomic uint64_t live, live_bytes;   /* allocations made here that live, and their memory */
-    _Atomic uint64_t total, total_bytes; /* since the beginning */
+    struct qy_site_counts counts[QY_SITE_SHARDS]; /* CPU n counts in n % QY_SITE_SHARDS */
 };
 
-_Static_assert(sizeof(struct qy_site) == 64, "the section of sites is an array of them");
+_Static_assert(sizeof(struct qy_site) == 64 * (1 + QY_SITE_SHARDS), "sites are an array");
+
+/* Allocations made at a site and their memory: those that live, and all since the beginning. */
+struct qy_site_sums {
+    uint64_t live, live_bytes, total, total_bytes;
+};
 
 #if QY_CONFIG_HEAP_TOOLS
 #define QY_SITES __attribute__((section("qy_sites"), used))
@@ -55,7 +68,10 @@ _Static_assert(sizeof(struct qy_site) == 64, "the section of sites is an array o
 #endif
 
 /* The fields of a site; for tables of sites, which are declared QY_SITES. */
-#define QY_SITE_HERE(name, what_) {.file = QY_SITE_FILE, .function = (name), .what = (what_), .line = __LINE__}
+#define QY_SITE_HERE(name, what_)                                                                  \
+    {                                                                                              \
+        .file = QY_SITE_FILE, .function = (name), .what = (what_), .line = __LINE__                \
+    }
 
 /* Here: a pointer to a static site. what: a string that says what is allocated. */
 #define QY_SITE(what_)                                                                             \
@@ -80,6 +96,9 @@ static inline uint64_t qy_site_number(const struct qy_site *site)
     return ((uintptr_t)site - (uintptr_t)qy_sites_begin) / sizeof(*site);
 }
 
+/* O(shards); exact for what no CPU is about to count. */
+struct qy_site_sums qy_site_read(const struct qy_site *site);
+
 /* Who allocated, and how much. */
 struct qy_owner {
     uint64_t payer, thread, call; /* numbers, as the embedder gives them */
@@ -94,7 +113,8 @@ struct qy_origin {
     const struct qy_site *_Atomic freed; /* where it is being freed, or was */
     _Atomic uint64_t payer, thread, number, bytes, time;
     _Atomic uint32_t call;
-    _Atomic uint32_t asked; /* bytes that the caller asked for: the object's own, or fewer in a size class */
+    _Atomic uint32_t
+        asked; /* bytes that the caller asked for: the object's own, or fewer in a size class */
 };
 
 _Static_assert(sizeof(struct qy_origin) == QY_TRAILER_BYTES, "an origin is the trailer");
@@ -111,15 +131,15 @@ struct qy_allocation {
 bool qy_allocation_read(struct qy_cache *cache, void *object, struct qy_allocation *out);
 
 /* For hooks: an object has become the caller's, with only what the cache knows; it is given back. */
-void qy_origin_taken(struct qy_cache *cache, void *object, size_t bytes, const struct qy_site *site);
-void qy_origin_given(struct qy_cache *cache, void *object);
+void qy_origin_taken(struct qy_cache *cache, void *object, size_t bytes,
+                     const struct qy_site *site);
+void qy_origin_given(struct qy_cache *cache, void *object, const struct qy_site *freed);
 
 /* Bytes that were asked for, where that is known (QY_CACHE_EXACT); else those of the type. */
 size_t qy_object_asked(const struct qy_cache *cache, void *object);
 
 void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner);
 void qy_origin_resize_tracked(struct qy_cache *cache, void *object, uint64_t bytes);
-void qy_origin_freeing_tracked(struct qy_cache *cache, void *object, const struct qy_site *site);
 
 /* Say who owns an object that the caller has just been given. A cache that is not tracked pays for the
  * test of its flags. */
@@ -136,12 +156,17 @@ static inline void qy_origin_resize(struct qy_cache *cache, void *object, uint64
         qy_origin_resize_tracked(cache, object, bytes);
 }
 
-/* Say where an object is about to be freed. Any pointer is safe to pass. */
-static inline void qy_origin_freeing(struct qy_cache *cache, void *object,
-                                     const struct qy_site *site)
+/* qy_cache_alloc_from for an owner. */
+static inline QY_MUST_USE enum qy_error
+qy_cache_alloc_for(struct qy_cpu_objects *cpu, struct qy_cache *cache, const struct qy_site *site,
+                   const struct qy_owner *owner, void **out) QY_REQUIRES(qy_irq_off)
 {
-    if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
-        qy_origin_freeing_tracked(cache, object, site);
+    if (qy_cache_pop(cpu, cache, out))
+        return QY_OK;
+    enum qy_error error = qy_cache_alloc_slow(cpu, cache, cache->type->bytes, site, out);
+    if (error == QY_OK)
+        qy_origin_set(cache, *out, owner);
+    return error;
 }
 
 /* What the allocations of a row of qy_leaks have in common; `oldest` is their smallest number. */

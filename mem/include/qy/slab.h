@@ -38,24 +38,26 @@
 
 struct qy_slab;       /* slab_impl.h */
 struct qy_mixed;      /* slab_impl.h */
-struct qy_depot;      /* slab_impl.h */
+struct qy_frame;      /* ../phys/framedb_impl.h */
 struct qy_cpu_frames; /* qy/frame_cache.h */
 
 #define QY_SLAB_MAX_ORDER 3u
 #define QY_SLAB_OBJECT_MAX 32512u /* the largest object */
 #define QY_HEAP_CACHES_MAX 127u   /* of one heap */
 #define QY_OBJECT_SLOTS 64u       /* caches of which a CPU has magazines at a time */
-#define QY_MAGAZINE_OBJECTS 54u   /* at most */
-#define QY_MAGAZINE_MIN_PAGES 512u /* heaps of smaller arenas have no magazines */
+#define QY_MAGAZINE_OBJECTS 76u   /* at most, in its two stacks */
+#define QY_ROUNDS_OBJECTS (QY_MAGAZINE_OBJECTS / 2) /* in one */
+#define QY_MAGAZINE_MIN_PAGES 512u                  /* heaps of smaller arenas have no magazines */
 
 /* What a cache holds: usually a constant. */
 struct qy_cache_type {
     const char *name;
     uint32_t bytes;
-    uint32_t align;                  /* a power of two, at most a page */
-    void (*construct)(void *object); /* null: objects are zeroed when they are handed out. Else they come
+    uint32_t align; /* a power of two, at most a page */
+    void (*construct)(
+        void *object); /* null: objects are zeroed when they are handed out. Else they come
                                         constructed, and must be given back so */
-    uint32_t flags;                  /* of enum qy_cache_flag */
+    uint32_t flags;    /* of enum qy_cache_flag */
 };
 
 enum qy_object_state { QY_OBJECT_FREE, QY_OBJECT_CACHED, QY_OBJECT_LIVE, QY_OBJECT_HELD };
@@ -67,31 +69,58 @@ struct qy_item {
 };
 
 /*
- * Written by its CPU only, but for the links and `leaving`. The objects are items[1..top); at 0 stands
- * nobody's, above the top what was popped last.
+ * A stack of cached objects of one cache: in a magazine, in a depot, or empty and for any cache. The objects
+ * are items[1..count]; at 0 stands nobody's, above them what was popped last, and nobody's again.
+ */
+struct qy_rounds {
+    struct qy_rounds *below;      /* of its depot, or of the heap's empty ones */
+    const struct qy_cache *cache; /* whose objects were in it last */
+    uint32_t epoch;               /* of that cache, when what is above the objects was right */
+    _Atomic uint32_t count;       /* 0 while a magazine works on it: `top` tells then */
+    uint32_t count_below;         /* in a depot: in all that are below */
+    _Atomic uint8_t nobody;       /* state of nobody's object */
+    struct qy_item items[QY_ROUNDS_OBJECTS + 2];
+};
+
+/*
+ * A CPU's objects of a cache: the stack that it works on, and the one that it worked on before. Written by its CPU
+ * only, but for the links and `leaving`.
  */
 struct qy_magazine {
-    const struct qy_cache *serves; /* whom the fast path may serve: null if it has hooks, or is none */
-    struct qy_item *_Atomic top;
-    struct qy_item *full;    /* top with as many as there may be */
-    _Atomic uint64_t armed;  /* objects that it may have handed out when `left` is 0 */
-    _Atomic int64_t left;    /* objects until it asks the heap what is due */
+    const struct qy_cache
+        *serves; /* whom the fast path may serve: null if it has hooks, or is none */
+    struct qy_item *_Atomic top; /* of `loaded` */
+    struct qy_item *full;        /* top with as many as there may be */
+    _Atomic int64_t left;        /* objects until it asks the heap what is due */
+    const struct qy_heap *heap;  /* null where `serves` is */
     struct qy_cache *cache;
-    _Atomic uint64_t fetched;  /* objects that refills brought */
-    _Atomic uint64_t returned; /* objects that flushes gave back */
+    uint32_t epoch; /* of the cache, when what is above the tops was known to be right */
+
+    /* What leads from an object to its slab and state; see mem/slab/free.c. */
+    uint32_t capacity; /* of a slab of the cache's preferred order */
+    uint64_t tag;      /* in such a slab's first entry */
+    uintptr_t block;   /* address of 2 MiB whose frame entries are there, as they stay */
+    const struct qy_frame *entries; /* those */
+    uintptr_t entry_mask;           /* of the offset of a slab's first entry among them */
+    uint64_t reciprocal;            /* of the stride: 2^32 / stride, rounded up */
+
+    uint16_t limit;                            /* objects in each stack, at most */
+    bool samples;                              /* when nothing is left, a guarded object is due */
+    bool leaving QY_GUARDED_BY(qy_class_slab); /* somebody takes it away */
+    struct qy_rounds *_Atomic loaded;          /* what it works on */
+    struct qy_rounds *_Atomic previous; /* what it worked on before; null: it needed one only */
+    _Atomic uint64_t armed;             /* objects that it may have handed out when `left` is 0 */
+    _Atomic uint64_t fetched;           /* objects that refills brought */
+    _Atomic uint64_t returned;          /* objects that were given back */
     struct qy_cpu_objects *home;
     struct qy_magazine *next, *prev QY_GUARDED_BY(qy_class_slab); /* of its heap */
-    uint32_t epoch; /* of the cache, when what is above the top was known to be right */
-    bool leaving QY_GUARDED_BY(qy_class_slab); /* somebody takes it away */
-    bool samples;                              /* when nothing is left, a guarded object is due */
-    _Atomic uint8_t nobody;                    /* state of nobody's object */
-    struct qy_item items[QY_MAGAZINE_OBJECTS + 2];
 };
 
 /* What a CPU has. One a CPU, anywhere; only that CPU passes it to the functions below. */
 struct qy_cpu_objects {
     struct qy_magazine *_Atomic slots[QY_OBJECT_SLOTS]; /* never null */
     struct qy_percpu own;
+    uint8_t recent;               /* slot of the size class that served last (qy/heap.h) */
     struct qy_cpu_frames *frames; /* of the same CPU: slabs come from there; null: from the arena */
     struct {
         const struct qy_cache *cache; /* that would like the slot; compared only */
@@ -120,7 +149,7 @@ struct qy_cache {
     struct qy_slab *partial; /* some objects free */
     struct qy_slab *full;
     struct qy_slab *empty; /* at most one kept, against flapping */
-    struct qy_depot *depot; /* cached objects that no CPU has, for all CPUs */
+    struct qy_rounds *depot; /* cached objects that no CPU has, for all CPUs */
     struct qy_cache *next; /* of its heap */
     uint32_t slabs, pages; /* of its own, and their pages */
     uint32_t capacity, out; /* objects that its own slabs hold; not free of them */
@@ -138,16 +167,19 @@ struct qy_heap {
     uintptr_t ram;                     /* where physical address 0 would be reached */
     struct qy_cache *caches QY_GUARDED_BY(qy_class_slab);
     struct qy_magazine *magazines QY_GUARDED_BY(qy_class_slab); /* of all CPUs */
-    struct qy_depot *parts QY_GUARDED_BY(qy_class_slab);        /* of depots, that none of them uses now */
-    struct qy_mixed *mixed QY_GUARDED_BY(qy_class_slab);        /* those without a free granule last */
+    struct qy_rounds *
+        rounds QY_GUARDED_BY(qy_class_slab);             /* empty, for whichever cache needs some */
+    struct qy_mixed *mixed QY_GUARDED_BY(qy_class_slab); /* those without a free granule last */
     uint32_t mixed_pages QY_GUARDED_BY(qy_class_slab);
-    uint32_t mixed_empty QY_GUARDED_BY(qy_class_slab); /* pages of them without objects: at most one kept */
-    uint64_t large_pages QY_GUARDED_BY(qy_class_slab); /* qy/heap.h */
-    uint32_t guard_every QY_GUARDED_BY(qy_class_slab); /* one object in so many is guarded; 0: none */
+    uint32_t mixed_empty
+        QY_GUARDED_BY(qy_class_slab); /* pages of them without objects: at most one kept */
+    _Atomic uint64_t large_pages;     /* qy/heap.h */
+    uint32_t
+        guard_every QY_GUARDED_BY(qy_class_slab); /* one object in so many is guarded; 0: none */
     uint32_t guard_left QY_GUARDED_BY(qy_class_slab); /* of objects that come from no magazine */
     uint64_t lots QY_GUARDED_BY(qy_class_slab); /* where in its first interval a magazine samples */
     uint32_t cache_count;
-    struct qy_cache magazine_cache; /* where its magazines come from */
+    struct qy_cache magazine_cache; /* where its magazines and rounds come from */
 };
 
 /*
@@ -178,10 +210,19 @@ void qy_cpu_objects_init(struct qy_cpu_objects *cpu, uint32_t number, struct qy_
 enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
                                   const struct qy_site *site, void **out) QY_MUST_USE
     QY_REQUIRES(qy_irq_off);
-/* Between enter and leave; this leaves. */
+/* Between enter and leave; these leave. */
 enum qy_error qy_cache_free_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
                                     struct qy_magazine *magazine, void *object) QY_MUST_USE
     QY_REQUIRES(qy_irq_off);
+enum qy_error qy_cache_free_entered_from(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                                         struct qy_magazine *magazine, void *object,
+                                         const struct qy_site *site) QY_MUST_USE
+    QY_REQUIRES(qy_irq_off);
+
+static inline uint32_t qy_cache_epoch(const struct qy_cache *cache)
+{
+    return atomic_load_explicit(&cache->epoch, memory_order_relaxed);
+}
 
 static inline struct qy_magazine *qy_magazine_enter(struct qy_cpu_objects *cpu,
                                                     const struct qy_cache *cache)
@@ -209,26 +250,34 @@ static inline void qy_object_zero(void *object, size_t bytes)
         *at++ = 0;
 }
 
-/* An object out of this CPU's magazine, zeroed if its type is; false if that is not to be had at once. */
-static inline bool qy_cache_pop(struct qy_cpu_objects *cpu, const struct qy_cache *cache, void **out)
-    QY_REQUIRES(qy_irq_off)
+/* An object out of a magazine, live; false if that is not to be had at once. is_right: it is the cache's. */
+static inline bool qy_magazine_try_pop(struct qy_magazine *magazine, bool is_right, void **out)
 {
-    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
     struct qy_item *item = qy_magazine_top(magazine) - 1;
     int64_t left = atomic_load_explicit(&magazine->left, memory_order_relaxed) - 1;
-    if (magazine->serves == cache && left >= 0 &&
-        atomic_load_explicit(item->state, memory_order_relaxed) == QY_OBJECT_CACHED) {
-        atomic_store_explicit(item->state, QY_OBJECT_LIVE, memory_order_relaxed);
-        void *object = item->object;
-        qy_magazine_set_top(magazine, item);
-        atomic_store_explicit(&magazine->left, left, memory_order_relaxed);
-        qy_percpu_leave(&cpu->own);
-        qy_object_zero(object, cache->zero_bytes);
-        *out = object;
-        return true;
-    }
+    if (left < 0 || !is_right ||
+        atomic_load_explicit(item->state, memory_order_relaxed) != QY_OBJECT_CACHED)
+        return false;
+    atomic_store_explicit(item->state, QY_OBJECT_LIVE, memory_order_relaxed);
+    qy_magazine_set_top(magazine, item);
+    atomic_store_explicit(&magazine->left, left, memory_order_relaxed);
+    *out = item->object;
+    return true;
+}
+
+/* An object out of this CPU's magazine, zeroed if its type is; false if that is not to be had at once. */
+static inline bool qy_cache_pop(struct qy_cpu_objects *cpu, const struct qy_cache *cache,
+                                void **out) QY_REQUIRES(qy_irq_off)
+{
+    void *object;
+    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
+    bool popped = qy_magazine_try_pop(magazine, magazine->serves == cache, &object);
     qy_percpu_leave(&cpu->own);
-    return false;
+    if (!popped)
+        return false;
+    qy_object_zero(object, cache->zero_bytes);
+    *out = object;
+    return true;
 }
 
 /*
@@ -254,6 +303,20 @@ static inline QY_MUST_USE enum qy_error qy_cache_alloc(struct qy_cpu_objects *cp
     return qy_cache_alloc_from(cpu, cache, NULL, out);
 }
 
+/* An object that this magazine, if it is the cache's, handed out from this depth last goes back there; false: it is another. */
+static inline bool qy_magazine_push_last(struct qy_magazine *magazine, const struct qy_cache *cache,
+                                         const void *object)
+{
+    struct qy_item *item = qy_magazine_top(magazine);
+    if (magazine->serves != cache || item->object != object ||
+        magazine->epoch != qy_cache_epoch(cache) ||
+        atomic_load_explicit(item->state, memory_order_relaxed) != QY_OBJECT_LIVE)
+        return false;
+    atomic_store_explicit(item->state, QY_OBJECT_CACHED, memory_order_relaxed);
+    qy_magazine_set_top(magazine, item + 1);
+    return true;
+}
+
 /*
  * Give an object back, on any CPU. Any pointer is safe to pass. Errors: NOT_OWNED (not of this cache),
  * NOT_ALLOCATED (free already, or not the start of an object); nothing changes then. Found while the
@@ -265,16 +328,23 @@ static inline QY_MUST_USE enum qy_error qy_cache_free(struct qy_cpu_objects *cpu
     QY_REQUIRES(qy_irq_off)
 {
     struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
-    struct qy_item *item = qy_magazine_top(magazine);
-    if (magazine->serves == cache && item->object == object &&
-        magazine->epoch == atomic_load_explicit(&cache->epoch, memory_order_relaxed) &&
-        atomic_load_explicit(item->state, memory_order_relaxed) == QY_OBJECT_LIVE) {
-        atomic_store_explicit(item->state, QY_OBJECT_CACHED, memory_order_relaxed);
-        qy_magazine_set_top(magazine, item + 1);
-        qy_percpu_leave(&cpu->own);
-        return QY_OK;
-    }
-    return qy_cache_free_entered(cpu, cache, magazine, object);
+    if (!qy_magazine_push_last(magazine, cache, object))
+        return qy_cache_free_entered(cpu, cache, magazine, object);
+    qy_percpu_leave(&cpu->own);
+    return QY_OK;
+}
+
+/* The same; site: who frees, for caches that are tracked. */
+static inline QY_MUST_USE enum qy_error qy_cache_free_from(struct qy_cpu_objects *cpu,
+                                                           struct qy_cache *cache, void *object,
+                                                           const struct qy_site *site)
+    QY_REQUIRES(qy_irq_off)
+{
+    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
+    if (!qy_magazine_push_last(magazine, cache, object))
+        return qy_cache_free_entered_from(cpu, cache, magazine, object, site);
+    qy_percpu_leave(&cpu->own);
+    return QY_OK;
 }
 
 /*
@@ -292,7 +362,8 @@ enum qy_error qy_heap_find(struct qy_heap *heap, const void *pointer, struct qy_
 
 /* Called with each live object of the heap that is no guarded one, with the heap's lock held: it calls nothing of the heap. */
 void qy_heap_each(struct qy_heap *heap,
-                  void (*visit)(void *context, struct qy_cache *cache, void *object), void *context);
+                  void (*visit)(void *context, struct qy_cache *cache, void *object),
+                  void *context);
 
 /* Empty slabs and this CPU's magazines go back to the arena; does not wait. cpu: null if there is none.
  * What tools hold goes too. O(slots + what goes back). */
