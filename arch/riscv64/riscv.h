@@ -151,6 +151,9 @@ _Noreturn void riscv_boot(uint64_t hart, uint64_t fdt, uint64_t handoff, uint64_
 
 /* uaccess.S */
 bool riscv_copy(void *to, const void *from, size_t bytes) QY_MUST_USE;
+bool riscv_register_read(uint64_t address, unsigned width, uint32_t *value) QY_MUST_USE;
+bool riscv_register_write(uint64_t address, unsigned width, uint32_t value) QY_MUST_USE;
+extern char riscv_register_start[], riscv_register_end[], riscv_register_failed[];
 extern char riscv_copy_start[], riscv_copy_end[], riscv_copy_failed[];
 #endif
 #endif

@@ -81,8 +81,20 @@ static bool is_copy_fault(const struct arch_frame *frame)
             frame->scause == RISCV_CAUSE_LOAD_ACCESS || frame->scause == RISCV_CAUSE_STORE_ACCESS);
 }
 
+/* The bus error of a register that no device answers for. */
+static bool is_register_fault(const struct arch_frame *frame)
+{
+    return frame->sepc >= (uint64_t)riscv_register_start &&
+           frame->sepc < (uint64_t)riscv_register_end &&
+           (frame->scause == RISCV_CAUSE_LOAD_ACCESS || frame->scause == RISCV_CAUSE_STORE_ACCESS);
+}
+
 void riscv_trap_kernel(struct arch_frame *frame)
 {
+    if (is_register_fault(frame)) {
+        frame->sepc = (uint64_t)riscv_register_failed;
+        return;
+    }
     if (is_copy_fault(frame)) {
         riscv_clear_csr(sstatus, RISCV_SSTATUS_SUM); /* back with the saved sstatus */
         bool write = frame->scause == RISCV_CAUSE_STORE_PAGE;
@@ -100,6 +112,16 @@ void riscv_trap_kernel(struct arch_frame *frame)
         kernel_panic_trap("interrupt while they are off", frame->scause & 0xff, frame->stval,
                           frame);
     kernel_panic_trap(exception_name(frame->scause), frame->scause, frame->stval, frame);
+}
+
+bool arch_register_read(uint64_t address, unsigned width, uint32_t *value)
+{
+    return riscv_register_read(address, width, value);
+}
+
+bool arch_register_write(uint64_t address, unsigned width, uint32_t value)
+{
+    return riscv_register_write(address, width, value);
 }
 
 bool arch_copy_from_user(void *out, uint64_t user, size_t bytes)

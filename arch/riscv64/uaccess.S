@@ -1,5 +1,5 @@
 /*
- * The only code of the kernel that touches user memory: one copy routine.
+ * The only code of the kernel that touches user memory, one copy routine, and registers that may not answer.
  *
  * sstatus.SUM, without which the CPU refuses the kernel's accesses to user pages, is set only here. A fault on a user
  * address between riscv_copy_start and riscv_copy_end goes on at riscv_copy_failed (trap.c). No stack is used.
@@ -54,4 +54,40 @@ riscv_copy_failed:
     li a0, 0
     li t6, RISCV_SSTATUS_SUM
     csrc sstatus, t6
+    ret
+
+/*
+ * Registers of programs' devices: where none answers the bus says so, and the access goes on at riscv_register_failed.
+ * bool read(address, width, uint32_t *value), bool write(address, width, value)
+ */
+    .globl riscv_register_read, riscv_register_write, riscv_register_start, riscv_register_end, riscv_register_failed
+riscv_register_start:
+riscv_register_read:
+    addi a1, a1, -2
+    beqz a1, 2f
+    bltz a1, 1f
+    lwu t0, (a0)
+    j 3f
+1:  lbu t0, (a0)
+    j 3f
+2:  lhu t0, (a0)
+3:  sw t0, (a2)
+    li a0, 1
+    ret
+
+riscv_register_write:
+    addi a1, a1, -2
+    beqz a1, 2f
+    bltz a1, 1f
+    sw a2, (a0)
+    j 3f
+1:  sb a2, (a0)
+    j 3f
+2:  sh a2, (a0)
+3:  li a0, 1
+    ret
+riscv_register_end:
+
+riscv_register_failed:
+    li a0, 0
     ret

@@ -63,3 +63,23 @@ void arch_port_out(uint16_t port, unsigned width, uint32_t value)
     else
         x86_out32(port, value);
 }
+
+/* On a PC reads that nobody answers are all ones, and writes are lost. */
+bool arch_register_read(uint64_t address, unsigned width, uint32_t *value)
+{
+    *value = width == 1   ? *(volatile uint8_t *)address
+             : width == 2 ? *(volatile uint16_t *)address
+                          : *(volatile uint32_t *)address;
+    return true;
+}
+
+bool arch_register_write(uint64_t address, unsigned width, uint32_t value)
+{
+    if (width == 1)
+        *(volatile uint8_t *)address = (uint8_t)value;
+    else if (width == 2)
+        *(volatile uint16_t *)address = (uint16_t)value;
+    else
+        *(volatile uint32_t *)address = value;
+    return true;
+}

@@ -100,12 +100,12 @@ struct dma *dma_forget_slot(struct slot *slot)
 /* One look; the pins end with the device's work. */
 static bool is_stopped(struct dma *dma) QY_REQUIRES(qy_class_caps)
 {
-    if (dma->count && register_read(dma->address, dma->width) != dma->value)
+    uint32_t value;
+    if (dma->count && (!register_read(dma->address, dma->width, &value) || value != dma->value))
         return false;
     for (unsigned i = 0; i < QY_DMA_PINS; i++)
         if (dma->pins[i].frame)
             pin_end(dma, &dma->pins[i]);
-    dma->refused = false;
     return true;
 }
 
@@ -114,8 +114,8 @@ void dma_stop(struct dma *dma)
     caps_acquire();
     unsigned looks = dma->refused ? 1 : STOP_LOOKS;
     dma->stops++;
-    if (dma->count)
-        register_write(dma->address, dma->width, dma->value);
+    if (dma->count && !register_write(dma->address, dma->width, dma->value))
+        looks = 1;
     while (!is_stopped(dma) && --looks) {
         caps_release();
         qy_port_relax();

@@ -16,7 +16,7 @@ void registers_init(const struct qy_pt *kernel_tables)
 }
 
 /* Uncached as programs have device memory (frame_flags_check): by the entry, or by physical attributes. */
-static volatile uint8_t *lend(paddr_t address) QY_REQUIRES(qy_class_caps)
+static uint64_t lend(paddr_t address) QY_REQUIRES(qy_class_caps)
 {
     const vaddr_t page = vaddr(KERNEL_REGISTER_PAGE);
     unsigned flags = QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL;
@@ -26,7 +26,7 @@ static volatile uint8_t *lend(paddr_t address) QY_REQUIRES(qy_class_caps)
                   NULL) != QY_OK)
         qy_port_broken("EXACT", "the page for registers is taken; address", address.raw);
     arch_flush_range(page, 1);
-    return (volatile uint8_t *)(page.raw + address.raw % QY_PAGE_BYTES);
+    return page.raw + address.raw % QY_PAGE_BYTES;
 }
 
 static void give_back(void) QY_REQUIRES(qy_class_caps)
@@ -37,24 +37,16 @@ static void give_back(void) QY_REQUIRES(qy_class_caps)
     arch_flush_range(page, 1);
 }
 
-uint32_t register_read(paddr_t address, unsigned width)
+bool register_read(paddr_t address, unsigned width, uint32_t *value)
 {
-    volatile uint8_t *at = lend(address);
-    uint32_t value = width == 1   ? *at
-                     : width == 2 ? *(volatile uint16_t *)at
-                                  : *(volatile uint32_t *)at;
+    bool answered = arch_register_read(lend(address), width, value);
     give_back();
-    return value;
+    return answered;
 }
 
-void register_write(paddr_t address, unsigned width, uint32_t value)
+bool register_write(paddr_t address, unsigned width, uint32_t value)
 {
-    volatile uint8_t *at = lend(address);
-    if (width == 1)
-        *at = (uint8_t)value;
-    else if (width == 2)
-        *(volatile uint16_t *)at = (uint16_t)value;
-    else
-        *(volatile uint32_t *)at = value;
+    bool answered = arch_register_write(lend(address), width, value);
     give_back();
+    return answered;
 }

@@ -139,6 +139,19 @@ static void deleting_what_pinned_stops_the_device(void)
     scene_end();
 }
 
+static void deleting_the_device_stops_it(void)
+{
+    qy_handle_t dma = device(ROOT_UNTYPED, 5), frame = make(ROOT_UNTYPED, QY_OBJ_FRAME, 1);
+    qy_handle_t second = copy(dma, QY_RIGHT_ALL, 0);
+    CHECK_EQ(PIN(frame, dma).error, QY_OK);
+    CHECK_EQ(erase(dma), QY_OK);
+    CHECK(world_register.writes == 0 && is_pinned(frame)); /* somebody has it still */
+    CHECK_EQ(erase(second), QY_OK);
+    CHECK(was_stopped() && !is_pinned(frame));
+    CHECK_EQ(UNPIN(frame), QY_NOT_FOUND);
+    scene_end();
+}
+
 static void a_pin_moves_with_its_capability(void)
 {
     qy_handle_t dma = device(ROOT_UNTYPED, 0), frame = make(ROOT_UNTYPED, QY_OBJ_FRAME, 1);
@@ -215,10 +228,22 @@ static void many_pins_end_together(void)
     scene_end();
 }
 
-/* Memory and driver are revoked at once, by two CPUs, at every distance of the two. */
+/* Retype by another CPU than the first. */
+static qy_handle_t make_on(unsigned cpu, qy_handle_t untyped, enum qy_object_type type)
+{
+    const uint64_t x[6] = {untyped, type, 1, ROOT_NODE, scene_slot++, 1};
+    world_begin(cpu, QY_CALL_untyped_retype, x);
+    while (world_busy(cpu))
+        world_step(cpu);
+    CHECK_EQ(world_last(cpu).error, QY_OK);
+    return world_last(cpu).x[1];
+}
+
+/* Memory and driver are revoked at once, by two CPUs, at every distance of the two, one of them far ahead or not. */
 static void both_sides_revoke_at_once(void)
 {
-    for (unsigned lead = 0; lead < 12; lead++) {
+    for (unsigned round = 0; round < 24; round++) {
+        unsigned lead = round / 2, alone = round % 2 * 100;
         qy_handle_t driver = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64);
         qy_handle_t client = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64);
         qy_handle_t dma = device(driver, 4);
@@ -230,10 +255,17 @@ static void both_sides_revoke_at_once(void)
         for (unsigned i = 0; i < lead && world_busy(0); i++)
             world_step(0);
         world_begin(1, QY_CALL_cap_revoke, of_driver);
-        for (unsigned turn = 0; (world_busy(0) || world_busy(1)) && turn < 1000; turn++)
-            if (world_busy(turn & 1))
-                world_step(turn & 1);
+        qy_handle_t next = 0; /* has the memory of the old one, which nobody may touch any more */
+        for (unsigned turn = 0; (world_busy(0) || world_busy(1)) && turn < 1000; turn++) {
+            unsigned cpu = turn < alone ? 1 : turn & 1;
+            if (world_busy(cpu))
+                world_step(cpu);
+            if (world_busy(0) && !world_busy(1) && !next)
+                next = make_on(1, driver, QY_OBJ_DMA);
+        }
         scene_check(__FILE__, __LINE__);
+        CHECK(!next || ((const struct dma *)object_of(next))->stops == 0);
+        CHECK(!next || erase(next) == QY_OK);
         CHECK(!world_busy(0) && !world_busy(1) && was_stopped());
         CHECK_EQ(world_last(0).error, QY_OK);
         CHECK_EQ(world_last(1).error, QY_OK);
@@ -280,17 +312,32 @@ static void a_device_that_does_not_stop_keeps_its_memory(void)
     CHECK(qy_frame_is_pinned(kernel_vm.db, first));
 }
 
+/* A device that has been unplugged says nothing: nobody knows what it still does. After the last test, which leaves less. */
+static void a_device_that_has_gone_keeps_its_memory(void)
+{
+    qy_handle_t budget = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64);
+    qy_handle_t dma = device(ROOT_UNTYPED, 0), frame = make(budget, QY_OBJ_FRAME, 1);
+    CHECK_EQ(PIN(frame, dma).error, QY_OK);
+    world_register.gone = true;
+    world_register.value = STOP; /* what a read that nobody answers may leave behind */
+    CHECK_EQ(revoke_all(budget), QY_BUSY);
+    CHECK_EQ(objects_of(budget), 1);
+    CHECK_EQ(world_register.looks, 1);
+}
+
 static const struct test tests[] = {
     {"binding needs authority and a register", binding_needs_authority_and_a_register},
     {"a pin tells where a frame lies", a_pin_tells_where_a_frame_lies},
     {"a device has so many pins", a_device_has_so_many_pins},
     {"deleting what pinned stops the device", deleting_what_pinned_stops_the_device},
+    {"deleting the device stops it", deleting_the_device_stops_it},
     {"a pin moves with its capability", a_pin_moves_with_its_capability},
     {"revoke returns when the device has stopped", revoke_returns_when_the_device_has_stopped},
     {"a driver that dies leaves its device stopped", a_driver_that_dies_leaves_its_device_stopped},
     {"many pins end together", many_pins_end_together},
     {"both sides revoke at once", both_sides_revoke_at_once},
     {"a device that does not stop keeps its memory", a_device_that_does_not_stop_keeps_its_memory},
+    {"a device that has gone keeps its memory", a_device_that_has_gone_keeps_its_memory},
 };
 
 int main(void)

@@ -237,16 +237,17 @@ void arch_port_out(uint16_t port, unsigned width, uint32_t value)
 
 struct world_register world_register;
 
-void register_write(paddr_t address, unsigned width, uint32_t value)
+bool register_write(paddr_t address, unsigned width, uint32_t value)
 {
     world_register.address = address.raw;
     world_register.width = width;
     world_register.written = value;
     world_register.writes++;
     world_register.looks = 0;
+    return !world_register.gone;
 }
 
-uint32_t register_read(paddr_t address, unsigned width)
+bool register_read(paddr_t address, unsigned width, uint32_t *value)
 {
     if (address.raw != world_register.address || width != world_register.width)
         world_broken = "a device is asked at another register than it was told to stop by";
@@ -254,7 +255,8 @@ uint32_t register_read(paddr_t address, unsigned width)
         world_register.value = world_register.written;
         world_register.stopped = true;
     }
-    return world_register.value;
+    *value = world_register.value;
+    return !world_register.gone;
 }
 
 bool arch_random(uint64_t *out)

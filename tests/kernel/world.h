@@ -71,7 +71,7 @@ struct world_register {
     uint64_t address; /* of the last access */
     uint32_t written, value;
     unsigned width, writes, delay, looks;
-    bool refuses, stopped;
+    bool refuses, stopped, gone; /* gone: no device answers, and what is read says nothing */
 };
 extern struct world_register world_register;
 

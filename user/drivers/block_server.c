@@ -3,13 +3,16 @@
  */
 #include "block.h"
 
-#define TIMEOUT_NS 30000000000ull
+/* A request may take half a minute; then the device is taken for dead. */
+#define LOOK_EACH_NS 50000000ull
+#define LOOKS 600u
 
 struct server {
     const struct block_driver *driver;
     struct virtio_access access;
     struct virtio_device device;
     struct virtio_blk blk;
+    unsigned looks; /* at the device without an interrupt, for this request */
     uint64_t interrupts;
 };
 
@@ -23,16 +26,18 @@ static void write_register(void *context, enum virtio_register name, uint32_t va
     virtio_access_write(&((struct server *)context)->access, name, value);
 }
 
-/* The line tells its level: the device lowers it when its status is read (PCI) or acknowledged, then the line may tell again. */
+/*
+ * The line tells its level: the device lowers it when its status is read (PCI) or acknowledged, then the line may tell again.
+ * Whoever stops the device, as the kernel does when a client takes its frame back, raises no interrupt: hence the looks.
+ */
 static bool wait(void *context, bool first)
 {
     struct server *server = context;
     const struct block_driver *driver = server->driver;
-    struct timer_state timer;
     uint64_t word;
-    enum qy_error error = QY_OK;
     if (first)
-        error = timer_set(driver->timer, driver->given[BLOCK_TIMEOUT], TIMEOUT_NS, 0);
+        server->looks = 0;
+    enum qy_error error = timer_set(driver->timer, driver->given[BLOCK_TIMEOUT], LOOK_EACH_NS, 0);
     if (error == QY_OK)
         error = notification_wait(driver->given[BLOCK_NOTIFICATION], &word);
     if (error != QY_OK)
@@ -43,10 +48,8 @@ static bool wait(void *context, bool first)
         error = interrupt_acknowledge(driver->given[BLOCK_INTERRUPT]);
         server->interrupts++;
     }
-    /* A time-out of an earlier request may have come late: then the timer runs. */
-    if (error == QY_OK && word & BLOCK_BADGE_TIMEOUT)
-        error = timer_info(driver->timer, &timer);
-    return error == QY_OK && (!(word & BLOCK_BADGE_TIMEOUT) || timer.due_ns);
+    server->looks += word & BLOCK_BADGE_TIMEOUT ? 1 : 0;
+    return error == QY_OK && server->looks < LOOKS;
 }
 
 /* The driver's own page has no pin if the kernel has stopped the device meanwhile. */
@@ -93,7 +96,7 @@ static enum qy_error transfer(struct server *server, const struct message *messa
 /* What the message asks for; frame: 0 if none came with it. */
 static enum qy_error serve(struct server *server, const struct message *message, qy_handle_t frame)
 {
-    enum qy_error error = server->blk.open ? QY_OK : open(server);
+    enum qy_error error = virtio_blk_is_running(&server->blk) ? QY_OK : open(server);
     if (error != QY_OK)
         return error;
     switch (message->label & ~QY_LABEL_CAPABILITY) {

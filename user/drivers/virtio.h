@@ -174,6 +174,9 @@ struct virtio_blk {
 enum qy_error virtio_blk_open(struct virtio_blk *blk, const struct virtio_device *device,
                               volatile struct virtio_blk_memory *memory, uint64_t physical);
 
+/* Is it open, and has nobody reset it since? */
+bool virtio_blk_is_running(const struct virtio_blk *blk);
+
 /*
  * Read or write whole sectors to or from one piece of physical memory, or flush what was written (no memory), and wait
  * for it. Errors: INVALID_ARGUMENT (no whole sectors, or not on the disk), NO_RIGHTS (a disk that can only be read),

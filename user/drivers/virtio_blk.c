@@ -111,10 +111,15 @@ enum qy_error virtio_blk_open(struct virtio_blk *blk, const struct virtio_device
     return QY_OK;
 }
 
+bool virtio_blk_is_running(const struct virtio_blk *blk)
+{
+    return blk->open && get(blk, VIRTIO_STATUS) == RUNNING;
+}
+
 static enum qy_error request_check(const struct virtio_blk *blk, enum virtio_blk_type type,
                                    uint64_t sector, uint64_t bytes)
 {
-    if (!blk->open)
+    if (!virtio_blk_is_running(blk))
         return QY_DEAD;
     if (type == VIRTIO_BLK_FLUSH)
         return blk->flushes ? QY_OK : QY_UNSUPPORTED;
@@ -131,7 +136,7 @@ static enum qy_error finish(struct virtio_blk *blk, uint32_t *bytes)
     enum qy_error error = virtq_take(&blk->queue, &head, bytes);
     for (bool first = true; error == QY_WOULD_WAIT; first = false) {
         bool waited = blk->device->wait(blk->device->context, first);
-        bool running = get(blk, VIRTIO_STATUS) == RUNNING;
+        bool running = virtio_blk_is_running(blk);
         error = virtq_take(&blk->queue, &head, bytes);
         if (error == QY_WOULD_WAIT && (!waited || !running))
             error = QY_DEAD;

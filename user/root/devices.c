@@ -111,6 +111,49 @@ static void drive(struct root *root, uint64_t cpu)
     root_release(root, mark);
 }
 
+#define LOST_PAGES 16u
+#define STOPPED 0x5au /* what no device is there to say */
+
+/*
+ * A frame is pinned for a device that never says that it has stopped: at the highest address, where nothing answers. Its
+ * memory cannot come back, and all must know that.
+ */
+static void show_stuck(struct root *root)
+{
+    struct device_state state = {0};
+    struct untyped_state left = {0};
+    qy_handle_t lost, dma, frame, registers = 0;
+    char broken[SYSTEM_CHECK_NAME];
+    qy_handle_t device = QY_SLOT_UNTYPED + root->info->untypeds + root->info->devices - 1;
+    enum qy_error error = device_info(device, &state);
+    if (error == QY_OK)
+        error = root_make(root, root->untyped, QY_OBJ_UNTYPED, LOST_PAGES, &lost);
+    if (error == QY_OK)
+        error = root_make(root, lost, QY_OBJ_DMA, 1, &dma);
+    if (error == QY_OK)
+        error = root_make(root, lost, QY_OBJ_FRAME, 1, &frame);
+    if (error == QY_OK) {
+        struct call_result r = device_frame(device, lost, state.address + state.bytes - PAGE_BYTES,
+                                            1, QY_SLOT_NODE, root->next_slot++);
+        registers = r.value[1];
+        error = r.error;
+    }
+    if (error == QY_OK)
+        error = dma_bind(dma, QY_SLOT_SYSTEM, registers, 0, 4, STOPPED);
+    if (error == QY_OK)
+        error = frame_pin(frame, dma).error;
+    if (!root_check(root, error == QY_OK, "a frame could not be pinned for nobody"))
+        return;
+    error = cap_revoke(lost);
+    bool kept = error == QY_BUSY && untyped_info(lost, &left) == QY_OK && left.objects == 2 &&
+                frame_unpin(frame) == QY_INVALID_HANDLE;
+    print("devices: one does not stop: revoke says %s, %S stay allocated\n", qy_error_name(error),
+          left.total_bytes - left.free_bytes);
+    root_check(root, kept, "memory that a device has came back");
+    root_check(root, system_check(QY_SLOT_SYSTEM, broken) == QY_OK && !broken[0],
+               "an invariant does not hold");
+}
+
 void devices_run(struct root *root)
 {
     struct untyped_state before, now;
@@ -130,4 +173,5 @@ void devices_run(struct root *root)
                untyped_info(root->untyped, &now) == QY_OK && now.free_bytes == before.free_bytes,
                "memory is missing after the driver");
     print("devices: the driver is gone, with its line, its registers and its memory\n");
+    show_stuck(root);
 }

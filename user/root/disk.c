@@ -17,6 +17,7 @@
 
 #define BUFFER (ROOT_CHILD_ADDRESS + 0x10000000)
 #define PAGE (BUFFER + BUFFER_BYTES)
+#define REGISTERS (BUFFER + 0x400000)
 
 #define DRIVERS 2u /* one after the other */
 #define DRIVER_PAGES 512u
@@ -42,10 +43,10 @@ struct disk {
     struct block_info info;
 };
 
-static enum qy_error map(qy_handle_t memory, qy_handle_t frame, uint64_t address)
+static enum qy_error map(qy_handle_t memory, qy_handle_t frame, uint64_t address, uint64_t type)
 {
     struct tables made;
-    return space_map_frame(memory, QY_SLOT_SPACE, frame, address, QY_MAP_READ | QY_MAP_WRITE,
+    return space_map_frame(memory, QY_SLOT_SPACE, frame, address, QY_MAP_READ | QY_MAP_WRITE | type,
                            &made);
 }
 
@@ -66,6 +67,8 @@ static enum qy_error device_make(struct disk *disk)
         device_frame(device_memory_at(disk->root, place->address), disk->driver.budget,
                      place->address, place->bytes / PAGE_BYTES, QY_SLOT_NODE, slot_take());
     given[BLOCK_REGISTERS] = r.value[1];
+    if (r.error == QY_OK) /* to look at the device's state; the driver maps its own copy */
+        r.error = map(disk->memory, r.value[1], REGISTERS, QY_MAP_UNCACHED);
     if (r.error == QY_OK)
         r.error = dma_bind(given[BLOCK_DMA], QY_SLOT_SYSTEM, given[BLOCK_REGISTERS],
                            place->stop_offset, place->stop_width, 0);
@@ -100,7 +103,7 @@ static enum qy_error given_make(struct disk *disk)
     for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]) && error == QY_OK; i++)
         error = slot_make(disk->driver.budget, parts[i].type, 1, &given[parts[i].given]);
     if (error == QY_OK)
-        error = map(disk->memory, given[BLOCK_PAGE], PAGE);
+        error = map(disk->memory, given[BLOCK_PAGE], PAGE, 0);
     if (error == QY_OK) {
         *(struct virtio_place *)PAGE = disk->place;
         error = frame_unmap(given[BLOCK_PAGE], QY_SLOT_SPACE, PAGE);
@@ -221,6 +224,44 @@ static void try_wrong_requests(const struct disk *disk)
     root_check(root, refused, "a request without the right to it was not refused");
 }
 
+/* The device's own word: 0 = it has been reset. */
+static uint32_t status_of(const struct disk *disk)
+{
+    struct virtio_access access;
+    if (virtio_access_init(&access, &disk->place, (volatile uint8_t *)REGISTERS) != QY_OK)
+        return UINT32_MAX;
+    return virtio_access_read(&access, VIRTIO_STATUS);
+}
+
+/*
+ * A client that has pinned its frame for the device takes it back: nothing it does leaves the device with memory that is
+ * not its driver's, and the driver opens the device again for whoever comes next.
+ */
+static void try_pins(const struct disk *disk)
+{
+    struct root *root = disk->root;
+    const qy_handle_t dma = disk->given[BLOCK_DMA];
+    for (unsigned by_revoke = 0; by_revoke < 2; by_revoke++) {
+        qy_handle_t lent;
+        bool held = copy(disk->frame, QY_RIGHT_READ | QY_RIGHT_WRITE, 0, &lent) == QY_OK &&
+                    frame_pin(lent, dma).error == QY_OK;
+        root_check(root, held, "a frame could not be pinned for the disk");
+        held = frame_pin(disk->frame, dma).error == QY_BUSY &&
+               frame_unpin(disk->frame) == QY_NOT_FOUND &&
+               request(disk, BLOCK_READ, 0, VIRTIO_SECTOR) == QY_BUSY;
+        root_check(root, held, "a frame has two pins");
+        enum qy_error error = by_revoke ? cap_revoke(disk->frame) : cap_delete(lent);
+        root_check(root, error == QY_OK && status_of(disk) == 0,
+                   "a pinned frame was taken back, and the disk has not been stopped");
+        held = frame_pin(disk->frame, dma).error == QY_OK && frame_unpin(disk->frame) == QY_OK;
+        root_check(root, held, "a pin has outlived its capability");
+        error = request(disk, BLOCK_READ, 0, VIRTIO_SECTOR);
+        root_said(error, "%s a pinned frame, and read again",
+                  by_revoke ? "revoke what was lent of" : "delete");
+        root_check(root, error == QY_OK, "the disk is not opened again after it was stopped");
+    }
+}
+
 static void use(struct disk *disk)
 {
     struct root *root = disk->root;
@@ -235,6 +276,7 @@ static void use(struct disk *disk)
               disk->info.read_only ? ", of a disk that can only be read" : "");
     root_check(root, error == QY_OK, "the disk cannot be read");
     try_wrong_requests(disk);
+    try_pins(disk);
     if (disk->info.read_only) {
         root_check(root, request(disk, BLOCK_WRITE, 1, VIRTIO_SECTOR) == QY_NO_RIGHTS,
                    "a write to a disk that can only be read was not refused");
@@ -280,7 +322,7 @@ static enum qy_error client_make(struct disk *disk)
         slot_make(disk->root->untyped, QY_OBJ_UNTYPED, CLIENT_PAGES, &disk->memory);
     if (error == QY_OK)
         error = slot_make(disk->memory, QY_OBJ_FRAME, BUFFER_PAGES, &disk->frame);
-    return error == QY_OK ? map(disk->memory, disk->frame, BUFFER) : error;
+    return error == QY_OK ? map(disk->memory, disk->frame, BUFFER, 0) : error;
 }
 
 static enum qy_error drive(struct disk *disk, unsigned n)

@@ -146,6 +146,10 @@ void arch_ports_give(uint32_t first, uint32_t count);
 uint32_t arch_port_in(uint16_t port, unsigned width);
 void arch_port_out(uint16_t port, unsigned width, uint32_t value);
 
+/* One access to a register at a kernel's address. False: no device answers (where the machine says so). */
+bool arch_register_read(uint64_t address, unsigned width, uint32_t *value) QY_MUST_USE;
+bool arch_register_write(uint64_t address, unsigned width, uint32_t value) QY_MUST_USE;
+
 /* ---- threads ---- */
 
 /* A new thread: user mode, interrupts on, all registers zero but these. */

@@ -75,11 +75,13 @@ const char *dma_check(const struct dma *dma) QY_REQUIRES(qy_class_caps);
 
 /*
  * One access to a register of a device, of 1, 2 or 4 bytes, through a page of the kernel's window (registers.c). The address is
- * aligned and device memory's. registers_init: at boot, with the kernel's tables.
+ * aligned and device memory's. False: no device answers. registers_init: at boot, with the kernel's tables.
  */
 struct qy_pt;
 void registers_init(const struct qy_pt *kernel_tables);
-uint32_t register_read(paddr_t address, unsigned width) QY_REQUIRES(qy_class_caps);
-void register_write(paddr_t address, unsigned width, uint32_t value) QY_REQUIRES(qy_class_caps);
+bool register_read(paddr_t address, unsigned width, uint32_t *value) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
+bool register_write(paddr_t address, unsigned width, uint32_t value) QY_MUST_USE
+    QY_REQUIRES(qy_class_caps);
 
 #endif
