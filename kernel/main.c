@@ -9,6 +9,7 @@
 #include <arch/arch.h>
 #include <kernel/arenas.h>
 #include <kernel/boot.h>
+#include <kernel/check.h>
 #include <kernel/cpus.h>
 #include <kernel/dma.h>
 #include <kernel/entry.h>
@@ -215,21 +216,15 @@ static struct qy_bytes boot_archive(void)
 }
 
 /* Debug builds: every validator, over all that there is when the first program starts. */
-static void debug_check(struct kernel_arenas *arenas)
+static void debug_check(void)
 {
-    uint64_t slots = 0;
-    const char *broken = qy_map_check(&map);
-    if (!broken)
-        broken = qy_nodes_check(&arenas->nodes);
-    for (unsigned i = 0; i < arenas->count && !broken; i++)
-        broken = qy_arena_check(&arenas->roots[i]);
+    struct check_counts counts;
     caps_acquire();
-    if (!broken)
-        broken = system_check(&slots);
+    const char *broken = machine_check(&counts);
     caps_release();
     if (broken)
         kernel_panic("at the end of the boot %s does not hold", broken);
-    print("checked: map, nodes, %u arenas, %u capabilities\n", arenas->count + 1, (unsigned)slots);
+    check_report(&counts);
 }
 
 static _Noreturn void continue_on_own_stack(void *unused)
@@ -260,9 +255,11 @@ static _Noreturn void continue_on_own_stack(void *unused)
     kernel_stress_on_request(boot_info->command_line, arenas);
 
     stats_init(&map, &framedb, &topology, arenas, boot_clock);
+    check_init(&map, &kernel_tables, arenas);
+    check_plant_on_request(boot_info->command_line);
     root_task_create(boot_info, archive, &kernel_tables, &topology, arenas);
     if (QY_CONFIG_DEBUG)
-        debug_check(arenas);
+        debug_check();
     print("sealed: from here on the kernel allocates only out of memory that a caller names\n\n");
     struct arch_frame *first = entry_exit(cpu_this());
     kernel_translations_on_request(boot_info->command_line, cpu_this());

@@ -12,7 +12,7 @@
 /* Above this many pages, forgetting all is cheaper than single invalidations. */
 #define FLUSH_PAGES_MAX 33
 
-static unsigned asid_bits;
+static unsigned asid_bits; /* the fewest of all harts so far */
 static bool has_svpbmt;
 static uint64_t
     finisher_address; /* in the DEVICES window once the final tables are loaded; 0 = none */
@@ -50,6 +50,13 @@ static bool probe_svpbmt(void)
     root[1] = 0;
     arch_flush_everything();
     return works;
+}
+
+/* Harts may differ: a tag must fit all of them. They start one at a time, before the first tag is given. */
+void riscv_mmu_probe_hart(void)
+{
+    unsigned bits = probe_asid_bits();
+    asid_bits = bits < asid_bits ? bits : asid_bits;
 }
 
 void riscv_mmu_probe(void)

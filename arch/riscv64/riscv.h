@@ -139,6 +139,7 @@ void riscv_plic_interrupt(struct cpu *cpu); /* a line was raised for this CPU */
 
 /* mmu.c */
 void riscv_mmu_probe(void); /* once, on the boot tables */
+void riscv_mmu_probe_hart(void); /* by each further hart */
 
 /* trap.S, trap.c, entry.S */
 extern volatile uint64_t riscv_start_now;

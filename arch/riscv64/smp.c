@@ -61,6 +61,7 @@ enum qy_error arch_cpu_start(struct cpu *cpu, paddr_t trampoline, paddr_t root)
 _Noreturn void riscv_secondary(struct cpu *cpu)
 {
     arch_protect();
+    riscv_mmu_probe_hart();
     arch_cpu_init(cpu);
     riscv_plic_open(cpu);
     cpu_main(cpu);

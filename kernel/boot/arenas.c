@@ -50,6 +50,7 @@ static void roots_allocate(struct qy_map *map, const struct qy_topology *topolog
         kernel_stop("out of memory for the headers of the root arenas (%S); give the machine more",
                     bytes);
     arenas.roots = qy_port_ram(at);
+    arenas.header_bytes = bytes;
     memset(arenas.roots, 0, bytes);
     qy_nodes_init(&arenas.nodes, (uint8_t *)arenas.roots + headers, topology->node_count,
                   topology->distance[0], sizeof(topology->distance[0]));

@@ -32,6 +32,7 @@ struct check {
     const struct qy_topology *topology;
     uint64_t text, text_end, rodata, rodata_end, data, data_end; /* virtual */
     const char *broken;
+    bool boot; /* nothing has been allocated from the heap window yet */
     struct window windows[WINDOW_COUNT];
 };
 
@@ -118,11 +119,12 @@ static const char *check_image_page(const struct check *check, uint64_t address,
     return rights == wanted ? NULL : "a page of the kernel image has the wrong rights";
 }
 
-/* In the heap window there are only stacks, of CPUs that exist: guarded objects come later. */
+/* In the heap window there are stacks, of CPUs that exist, and later guarded objects. */
 static const char *check_heap_page(const struct check *check, uint64_t address, uint64_t end)
 {
     if (overlaps(address, end, KERNEL_GUARD_BASE, KERNEL_GUARD_BASE + KERNEL_GUARD_BYTES))
-        return "a page of the guarded allocations is mapped before there are any";
+        return check->boot ? "a page of the guarded allocations is mapped before there are any"
+                           : NULL;
     uint64_t slot = (address - KERNEL_HEAP_BASE) / KERNEL_STACK_SLOT_BYTES;
     uint64_t top = KERNEL_HEAP_BASE + (slot + 1) * KERNEL_STACK_SLOT_BYTES;
     if (slot >= (uint64_t)check->topology->cpu_count * KERNEL_STACK_KINDS)
@@ -267,18 +269,34 @@ static void print_windows(const struct check *check)
     }
 }
 
+/* Windows and stacks are those of the CPUs that the machine had at boot. */
+static const struct qy_topology *boot_topology;
+
+static const char *look(struct check *check, const struct qy_pt *pt, bool boot)
+{
+    check_init(check, pt, boot_topology);
+    check->boot = boot;
+    qy_pt_each(pt, check_page, check);
+    if (!check->broken)
+        check->broken = check_root(check);
+    if (!check->broken)
+        check->broken = check_presence(check);
+    if (!check->broken)
+        check->broken = qy_pt_check(pt);
+    return check->broken;
+}
+
 const char *kernel_layout_check(const struct qy_pt *pt, const struct qy_topology *topology)
 {
     struct check check;
-    check_init(&check, pt, topology);
-    qy_pt_each(pt, check_page, &check);
-    if (!check.broken)
-        check.broken = check_root(&check);
-    if (!check.broken)
-        check.broken = check_presence(&check);
-    if (!check.broken)
-        check.broken = qy_pt_check(pt);
-    if (!check.broken)
+    boot_topology = topology;
+    if (!look(&check, pt, true))
         print_windows(&check);
     return check.broken;
+}
+
+const char *kernel_layout_check_again(const struct qy_pt *pt)
+{
+    struct check check;
+    return look(&check, pt, false);
 }

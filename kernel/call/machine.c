@@ -3,6 +3,7 @@
  */
 #include <arch/arch.h>
 #include <kernel/call.h>
+#include <kernel/check.h>
 #include <kernel/cpus.h>
 #include <kernel/print.h>
 #include <kernel/stats.h>
@@ -56,15 +57,15 @@ enum qy_error call_system_record(struct call *call)
 
 enum qy_error call_system_power_off(struct call *call)
 {
-    kernel_exit((unsigned)call->arguments[1]);
+    check_and_exit((unsigned)call->arguments[1]);
 }
 
 /* The name of the first invariant that does not hold comes as text in the results; none does if all hold. */
 enum qy_error call_system_check(struct call *call)
 {
-    uint64_t slots = 0;
+    struct check_counts counts;
     cpus_gather();
-    const char *broken = system_check(&slots);
+    const char *broken = machine_check(&counts);
     cpus_go_on();
     for (unsigned i = 0; broken && broken[i] && i + 1 < sizeof(call->values); i++)
         call->values[i / 8] |= (uint64_t)(unsigned char)broken[i] << i % 8 * 8;

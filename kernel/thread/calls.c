@@ -2,6 +2,7 @@
  * The calls on threads.
  */
 #include <kernel/call.h>
+#include <kernel/check.h>
 #include <kernel/print.h>
 #include <kernel/sched.h>
 
@@ -94,7 +95,7 @@ enum qy_error call_thread_exit(struct call *call)
     thread->exit_code = call->arguments[1];
     call->waits = true;
     if (thread->is_root)
-        kernel_exit((unsigned)thread->exit_code);
+        check_and_exit((unsigned)thread->exit_code);
     thread_end(thread);
     return QY_OK;
 }

@@ -191,7 +191,7 @@ good_boot_says() {
   default | debug) printf ' && memory: total usable .* difference 0$' ;;
   *) printf ' && the firmware reported [0-9]+ bytes of RAM; difference: 0$' ;;
   esac
-  printf ' && root: all checks held'
+  printf ' && root: all checks held && ^checked: .* all invariants hold$'
 }
 
 # The first expression that the console does not match, if any.

@@ -7,6 +7,7 @@
 
 #include <arch/arch.h>
 #include <hosted/hosted.h>
+#include <kernel/check.h>
 #include <kernel/cpus.h>
 #include <kernel/dma.h>
 #include <kernel/fault.h>
@@ -343,6 +344,18 @@ bool panic_in_progress(void)
 _Noreturn void panic_halt(void)
 {
     abort();
+}
+
+/* The part of it that the world has. */
+const char *machine_check(struct check_counts *out)
+{
+    const char *broken = system_check(&out->capabilities);
+    return broken ? broken : qy_vm_check_frames(&kernel_vm, &root_arena);
+}
+
+_Noreturn void check_and_exit(unsigned code)
+{
+    kernel_exit(code);
 }
 
 /* CPUs yield nowhere with the lock: nothing moves anyway. */
@@ -796,8 +809,9 @@ static const char *tlbs_check(void)
 
 const char *world_check(void) QY_UNCHECKED
 {
-    uint64_t slots = 0, counted = 0;
-    const char *broken = system_check(&slots);
+    uint64_t counted = 0;
+    struct check_counts counts;
+    const char *broken = machine_check(&counts);
     for (struct untyped *untyped = untyped_first(); untyped; untyped = untyped->next)
         counted += untyped->object.pins;
     if (broken)

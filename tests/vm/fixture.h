@@ -209,6 +209,12 @@ static inline void vm_check(struct vm_fixture *f)
             exit(1);
         }
     }
+    const char *broken = qy_vm_check_frames(&f->vm, &f->root);
+    CHECK(broken == NULL);
+    if (broken) {
+        printf("# frames: %s\n", broken);
+        exit(1);
+    }
     f->checks++;
 }
 

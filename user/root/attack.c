@@ -44,6 +44,21 @@ void attack_stopped(struct attack *attack, bool stopped, const char *how, const 
     count(attack, stopped, what, how);
 }
 
+unsigned attack_cpu(const struct attack *attack)
+{
+    return attack->attempts % attack->root->info->cpus;
+}
+
+void attack_all_holds(struct attack *attack, const char *when)
+{
+    char broken[SYSTEM_CHECK_NAME];
+    bool asked = system_check(QY_SLOT_SYSTEM, broken) == QY_OK;
+
+    if (broken[0])
+        print("attack: after %s: %s does not hold\n", when, broken);
+    root_check(attack->root, asked && !broken[0], "an invariant does not hold after attacks");
+}
+
 /* One object of each type out of the budget; the types made at boot stand in the root task's slots.
  */
 static enum qy_error make_objects(struct attack *attack)
@@ -77,6 +92,17 @@ static enum qy_error make_objects(struct attack *attack)
 
 void attack_run(struct root *root)
 {
+    static const struct {
+        const char *what;
+        void (*run)(struct attack *attack);
+    } groups[] = {
+        {"handles", attack_handles},           {"retype", attack_retype},
+        {"pointers", attack_pointers},         {"mappings", attack_mappings},
+        {"devices", attack_devices},           {"leftovers", attack_leftovers},
+        {"threads", attack_threads},           {"touches", attack_touches},
+        {"instructions", attack_instructions}, {"calls on regions", attack_regions},
+        {"memory of regions", attack_lent},
+    };
     static struct attack attack;
     struct untyped_state before, now;
     uint32_t mark = root_mark(root);
@@ -90,16 +116,10 @@ void attack_run(struct root *root)
         error = make_objects(&attack);
     if (!root_check(root, error == QY_OK, "the objects to attack with could not be made"))
         return;
-    attack_handles(&attack);
-    attack_retype(&attack);
-    attack_pointers(&attack);
-    attack_mappings(&attack);
-    attack_devices(&attack);
-    attack_leftovers(&attack);
-    attack_threads(&attack);
-    attack_touches(&attack);
-    attack_instructions(&attack);
-
+    for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        groups[i].run(&attack);
+        attack_all_holds(&attack, groups[i].what);
+    }
     bool gone = cap_revoke(attack.budget) == QY_OK && cap_delete(attack.budget) == QY_OK;
     root_check(root, gone, "the budget of the attacks could not be taken back");
     root_release(root, mark);

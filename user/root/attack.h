@@ -26,10 +26,32 @@ void attack_expect(struct attack *attack, enum qy_error got, enum qy_error wante
 /* The same for an attempt that does not end in an error: `how` says what stopped it. */
 void attack_stopped(struct attack *attack, bool stopped, const char *how, const char *format, ...);
 
+/* Every invariant of the kernel holds; `when` (a static string) is said if not. */
+void attack_all_holds(struct attack *attack, const char *when);
+
+/* A CPU for the next child: they take turns. */
+unsigned attack_cpu(const struct attack *attack);
+
+/* A child thread with a budget of its own. Between begin and end the slots taken are given back in order. */
+#define ATTACK_CHILD_PAGES 64u
+#define ATTACK_STACK_PAGE (ROOT_CHILD_ADDRESS + 0x10000)
+struct attack_child {
+    struct root *root;
+    uint32_t mark;
+    qy_handle_t budget;
+    struct child child; /* not started */
+};
+bool attack_child_begin(struct attack *attack, struct attack_child *out) CALL_MUST_USE;
+/* It was started: its next message is a fault, it is killed for that, and is dead. */
+bool attack_child_stopped(const struct attack_child *child, struct fault *fault) CALL_MUST_USE;
+void attack_child_end(const struct attack_child *child);
+
 void attack_handles(struct attack *attack);   /* handles, call numbers, rights (attack_caps.c) */
 void attack_retype(struct attack *attack);    /* retype and its numbers (attack_caps.c) */
 void attack_pointers(struct attack *attack);  /* pointers (attack_memory.c) */
 void attack_mappings(struct attack *attack);  /* addresses and flags (attack_memory.c) */
+void attack_regions(struct attack *attack);   /* calls on regions (attack_regions.c) */
+void attack_lent(struct attack *attack); /* memory of regions, in threads and races (attack_lent.c) */
 void attack_devices(struct attack *attack);   /* lines, ports, device memory (attack_devices.c) */
 void attack_leftovers(struct attack *attack); /* memory of earlier owners (attack_leftovers.c) */
 void attack_touches(

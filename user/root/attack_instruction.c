@@ -7,8 +7,6 @@
 #include "attack.h"
 #include <user_attack.h>
 
-#define STACK_PAGE (ROOT_CHILD_ADDRESS + 0x10000)
-
 struct deed {
     void (*execute)(void);
     qy_handle_t endpoint;
@@ -26,31 +24,17 @@ static void child_main(void *argument)
 static void execute(struct attack *attack, const struct forbidden *attempt, unsigned cpu)
 {
     static struct deed deed;
-    struct root *root = attack->root;
-    uint32_t mark = root_mark(root);
-    struct message message = {0};
+    struct attack_child child;
     struct fault fault;
-    struct child child;
-    qy_handle_t budget;
 
-    if (!root_check(root, root_make(root, attack->budget, QY_OBJ_UNTYPED, 32, &budget) == QY_OK,
-                    "no budget for a child could be made"))
+    if (!attack_child_begin(attack, &child))
         return;
-    enum qy_error error = child_make(root, budget, STACK_PAGE, &child);
-    if (error == QY_OK) {
-        deed = (struct deed){attempt->execute, child.endpoint};
-        error = child_start(&child, child_main, &deed, cpu);
-    }
-    if (error == QY_OK)
-        error = endpoint_receive(child.endpoint, child.reply, &message);
-    bool stopped =
-        error == QY_OK && fault_from(&message, &fault) && fault.mark == QY_FOUND_EXCEPTION &&
-        reply_send(child.reply, QY_FAULT_KILL, 0, 0, 0) == QY_OK && child_wait_dead(&child);
+    deed = (struct deed){attempt->execute, child.child.endpoint};
+    bool stopped = child_start(&child.child, child_main, &deed, cpu) == QY_OK &&
+                   attack_child_stopped(&child, &fault) && fault.mark == QY_FOUND_EXCEPTION;
     attack_stopped(attack, stopped, stopped ? "exception, thread killed" : "NOT STOPPED",
                    "%s, on CPU %u", attempt->what, cpu);
-    bool gone = cap_revoke(budget) == QY_OK && cap_delete(budget) == QY_OK;
-    root_check(root, gone, "the budget of a child could not be taken back");
-    root_release(root, mark);
+    attack_child_end(&child);
 }
 
 void attack_instructions(struct attack *attack)

@@ -5,7 +5,6 @@
  */
 #include "attack.h"
 
-#define STACK_PAGE (ROOT_CHILD_ADDRESS + 0x10000)
 #define LABEL_SURVIVED 1u
 #define NON_CANONICAL 0x0000800000000000ull
 #define KERNEL_HALF 0xffff800000000000ull
@@ -43,49 +42,32 @@ static const char *const verbs[] = {"read", "write", "execute"};
 
 /* The fault must name the address and the access; a non-canonical address may be another exception
  * on x86-64. */
-static bool names_deed(const struct message *message, const struct deed *deed)
+static bool names_deed(const struct fault *fault, const struct deed *deed)
 {
     static const enum qy_access access[] = {QY_ACCESS_READ, QY_ACCESS_WRITE, QY_ACCESS_EXEC};
     bool canonical = deed->address < NON_CANONICAL || deed->address >= KERNEL_HALF;
-    struct fault fault;
 
-    if (!fault_from(message, &fault))
-        return false;
-    if (!canonical && fault.mark == QY_FOUND_EXCEPTION)
+    if (!canonical && fault->mark == QY_FOUND_EXCEPTION)
         return true;
-    return fault.address == deed->address && fault.access == access[deed->touch] &&
-           fault.mark != QY_FOUND_EXCEPTION;
+    return fault->address == deed->address && fault->access == access[deed->touch] &&
+           fault->mark != QY_FOUND_EXCEPTION;
 }
 
 /* One child does one deed, faults, is killed by its handler, and is dead. */
 static void touch(struct attack *attack, const char *what, uint64_t address, enum touch how)
 {
     static struct deed deed;
-    struct root *root = attack->root;
-    uint32_t mark = root_mark(root);
-    struct message message = {0};
-    struct child child;
-    qy_handle_t budget;
+    struct attack_child child;
+    struct fault fault;
 
-    if (!root_check(root, root_make(root, attack->budget, QY_OBJ_UNTYPED, 32, &budget) == QY_OK,
-                    "no budget for a child could be made"))
+    if (!attack_child_begin(attack, &child))
         return;
-    enum qy_error error = child_make(root, budget, STACK_PAGE, &child);
-    if (error == QY_OK) {
-        deed = (struct deed){address ? address : child.stack_top - 64, how, child.endpoint};
-        error = child_start(&child, child_main, &deed,
-                            root->info->cpus > 1 ? attack->attempts % root->info->cpus : 0);
-    }
-    if (error == QY_OK)
-        error = endpoint_receive(child.endpoint, child.reply, &message);
-    bool stopped = error == QY_OK && names_deed(&message, &deed) &&
-                   reply_send(child.reply, QY_FAULT_KILL, 0, 0, 0) == QY_OK &&
-                   child_wait_dead(&child);
+    deed = (struct deed){address ? address : child.child.stack_top - 64, how, child.child.endpoint};
+    bool stopped = child_start(&child.child, child_main, &deed, attack_cpu(attack)) == QY_OK &&
+                   attack_child_stopped(&child, &fault) && names_deed(&fault, &deed);
     attack_stopped(attack, stopped, stopped ? "fault, thread killed" : "NOT STOPPED", "%s %s",
                    verbs[how], what);
-    bool gone = cap_revoke(budget) == QY_OK && cap_delete(budget) == QY_OK;
-    root_check(root, gone, "the budget of a child could not be taken back");
-    root_release(root, mark);
+    attack_child_end(&child);
 }
 
 /* A frame whose last bytes are a call, executable at the last page of the user half. */
@@ -117,36 +99,23 @@ static enum qy_error map_last_call(struct attack *attack, qy_handle_t budget)
 static void call_at_the_edge(struct attack *attack)
 {
     const char *what = "return from a call to the first non-canonical address";
-    struct root *root = attack->root;
-    uint32_t mark = root_mark(root);
-    struct message message = {0};
-    struct child child;
+    struct attack_child child;
     struct fault fault;
-    qy_handle_t budget;
 
-    if (!root_check(root, root_make(root, attack->budget, QY_OBJ_UNTYPED, 64, &budget) == QY_OK,
-                    "no budget for a child could be made"))
+    if (!attack_child_begin(attack, &child))
         return;
-    enum qy_error error = child_make(root, budget, STACK_PAGE, &child);
-    if (error == QY_OK)
-        error = map_last_call(attack, budget);
+    enum qy_error error = map_last_call(attack, child.budget);
     if (error == QY_INVALID_ADDRESS) {
         attack_expect(attack, error, QY_INVALID_ADDRESS, "%s: map the page before it", what);
     } else {
         if (error == QY_OK)
-            error = thread_start(child.thread, NON_CANONICAL - sizeof(call_instruction),
-                                 child.stack_top, 0, 0);
-        if (error == QY_OK)
-            error = endpoint_receive(child.endpoint, child.reply, &message);
-        bool stopped = error == QY_OK && fault_from(&message, &fault) &&
-                       reply_send(child.reply, QY_FAULT_KILL, 0, 0, 0) == QY_OK &&
-                       child_wait_dead(&child);
+            error = thread_start(child.child.thread, NON_CANONICAL - sizeof(call_instruction),
+                                 child.child.stack_top, 0, 0);
+        bool stopped = error == QY_OK && attack_child_stopped(&child, &fault);
         attack_stopped(attack, stopped, stopped ? "fault, thread killed" : "NOT STOPPED", "%s",
                        what);
     }
-    bool gone = cap_revoke(budget) == QY_OK && cap_delete(budget) == QY_OK;
-    root_check(root, gone, "the budget of a child could not be taken back");
-    root_release(root, mark);
+    attack_child_end(&child);
 }
 
 void attack_touches(struct attack *attack)
@@ -177,7 +146,7 @@ void attack_touches(struct attack *attack)
     touch(attack, "the boot archive", QY_ROOT_ARCHIVE_ADDRESS, TOUCH_WRITE);
     touch(attack, "the program's data as code", (uintptr_t)&verbs & ~7ull, TOUCH_EXECUTE);
     touch(attack, "the thread's own stack as code", 0, TOUCH_EXECUTE);
-    touch(attack, "the page below the stack", STACK_PAGE - 8, TOUCH_WRITE);
+    touch(attack, "the page below the stack", ATTACK_STACK_PAGE - 8, TOUCH_WRITE);
     call_at_the_edge(attack);
 }
 
@@ -225,18 +194,10 @@ static void bad_starts(struct attack *attack, const struct child *child)
 
 void attack_threads(struct attack *attack)
 {
-    struct root *root = attack->root;
-    uint32_t mark = root_mark(root);
-    struct child child;
-    qy_handle_t budget;
+    struct attack_child child;
 
-    if (!root_check(root, root_make(root, attack->budget, QY_OBJ_UNTYPED, 32, &budget) == QY_OK,
-                    "no budget for a child could be made"))
+    if (!attack_child_begin(attack, &child))
         return;
-    if (root_check(root, child_make(root, budget, STACK_PAGE, &child) == QY_OK,
-                   "the child could not be made"))
-        bad_starts(attack, &child);
-    bool gone = cap_revoke(budget) == QY_OK && cap_delete(budget) == QY_OK;
-    root_check(root, gone, "the budget of a child could not be taken back");
-    root_release(root, mark);
+    bad_starts(attack, &child.child);
+    attack_child_end(&child);
 }

@@ -1,30 +1,39 @@
 /*
  * What single calls cost, in ticks of the clock that programs can read. Under an emulator that
- * counts instructions the figures are exact and repeat; elsewhere they are averages over COUNT
+ * counts instructions the figures are exact and repeat; elsewhere they are averages over BENCH_COUNT
  * repetitions.
  *
- * Each row times COUNT repetitions one by one or as one loop, and takes off what the clock or the
+ * Each row times BENCH_COUNT repetitions one by one or as one loop, and takes off what the clock or the
  * empty loop costs by the same method. What stands between two readings of the clock is the call
  * alone; preparation is not counted.
  */
-#include "root.h"
+#include "bench.h"
+#include <lib/format.h>
 
-#define COUNT 1000u
 #define BUDGET_PAGES 64u
-#define STACK_PAGE (ROOT_CHILD_ADDRESS + 0x10000)
 #define TOUCHED (ROOT_CHILD_ADDRESS + 0x200000)
 
-static void row(const char *name, uint64_t ticks, uint64_t overhead, uint64_t count)
+void bench_row(const char *name, uint64_t ticks, uint64_t overhead, uint64_t count)
 {
     uint64_t net = ticks > overhead ? ticks - overhead : 0;
     print("bench: %s %llu ticks\n", name, (unsigned long long)((net + count / 2) / count));
 }
 
-/* What COUNT pairs of clock readings cost by themselves. */
-static uint64_t clock_cost(void)
+void bench_row_of(uint64_t ticks, uint64_t overhead, uint64_t count, const char *format, ...)
+{
+    char name[48];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)format_to_v(name, sizeof(name), format, arguments);
+    va_end(arguments);
+    bench_row(name, ticks, overhead, count);
+}
+
+uint64_t bench_clock(unsigned count)
 {
     uint64_t sum = 0;
-    for (unsigned i = 0; i < COUNT; i++) {
+    for (unsigned i = 0; i < count; i++) {
         uint64_t start = clock_ticks();
         sum += clock_ticks() - start;
     }
@@ -35,32 +44,16 @@ static void bench_null_call(struct root *root)
 {
     bool ok = true;
     uint64_t start = clock_ticks();
-    for (unsigned i = 0; i < COUNT; i++)
+    for (unsigned i = 0; i < BENCH_COUNT; i++)
         __asm__ volatile("");
     uint64_t loop = clock_ticks() - start;
 
     start = clock_ticks();
-    for (unsigned i = 0; i < COUNT; i++)
+    for (unsigned i = 0; i < BENCH_COUNT; i++)
         ok &= null_call() == QY_OK;
     uint64_t ticks = clock_ticks() - start;
     if (root_check(root, ok, "null_call failed"))
-        row("null_call", ticks, loop, COUNT);
-}
-
-static void bench_retype(struct root *root)
-{
-    uint64_t ticks = 0;
-    bool ok = true;
-
-    for (unsigned i = 0; ok && i < COUNT; i++) {
-        uint64_t start = clock_ticks();
-        struct call_result r =
-            untyped_retype(root->untyped, QY_OBJ_FRAME, 1, QY_SLOT_NODE, root->next_slot, 1);
-        ticks += clock_ticks() - start;
-        ok = r.error == QY_OK && cap_delete(r.value[1]) == QY_OK;
-    }
-    if (root_check(root, ok, "retype_frame failed"))
-        row("retype_frame", ticks, clock_cost(), COUNT);
+        bench_row("null_call", ticks, loop, BENCH_COUNT);
 }
 
 static void bench_map(struct root *root, qy_handle_t budget)
@@ -72,7 +65,7 @@ static void bench_map(struct root *root, qy_handle_t budget)
               root_map(root, budget, frame, ROOT_PAGE_ADDRESS, flags, false, NULL) == QY_OK &&
               frame_unmap(frame, QY_SLOT_SPACE, ROOT_PAGE_ADDRESS) == QY_OK;
 
-    for (unsigned i = 0; ok && i < COUNT; i++) {
+    for (unsigned i = 0; ok && i < BENCH_COUNT; i++) {
         uint64_t start = clock_ticks();
         struct call_result r = frame_map(frame, QY_SLOT_SPACE, ROOT_PAGE_ADDRESS, flags);
         uint64_t middle = clock_ticks();
@@ -83,8 +76,8 @@ static void bench_map(struct root *root, qy_handle_t budget)
     }
     if (!root_check(root, ok, "map_frame or unmap_frame failed"))
         return;
-    row("map_frame", map_ticks, clock_cost(), COUNT);
-    row("unmap_frame", unmap_ticks, clock_cost(), COUNT);
+    bench_row("map_frame", map_ticks, bench_clock(BENCH_COUNT), BENCH_COUNT);
+    bench_row("unmap_frame", unmap_ticks, bench_clock(BENCH_COUNT), BENCH_COUNT);
 }
 
 /* Answers every call on its endpoint until it is destroyed. */
@@ -103,16 +96,16 @@ static void bench_ipc(struct root *root, qy_handle_t budget)
 {
     static struct child child;
     struct message reply;
-    bool ok = child_make(root, budget, STACK_PAGE, &child) == QY_OK &&
+    bool ok = child_make(root, budget, BENCH_STACK_PAGE, &child) == QY_OK &&
               child_start(&child, server_main, &child, 0) == QY_OK &&
               endpoint_call(child.endpoint, 0, 0, 0, 0, &reply) == QY_OK;
 
     uint64_t start = clock_ticks();
-    for (unsigned i = 0; ok && i < COUNT; i++)
+    for (unsigned i = 0; ok && i < BENCH_COUNT; i++)
         ok = endpoint_call(child.endpoint, 0, 0, 0, 0, &reply) == QY_OK;
     uint64_t ticks = clock_ticks() - start;
     if (root_check(root, ok, "ipc_round_trip failed"))
-        row("ipc_round_trip", ticks, 0, COUNT);
+        bench_row("ipc_round_trip", ticks, 0, BENCH_COUNT);
 }
 
 static void toucher_main(void *argument)
@@ -130,12 +123,12 @@ static void bench_fault(struct root *root, qy_handle_t budget)
 {
     static struct child child;
     struct message message;
-    bool ok = child_make(root, budget, STACK_PAGE, &child) == QY_OK &&
+    bool ok = child_make(root, budget, BENCH_STACK_PAGE, &child) == QY_OK &&
               child_start(&child, toucher_main, (void *)TOUCHED, 0) == QY_OK &&
               endpoint_receive(child.endpoint, child.reply, &message) == QY_OK;
 
     uint64_t start = clock_ticks();
-    for (unsigned i = 0; ok && i < COUNT; i++)
+    for (unsigned i = 0; ok && i < BENCH_COUNT; i++)
         ok = endpoint_reply_receive(child.endpoint, child.reply, QY_FAULT_RESUME, 0, 0, 0,
                                     &message) == QY_OK;
     uint64_t ticks = clock_ticks() - start;
@@ -144,17 +137,16 @@ static void bench_fault(struct root *root, qy_handle_t budget)
          root_map(root, budget, frame, TOUCHED, QY_MAP_READ | QY_MAP_WRITE, false, NULL) == QY_OK &&
          reply_send(child.reply, QY_FAULT_RESUME, 0, 0, 0) == QY_OK && child_wait_dead(&child);
     if (root_check(root, ok, "fault_round_trip failed"))
-        row("fault_round_trip", ticks, 0, COUNT);
+        bench_row("fault_round_trip", ticks, 0, BENCH_COUNT);
 }
 
-/* Run one part with a budget of its own, and take everything back. */
-static void with_budget(struct root *root, void (*part)(struct root *root, qy_handle_t budget))
+void bench_with_budget(struct root *root, uint64_t pages,
+                       void (*part)(struct root *root, qy_handle_t budget))
 {
     uint32_t mark = root_mark(root);
     qy_handle_t budget;
 
-    if (!root_check(root,
-                    root_make(root, root->untyped, QY_OBJ_UNTYPED, BUDGET_PAGES, &budget) == QY_OK,
+    if (!root_check(root, root_make(root, root->untyped, QY_OBJ_UNTYPED, pages, &budget) == QY_OK,
                     "no budget could be made"))
         return;
     part(root, budget);
@@ -163,12 +155,34 @@ static void with_budget(struct root *root, void (*part)(struct root *root, qy_ha
     root_release(root, mark);
 }
 
+void bench_with_bound(struct root *root, uint64_t pages,
+                      void (*part)(struct root *root, qy_handle_t budget))
+{
+    uint32_t mark = root_mark(root);
+    qy_handle_t budget;
+    bool bound = root_make(root, root->untyped, QY_OBJ_UNTYPED, pages, &budget) == QY_OK &&
+                 space_bind(QY_SLOT_SPACE, budget) == QY_OK;
+
+    if (!root_check(root, bound, "no budget could be bound"))
+        return;
+    part(root, budget);
+    bool gone = cap_revoke(budget) == QY_OK && cap_delete(budget) == QY_OK;
+    root_check(root, gone, "a bound budget could not be taken back");
+    /* what was revoked is said until somebody unmaps it */
+    enum qy_error cleared =
+        space_unmap_region(QY_SLOT_SPACE, BENCH_AT & ~((1ull << 39) - 1), 3ull << 39);
+    root_check(root, cleared == QY_OK || cleared == QY_NOT_MAPPED,
+               "revoked memory could not be unmapped");
+    root_release(root, mark);
+}
+
 void bench_run(struct root *root)
 {
-    print("bench: %u repetitions each, in %s\n", COUNT, CLOCK_NAME);
+    print("bench: in %s\n", CLOCK_NAME);
     bench_null_call(root);
-    bench_retype(root);
-    with_budget(root, bench_map);
-    with_budget(root, bench_ipc);
-    with_budget(root, bench_fault);
+    bench_with_budget(root, BUDGET_PAGES, bench_map);
+    bench_with_budget(root, BUDGET_PAGES, bench_ipc);
+    bench_with_budget(root, BUDGET_PAGES, bench_fault);
+    bench_regions(root);
+    bench_objects(root);
 }

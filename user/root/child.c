@@ -34,6 +34,48 @@ enum qy_error child_make(struct root *root, qy_handle_t budget, uint64_t stack_p
     return thread_configure(child.thread, QY_SLOT_SPACE, QY_SLOT_NODE, child.endpoint, 0);
 }
 
+/* A page of stack, its guard, and the program in the child's space. */
+static enum qy_error furnish(const struct child *child, uint64_t moves)
+{
+    const uint64_t flags = QY_MAP_READ | QY_MAP_WRITE | QY_REGION(QY_REGION_STACK);
+    uint64_t stack = child->stack_top - PAGE_BYTES, guard = stack - PAGE_BYTES;
+    uint64_t program = QY_ROOT_INFO_ADDRESS;
+    enum qy_error error = space_bind(child->space, child->budget);
+
+    if (error == QY_OK)
+        error = space_map_region(child->space, &stack, PAGE_BYTES, flags, 0);
+    if (error == QY_OK)
+        error = space_map_region(child->space, &guard, PAGE_BYTES, flags | QY_REGION_GUARD, moves);
+    if (error == QY_OK)
+        error = space_clone(child->space, QY_SLOT_SPACE, &program, QY_ROOT_ARCHIVE_ADDRESS);
+    return error;
+}
+
+enum qy_error child_make_apart(struct root *root, qy_handle_t budget, uint64_t stack_top,
+                               uint64_t moves, struct child *out)
+{
+    struct child child = {.budget = budget, .stack_top = stack_top};
+    const struct {
+        enum qy_object_type type;
+        qy_handle_t *handle;
+    } parts[] = {
+        {QY_OBJ_ENDPOINT, &child.endpoint},
+        {QY_OBJ_REPLY, &child.reply},
+        {QY_OBJ_THREAD, &child.thread},
+        {QY_OBJ_ADDRESS_SPACE, &child.space},
+    };
+    enum qy_error error = QY_OK;
+
+    for (unsigned i = 0; error == QY_OK && i < sizeof(parts) / sizeof(parts[0]); i++)
+        error = root_make(root, budget, parts[i].type, 1, parts[i].handle);
+    if (error == QY_OK)
+        error = furnish(&child, moves);
+    if (error != QY_OK)
+        return error;
+    *out = child;
+    return thread_configure(child.thread, child.space, QY_SLOT_NODE, child.endpoint, 0);
+}
+
 enum qy_error child_start(const struct child *child, void (*entry)(void *argument), void *argument,
                           unsigned cpu)
 {

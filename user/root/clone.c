@@ -21,9 +21,10 @@
 /* The child sees it too: the program's own frames are mapped in both spaces. */
 struct family {
     struct root *root;
-    qy_handle_t budget, space;
+    qy_handle_t budget;
     uint64_t pages;
     struct child child; /* its budget pays for all of the second space */
+    unsigned runs;
 };
 
 static volatile uint64_t *page(const struct family *family, unsigned i)
@@ -80,15 +81,18 @@ static void child_reads(void *argument)
 
 /* ---- what the root task does ---- */
 
-/* A new thread of the clone. */
+/* The child's thread runs, or a new one when it has run before. */
 static enum qy_error run(struct family *family, void (*entry)(void *))
 {
     struct root *root = family->root;
     struct child *child = &family->child;
-    enum qy_error error = root_make(root, child->budget, QY_OBJ_THREAD, 1, &child->thread);
+    enum qy_error error = QY_OK;
 
-    if (error == QY_OK)
-        error = thread_configure(child->thread, family->space, QY_SLOT_NODE, child->endpoint, 0);
+    if (family->runs++) {
+        error = root_make(root, child->budget, QY_OBJ_THREAD, 1, &child->thread);
+        if (error == QY_OK)
+            error = thread_configure(child->thread, child->space, QY_SLOT_NODE, child->endpoint, 0);
+    }
     return error == QY_OK ? child_start(child, entry, family, root->info->cpus > 1) : error;
 }
 
@@ -127,50 +131,32 @@ static enum qy_error make_pages(struct family *family)
     return error;
 }
 
-/* A space with a budget of its own, a stack that grows down to a guard, and what a thread of it needs. */
+/* A thread in a space with a budget of its own. */
 static enum qy_error make_space(struct family *family)
 {
     struct root *root = family->root;
-    struct child *child = &family->child;
-    const uint64_t flags = RW | QY_REGION(QY_REGION_STACK);
-    uint64_t stack = STACK_TOP - PAGE_BYTES, guard = stack - PAGE_BYTES;
-    enum qy_error error =
-        root_make(root, root->untyped, QY_OBJ_UNTYPED, CLONE_PAGES, &child->budget);
+    qy_handle_t budget;
+    enum qy_error error = root_make(root, root->untyped, QY_OBJ_UNTYPED, CLONE_PAGES, &budget);
 
-    if (error == QY_OK)
-        error = root_make(root, child->budget, QY_OBJ_ADDRESS_SPACE, 1, &family->space);
-    if (error == QY_OK)
-        error = root_make(root, child->budget, QY_OBJ_ENDPOINT, 1, &child->endpoint);
-    if (error == QY_OK)
-        error = root_make(root, child->budget, QY_OBJ_REPLY, 1, &child->reply);
-    if (error == QY_OK)
-        error = space_bind(family->space, child->budget);
-    if (error == QY_OK)
-        error = space_map_region(family->space, &stack, PAGE_BYTES, flags, 0);
-    if (error == QY_OK)
-        error = space_map_region(family->space, &guard, PAGE_BYTES, flags | QY_REGION_GUARD,
-                                 STACK_MOVES);
-    child->stack_top = STACK_TOP;
-    return error;
+    return error == QY_OK ? child_make_apart(root, budget, STACK_TOP, STACK_MOVES, &family->child)
+                          : error;
 }
 
-/* The program and the pages, at the same addresses. */
+/* The pages, at the same addresses. */
 static bool clone(struct family *family)
 {
     struct space_state state = {0};
-    uint64_t at = QY_ROOT_INFO_ADDRESS, program_end = QY_ROOT_ARCHIVE_ADDRESS;
-
-    enum qy_error error = space_clone(family->space, QY_SLOT_SPACE, &at, program_end);
-    at = family->pages;
+    uint64_t at = family->pages;
     uint64_t start = clock_ticks();
-    if (error == QY_OK)
-        error = space_clone(family->space, QY_SLOT_SPACE, &at, at + PAGES * PAGE_BYTES);
+    enum qy_error error =
+        space_clone(family->child.space, QY_SLOT_SPACE, &at, at + PAGES * PAGE_BYTES);
+
     root_cost(family->root, "clone three pages", clock_ticks() - start);
-    root_said(error, "clone this program, and the pages, into the second space");
+    root_said(error, "clone the pages into the second space");
     if (error == QY_OK)
-        error = space_info(family->space, &state);
-    print("      it has %llu pages, of them its own: %llu\n", (unsigned long long)state.resident,
-          (unsigned long long)state.private_pages);
+        error = space_info(family->child.space, &state);
+    print("      it has %llu pages, the program's included; of its own: %llu\n",
+          (unsigned long long)state.resident, (unsigned long long)state.private_pages);
     return root_check(family->root, error == QY_OK && state.private_pages == 0,
                       "the pages could not be cloned");
 }
@@ -218,7 +204,7 @@ static bool settle_and_revoke(struct family *family)
     struct message message = {0};
     uint64_t at = family->pages + 2 * PAGE_BYTES;
 
-    enum qy_error error = space_settle(family->space, &at);
+    enum qy_error error = space_settle(family->child.space, &at);
     root_said(error, "settle from the third page on: it is the clone's now");
     if (!root_check(family->root, error == QY_OK, "the clone could not be settled") ||
         !root_take_back(family->root, family->budget, "the root task's budget") ||
@@ -246,7 +232,7 @@ void show_clone(struct root *root)
     root_said(error, "three pages hold 11, 12 and 13; a budget pays for them");
     if (error == QY_OK)
         error = make_space(&family);
-    root_said(error, "a second address space, with a stack and a budget of its own");
+    root_said(error, "a second address space: its own budget and stack, this program");
     if (!root_check(root, error == QY_OK, "the second space could not be made"))
         return;
     bool done =

@@ -93,6 +93,7 @@ enum qy_error root_map(struct root *root, qy_handle_t untyped, qy_handle_t frame
 /* A thread of the root task's own space, with what it needs to be watched. */
 struct child {
     qy_handle_t budget, endpoint, reply, thread, stack;
+    qy_handle_t space; /* its own; 0: the root task's */
     uint64_t stack_top;
 };
 
@@ -102,6 +103,13 @@ struct child {
  */
 enum qy_error child_make(struct root *root, qy_handle_t budget, uint64_t stack_page,
                          struct child *out) CALL_MUST_USE;
+
+/*
+ * The same in an address space of its own, which the budget pays for, too: this program is cloned into it. Its stack is one page
+ * that ends at stack_top, with a guard below it that moves so many times.
+ */
+enum qy_error child_make_apart(struct root *root, qy_handle_t budget, uint64_t stack_top,
+                               uint64_t moves, struct child *out) CALL_MUST_USE;
 
 /* Start it at entry(argument) on a CPU. The function must not return. */
 enum qy_error child_start(const struct child *child, void (*entry)(void *argument), void *argument,

@@ -98,7 +98,7 @@ void arch_ipi(struct cpu *cpu);
  * half, goes with every space, and only the last two functions forget it. The first four are struct qy_tlb_ops (qy/tlb.h).
  */
 
-/* Tags that the CPU has beside 0; 0: none, and loading tables forgets what is not global. */
+/* Tags that every CPU has beside 0, asked when all of them run; 0: none, and loading tables forgets what is not global. */
 unsigned arch_tlb_tags(void);
 
 /* Load tables under a tag; keep: what the CPU has under it is good, else it is forgotten before it is used. */

@@ -13,6 +13,7 @@
 
 struct kernel_arenas {
     struct qy_arena kernel;
+    uint64_t header_bytes;   /* of the roots and nodes: memory of the kernel's that is in no arena */
     unsigned count;          /* of roots that hold memory */
     struct qy_nodes nodes;   /* the roots by node and zone, nearest first */
     struct qy_arena *roots;  /* an array, as long as the machine runs */

@@ -37,6 +37,9 @@ void kernel_tables_finish(const struct qy_map *map);
  */
 const char *kernel_layout_check(const struct qy_pt *pt, const struct qy_topology *topology) QY_MUST_USE;
 
+/* The same later, silently: guarded objects may have come, and gone. */
+const char *kernel_layout_check_again(const struct qy_pt *pt) QY_MUST_USE;
+
 /*
  * Print the table: firmware's range -> our use -> owner, then how the uses add up to what the firmware called usable.
  * Returns false if they do not.
@@ -72,6 +75,11 @@ static inline const char *kernel_layout_check(const struct qy_pt *pt, const stru
 {
     (void)pt, (void)topology;
     return NULL;
+}
+
+static inline const char *kernel_layout_check_again(const struct qy_pt *pt)
+{
+    return qy_pt_check(pt);
 }
 
 static inline bool kernel_map_report(const struct qy_map *map)

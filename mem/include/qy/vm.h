@@ -317,4 +317,8 @@ enum qy_error qy_space_settle_step(struct qy_space *space, uint64_t *address) QY
 /* Null, or the id of the first invariant that does not hold. Nobody else uses the space's tables meanwhile. */
 const char *qy_space_check(struct qy_space *space);
 
+/* The same from the side of the frames of a root arena, those of its children included: what frame entries say of tables and mappings
+ * is so. O(blocks that it is divided into + mappings). */
+const char *qy_vm_check_frames(const struct qy_vm *vm, const struct qy_arena *arena);
+
 #endif

@@ -1,0 +1,38 @@
+/*
+ * A child thread that does one forbidden thing, and the fault that must stop it.
+ */
+#include "attack.h"
+
+bool attack_child_begin(struct attack *attack, struct attack_child *out)
+{
+    struct root *root = attack->root;
+
+    *out = (struct attack_child){.root = root, .mark = root_mark(root)};
+    enum qy_error error =
+        root_make(root, attack->budget, QY_OBJ_UNTYPED, ATTACK_CHILD_PAGES, &out->budget);
+    if (!root_check(root, error == QY_OK, "no budget for a child could be made"))
+        return false;
+    error = child_make(root, out->budget, ATTACK_STACK_PAGE, &out->child);
+    if (root_check(root, error == QY_OK, "a child could not be made"))
+        return true;
+    attack_child_end(out);
+    return false;
+}
+
+bool attack_child_stopped(const struct attack_child *child, struct fault *fault)
+{
+    struct message message = {0};
+
+    return endpoint_receive(child->child.endpoint, child->child.reply, &message) == QY_OK &&
+           fault_from(&message, fault) &&
+           reply_send(child->child.reply, QY_FAULT_KILL, 0, 0, 0) == QY_OK &&
+           child_wait_dead(&child->child);
+}
+
+void attack_child_end(const struct attack_child *child)
+{
+    bool gone = cap_revoke(child->budget) == QY_OK && cap_delete(child->budget) == QY_OK;
+
+    root_check(child->root, gone, "the budget of a child could not be taken back");
+    root_release(child->root, child->mark);
+}
