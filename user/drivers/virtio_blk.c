@@ -129,11 +129,11 @@ static enum qy_error request_check(const struct virtio_blk *blk, enum virtio_blk
     return type == VIRTIO_BLK_WRITE && blk->read_only ? QY_NO_RIGHTS : QY_OK;
 }
 
-/* Until the device has done it; *bytes is what it says that it wrote. */
+/* Until the device has done it; *bytes is what it says that it wrote. Its interrupt is waited for before anything is looked at. */
 static enum qy_error finish(struct virtio_blk *blk, uint32_t *bytes)
 {
     uint16_t head;
-    enum qy_error error = virtq_take(&blk->queue, &head, bytes);
+    enum qy_error error = QY_WOULD_WAIT;
     for (bool first = true; error == QY_WOULD_WAIT; first = false) {
         bool waited = blk->device->wait(blk->device->context, first);
         bool running = virtio_blk_is_running(blk);
