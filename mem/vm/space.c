@@ -175,16 +175,15 @@ void qy_space_unbind(struct qy_space *space, unsigned index)
 void qy_space_drop_bindings(struct qy_space *space)
 {
     qy_lock_acquire(&space->bindings_lock);
-    for (unsigned i = QY_BINDING_MAX + 1; i-- > 0;) {
-        const struct qy_binding *page = binding_page(space, i / QY_BINDINGS_A_PAGE);
-        if (page && page[i % QY_BINDINGS_A_PAGE].object && i >= space->spent)
-            space->spent = i + 1;
-    }
-    for (unsigned i = 0; i < QY_BINDING_PAGES; i++) {
-        void *page = binding_page(space, i);
-        atomic_store_explicit(&space->bindings[i], NULL, memory_order_relaxed);
-        if (page)
-            qy_vm_frame_free(space->vm, paddr_to_pfn(qy_port_paddr(page)), QY_FRAME_METADATA);
+    for (unsigned n = 0; n < QY_BINDING_PAGES; n++) {
+        struct qy_binding *page = binding_page(space, n);
+        if (!page)
+            continue;
+        for (unsigned i = 0; i < QY_BINDINGS_A_PAGE; i++)
+            if (page[i].object)
+                space->spent = n * QY_BINDINGS_A_PAGE + i + 1;
+        atomic_store_explicit(&space->bindings[n], NULL, memory_order_relaxed);
+        qy_vm_frame_free(space->vm, paddr_to_pfn(qy_port_paddr(page)), QY_FRAME_METADATA);
     }
     qy_lock_release(&space->bindings_lock);
 }

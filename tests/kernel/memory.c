@@ -114,6 +114,8 @@ static void the_object_pays_for_its_pages(void)
     CHECK_EQ(revoke_all(payer), QY_OK);
     CHECK_EQ(free_of(payer), PAGES(64));
     CHECK(!seen(1, AT, 0));
+    CHECK_EQ(revoke_all(budget), QY_OK); /* with what named the object */
+    CHECK_EQ(free_of(budget), PAGES(64));
     scene_end();
 }
 

@@ -121,6 +121,42 @@ static void zeroes(unsigned long n)
     }
 }
 
+static struct qy_object object;
+
+/* Pages of an object. */
+static void object_pages(unsigned long n)
+{
+    pfn_t frame;
+    CHECK_EQ(qy_object_init(&object, &f.vm, &f.budget[0], 10000), QY_OK);
+    for (uint64_t i = 0; i < n; i++) {
+        CHECK_EQ(qy_object_frame(&object, true, &frame), QY_OK);
+        CHECK_EQ(qy_object_put(&object, i, frame), QY_OK);
+    }
+}
+
+/* They are touched in a region. */
+static void object_faults(unsigned long n)
+{
+    uint64_t at = AT;
+    struct qy_fault fault;
+    struct qy_mark mark = {.kind = QY_MARK_OBJECT, .rights = RW, .max = RW, .shared = true};
+    object_pages(n);
+    CHECK_EQ(qy_space_bind(&f.space[0], &object, VM_OBJECT, &mark.binding), QY_OK);
+    CHECK_EQ(qy_space_map_region(&f.space[0], &at, 18 * TABLE, &mark), QY_OK);
+    for (uint64_t i = 0; i < n; i++) {
+        at = AT + i * QY_PAGE_BYTES;
+        CHECK_EQ(qy_space_fault(&f.space[0], at, QY_ACCESS_WRITE, &fault), QY_WOULD_WAIT);
+        CHECK_EQ(qy_object_fault(&object, &f.space[0], at, QY_ACCESS_WRITE, &fault), QY_OK);
+    }
+}
+
+/* And taken away. */
+static void object_discards(unsigned long n)
+{
+    object_faults(n);
+    qy_object_discard(&object, 0, n);
+}
+
 static void copies(unsigned long n)
 {
     unsigned char *page = qy_port_ram(paddr(0x100000));
@@ -148,6 +184,9 @@ static const struct row {
     {"reserve and unmap 1 TiB", reserves, 10, 110, 0, 4500, NULL},
     {"reserve and unmap 1 MiB", reserves_small, 10, 110, 0, 11000, NULL},
     {"create and destroy a space", spaces, 10, 110, 0, 14000, NULL},
+    {"a page of an object, zeroing apart", object_pages, 1024, 9216, 0, 900, zeroes},
+    {"fault on an object's page", object_faults, 1024, 9216, 0, 1600, object_pages},
+    {"fault on it, and discard", object_discards, 1024, 9216, 0, 2800, object_pages},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 

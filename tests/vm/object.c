@@ -249,6 +249,9 @@ static void supplied_pages(const struct vm_format *kind)
     CHECK_EQ(qy_object_fault(&object, &f.space[0], AT + PAGE(5), QY_ACCESS_READ, &fault),
              QY_WOULD_WAIT);
     CHECK_EQ(fault.mark.offset, 25);
+    CHECK_EQ(map(0, AT + MIB, 50, 90, RW, true), QY_OK);
+    CHECK_EQ(vm_touch(&f, 0, AT + MIB + PAGE(9), QY_ACCESS_READ, &at), QY_WOULD_WAIT);
+    CHECK_EQ(vm_touch(&f, 0, AT + MIB + PAGE(10), QY_ACCESS_READ, &at), QY_NOT_MAPPED);
     CHECK_EQ(qy_object_frame(&object, false, &frame), QY_OK);
     memset(qy_port_ram(pfn_to_paddr(frame)), 77, QY_PAGE_BYTES);
     CHECK_EQ(qy_object_put(&object, 100, frame), QY_NOT_MAPPED);

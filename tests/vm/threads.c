@@ -136,15 +136,24 @@ static void chaos_change(struct qy_space *space, unsigned cpu, uint64_t *r)
         fail("a change is refused", error);
 }
 
-/* Pages of the object go, or its end moves: there and back, in steps that others cut short. */
-static void object_change(uint64_t *r)
+/* Where the core puts page 0 of an object in its tree. */
+#define OBJECT_BASE (1ull << 39)
+
+/* Pages of the object go. One CPU moves its end, there and back: behind it there is nothing, whoever touches pages meanwhile. */
+static void object_change(unsigned cpu, uint64_t *r)
 {
-    uint64_t first = below(r, CHAOS_PAGES);
-    if (below(r, 3))
-        qy_object_discard(&object, first, 1 + below(r, 40));
-    else if (qy_object_resize_step(&object, first) == QY_OK && below(r, 2))
-        qy_object_discard(&object, 0, 3);
-    (void)!qy_object_resize_step(&object, CHAOS_PAGES);
+    uint64_t end = below(r, CHAOS_PAGES);
+    struct qy_region region;
+    if (cpu || below(r, 3)) {
+        qy_object_discard(&object, end, 1 + below(r, 40));
+        return;
+    }
+    while (qy_object_resize_step(&object, end) == QY_BUSY)
+        continue;
+    if (qy_space_query(&object.tree, OBJECT_BASE + end * QY_PAGE_BYTES, &region) != QY_NOT_FOUND)
+        fail("a page behind the end", end);
+    if (qy_object_resize_step(&object, CHAOS_PAGES) != QY_OK)
+        fail("an object does not grow", end);
 }
 
 /* Nobody else uses this range: everything is as expected. */
@@ -224,7 +233,7 @@ static void *body(void *argument)
         else if (what < 287)
             chaos_change(space, cpu, &r);
         else if (what < 290)
-            object_change(&r);
+            object_change(cpu, &r);
         else if (what < 296)
             lend_and_revoke(space, cpu, &r);
         else
