@@ -139,8 +139,8 @@ enum qy_error qy_heap_free(struct qy_cpu_objects *cpu, struct qy_heap *heap, str
 /* ---- the common case ---- */
 
 /*
- * The state of the live object that begins there in a slab with so many, of objects without a front redzone;
- * null: none does. It is its owner's alone, so one look is enough.
+ * The state of the live object that begins there, in a slab of so many without front redzones; null: none does. The
+ * state is its owner's alone, so one look is enough.
  *
  * The product's upper half is the quotient offset / stride, exact for offsets below 2^16, and more than any
  * capacity for those below zero; the offset is a multiple if the fraction, the lower half, is below the
@@ -222,6 +222,17 @@ static NOINLINE enum qy_error free_entered(struct qy_cpu_objects *cpu, struct qy
     return QY_OK;
 }
 
+/* That live object of the magazine's cache goes on top of it, where there is room. */
+static inline enum qy_error push(struct qy_cpu_objects *cpu, struct qy_magazine *magazine,
+                                 struct qy_item *top, void *object, _Atomic uint8_t *state)
+{
+    qy_state_store(state, QY_OBJECT_CACHED);
+    *top = (struct qy_item){object, state};
+    qy_magazine_set_top(magazine, top + 1);
+    qy_percpu_leave(&cpu->own);
+    return QY_OK;
+}
+
 enum qy_error qy_cache_free_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
                                     struct qy_magazine *magazine, void *object)
 {
@@ -232,11 +243,7 @@ enum qy_error qy_cache_free_entered(struct qy_cpu_objects *cpu, struct qy_cache 
     _Atomic uint8_t *state = find_live(magazine, cache, offset, object);
     if (!state)
         return free_entered(cpu, cache, magazine, object, NULL);
-    qy_state_store(state, QY_OBJECT_CACHED);
-    *top = (struct qy_item){object, state};
-    qy_magazine_set_top(magazine, top + 1);
-    qy_percpu_leave(&cpu->own);
-    return QY_OK;
+    return push(cpu, magazine, top, object, state);
 }
 
 enum qy_error qy_cache_free_entered_from(struct qy_cpu_objects *cpu, struct qy_cache *cache,
@@ -255,11 +262,7 @@ enum qy_error qy_slab_free(struct qy_cpu_objects *cpu, struct qy_slab *slab, voi
     _Atomic uint8_t *state = live_state(slab, magazine->reciprocal, slab->capacity, object);
     if (!state || magazine->serves != cache || top == magazine->full)
         return free_entered(cpu, cache, magazine, object, NULL);
-    qy_state_store(state, QY_OBJECT_CACHED);
-    *top = (struct qy_item){object, state};
-    qy_magazine_set_top(magazine, top + 1);
-    qy_percpu_leave(&cpu->own);
-    return QY_OK;
+    return push(cpu, magazine, top, object, state);
 }
 
 enum qy_error qy_cache_release(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object)

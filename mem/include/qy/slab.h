@@ -1,11 +1,11 @@
 /*
  * Object caches: small objects of equal size, out of the arena that pays for them.
  *
- *     CPU's table        magazine               cache            slab, 2^order pages
- *     | slot | --------> | object, state | ...  -> partial ----> | objects ... | states | header |
- *     |  ... |             ^ half of it at a    -> depot: batches of (object, state) for any CPU
- *                            time, under the    heap ----------> mixed slab: a page of 64-byte granules
- *                            heap's lock
+ *     CPU's table        magazine: two stacks    cache            slab, 2^order pages
+ *     | slot | --------> | object, state | ...   -> partial ----> | objects ... | states | header |
+ *     |  ... |             ^ whole stacks,       -> depot: full stacks for any CPU
+ *                            by their address,  heap  ---------> mixed slab: a page of 64-byte granules
+ *                            under its lock
  *
  * A heap is the small objects of one arena, a cache those of one type in it. The first objects of a
  * type share mixed slabs with other types; once they would fill a page, the cache gets slabs of its own.
