@@ -459,25 +459,40 @@ static void give_again(void *argument) QY_REQUIRES(qy_class_slab)
     qy_slab_give(&cpu_1, (struct qy_item){argument, qy_slab_state(slab_of(argument), 0)});
 }
 
+static void warm(struct qy_cpu_objects *by);
+
+static void forge(unsigned char *from, const unsigned char *to)
+{
+    uint64_t index = (uint64_t)(to - slab_of(to)->places) / cache.stride;
+    uint64_t word = qy_slab_encode(&heap, from + cache.link, index);
+    memcpy(from + cache.link, &word, sizeof(word));
+}
+
 /*
  * A link that decodes to an object of the slab, but one that is not free: whoever knew the secret. It is found before
- * that object is handed out, in a small arena and where a magazine takes several at a time; first or last in its list.
+ * that object is handed out, where objects are taken one at a time and where a magazine takes several.
  */
 static void forged_link(void)
 {
-    for (unsigned turn = 0; turn < 4; turn++) {
-        void *objects[12];
-        make(turn % 2 ? 1024 : 8, 200, 8);
+    for (unsigned turn = 0; turn < 2; turn++) {
+        unsigned char *objects[100], *freed[6];
+        unsigned count = 0, n = 0;
+        make(turn ? 1024 : 8, 200, 8);
         cache.granules = 0;
-        for (unsigned i = 0; i < 12; i++)
-            objects[i] = take_of(&cpu_1, &cache);
-        unsigned char *live = objects[11], *freed = objects[turn / 2 ? 0 : 8];
-        for (unsigned i = 0; i < 9; i++)
-            CHECK_EQ(give(objects[i]), QY_OK);
-        qy_heap_reclaim(&heap);
-        uint64_t index = (uint64_t)(live - slab_of(live)->places) / cache.stride;
-        uint64_t word = qy_slab_encode(&heap, freed + cache.link, index);
-        memcpy(freed + cache.link, &word, sizeof(word));
+        if (turn)
+            warm(&cpu_1); /* with a magazine, which is empty when it is used again */
+        while (count < 12 || record(&cache).cached)
+            objects[count++] = take_of(&cpu_1, &cache);
+        unsigned char *live = objects[--count];
+        while (count-- && n < 6)
+            if (slab_of(objects[count]) == slab_of(live))
+                freed[n++] = objects[count];
+        for (unsigned i = 0; i < n; i++)
+            CHECK_EQ(give(freed[i]), QY_OK); /* by a CPU without one */
+        CHECK_EQ(n, 6);
+        forge(freed[3],
+              live); /* and on behind the one that is left out, so that the list has its length */
+        forge(live, freed[1]);
         CHECK(breaks("SLAB-FREE", use, live));
         hosted_machine_destroy(&machine);
     }
@@ -497,8 +512,6 @@ static void take_all(void *argument) QY_UNCHECKED
         if (qy_cache_alloc(i % 2 ? &cpu : &cpu_1, &cache, &object) != QY_OK)
             return;
 }
-
-static void warm(struct qy_cpu_objects *by);
 
 /* An object that two CPUs free at the same instant is in two magazines or twice in its slab: found at once, when the
  * second is handed out, and when magazines go back. */
