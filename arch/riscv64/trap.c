@@ -134,12 +134,10 @@ bool arch_copy_to_user(uint64_t user, const void *in, size_t bytes)
     return riscv_copy((void *)user, in, bytes);
 }
 
-/* wfi wakes for a pending interrupt that sie enables although sstatus.SIE is off (3.3.3), so none
- * is lost between looking and waiting, and the kernel needs no interrupt entry of its own. */
-void arch_idle(void)
+/* What is pending is seen although sstatus.SIE is off, so the kernel needs no interrupt entry of its own. */
+void arch_take_interrupts(void)
 {
     struct cpu *cpu = cpu_this();
-    __asm__ volatile("wfi" ::: "memory");
     uint64_t pending = riscv_read_csr(sip) & riscv_read_csr(sie);
     if (pending & 1 << RISCV_INTERRUPT_SOFTWARE)
         interrupt(cpu, RISCV_INTERRUPT_SOFTWARE);
@@ -147,6 +145,13 @@ void arch_idle(void)
         interrupt(cpu, RISCV_INTERRUPT_TIMER);
     if (pending & 1 << RISCV_INTERRUPT_EXTERNAL)
         interrupt(cpu, RISCV_INTERRUPT_EXTERNAL);
+}
+
+/* wfi wakes for a pending interrupt that sie enables (3.3.3), so none is lost between looking and waiting. */
+void arch_idle(void)
+{
+    __asm__ volatile("wfi" ::: "memory");
+    arch_take_interrupts();
 }
 
 void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t stack,

@@ -163,3 +163,8 @@ void arch_idle(void)
     /* sti takes effect after the next instruction, so no interrupt is lost between them. */
     __asm__ volatile("sti; hlt; cli" ::: "memory");
 }
+
+void arch_take_interrupts(void)
+{
+    __asm__ volatile("sti; nop; cli" ::: "memory");
+}

@@ -74,7 +74,8 @@
     F(flushed_pages, "translations forgotten page by page")                                        \
     F(flushed_tags, "whole tags forgotten, at loads too")                                          \
     F(kept_tags, "loads of a space that forgot nothing")                                           \
-    F(recycled_tags, "tags given to another space")
+    F(recycled_tags, "tags given to another space")                                                \
+    F(longest_stretch, "clock ticks for which a long call let no interrupt in, at most")
 
 #define QY_RECORD_NODE(F)                                                                          \
     F(node, "number of the NUMA node")                                                             \

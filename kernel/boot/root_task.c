@@ -53,7 +53,9 @@ static struct object *object_take(enum qy_object_type type, uint64_t pages)
         kernel_stop("the root task needs a %s of %S, and the kernel's arena has no such block left "
                     "(largest order %d); make the program smaller or give the machine more memory",
                     qy_object_name(type), shortage.pages * QY_PAGE_BYTES, shortage.largest_order);
+    caps_release();
     object_zero(object);
+    caps_acquire();
     object_finish(object);
     return object;
 }

@@ -6,6 +6,7 @@
 #include <kernel/dma.h>
 #include <kernel/ipc.h>
 #include <kernel/memory.h>
+#include <kernel/preempt.h>
 #include <kernel/print.h>
 #include <kernel/sched.h>
 #include <kernel/space.h>
@@ -107,7 +108,8 @@ static bool is_left(struct object *memory) QY_REQUIRES(qy_class_caps)
     struct untyped *untyped = (struct untyped *)memory;
     if (memory->type == QY_OBJ_DEVICE_MEMORY)
         return ((const struct device_memory *)memory)->count == 0;
-    if (untyped->objects != untyped->stuck || !may_drain(untyped))
+    if (untyped->objects != untyped->stuck || !may_drain(untyped) ||
+        qy_heap_keeps_batches(&untyped->heap))
         return false;
     untyped_drain(untyped);
     return !untyped_is_cached(untyped); /* by other CPUs: see gather */
@@ -272,9 +274,9 @@ static void unmap_all(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps
         space_enter(cpu);
         enum qy_error error = qy_space_unmap_frame(&unmap->space->vm, unmap->address,
                                                    QY_PAGE_BYTES << unmap->frame->order, first);
-        if (error != QY_OK && error != QY_NOT_MAPPED && error != QY_REVOKED)
-            (void)qy_vm_revoke(&kernel_vm, first);
         space_leave(cpu);
+        if (error != QY_OK && error != QY_NOT_MAPPED && error != QY_REVOKED)
+            frame_take_from_all(first);
         trace_page_unmapped(unmap->space->object.id, unmap->address, first.raw, 1);
     }
 }
@@ -307,6 +309,8 @@ static void take_back(struct untyped *untyped) QY_EXCLUDES(qy_class_caps)
 static void gather(const struct teardown *teardown, struct untyped *memory)
     QY_EXCLUDES(qy_class_caps)
 {
+    struct cpu *cpu = cpu_this();
+    preempt_point(cpu);
     if (memory)
         take_back(memory);
     for (struct object *object = teardown->waiting; object; object = object->link) {
@@ -316,6 +320,7 @@ static void gather(const struct teardown *teardown, struct untyped *memory)
             space_dismantle_rest(object);
         else if (((struct untyped *)object)->objects == ((struct untyped *)object)->stuck)
             take_back((struct untyped *)object);
+        preempt_point(cpu);
     }
 }
 
@@ -331,12 +336,13 @@ static void retry_waiting(struct teardown *teardown)
 
 void teardown_run(struct teardown *teardown)
 {
+    preempt_begin(cpu_this());
     for (;;) {
         unsigned budget = TEARDOWN_BATCH;
         while (step_many(teardown, &budget) && budget && !teardown->unmap_count)
             retry_waiting(teardown);
         if (is_finished(teardown))
-            return;
+            break;
         sched_let_go(cpu_this());
         struct untyped *memory = pin_memory(teardown);
         caps_release();
@@ -349,6 +355,7 @@ void teardown_run(struct teardown *teardown)
         unpin(teardown);
         retry_waiting(teardown);
     }
+    preempt_end(cpu_this());
 }
 
 static void revoke_unlink(struct teardown *teardown) QY_REQUIRES(qy_class_caps)

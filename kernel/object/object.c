@@ -7,6 +7,7 @@
 #include <kernel/heap.h>
 #include <kernel/ipc.h>
 #include <kernel/memory.h>
+#include <kernel/preempt.h>
 #include <kernel/print.h>
 #include <kernel/space.h>
 #include <kernel/timer.h>
@@ -14,7 +15,7 @@
 #include <lib/string.h>
 
 #define HEADER_ALIGN 16u
-#define ZERO_BYTES 0x100000u /* zeroed between two looks at what other CPUs ask */
+#define ZERO_BYTES 0x10000u /* zeroed between two preemption points */
 
 struct kind {
     struct qy_cache_type header; /* 0 bytes: cannot be made from an untyped */
@@ -346,12 +347,13 @@ enum qy_error object_reserve_device_frame(struct untyped *from, struct object **
     return QY_OK;
 }
 
-/* Other CPUs are answered meanwhile: a frame may have a GiB. */
+/* Other CPUs are answered meanwhile, and interrupts taken: a frame may have a GiB. */
 static void zero_answering(uint8_t *at, uint64_t bytes)
 {
     for (; bytes > ZERO_BYTES; bytes -= ZERO_BYTES, at += ZERO_BYTES) {
         memset(at, 0, ZERO_BYTES);
         qy_port_relax();
+        preempt_point(cpu_this());
     }
     memset(at, 0, bytes);
 }
@@ -460,9 +462,15 @@ bool untyped_is_cached(struct untyped *untyped)
 
 void untyped_reclaim(struct untyped *untyped)
 {
+    struct cpu *cpu = cpu_this();
+    do {
+        preempt_point(cpu);
+    } while (qy_heap_drain_step(&untyped->heap));
     qy_heap_reclaim(&untyped->heap);
+    preempt_point(cpu);
     guard_gather(untyped->arena);
     qy_frame_reclaim(untyped->arena);
+    preempt_point(cpu);
 }
 
 bool untyped_gather(struct untyped *untyped)

@@ -6,9 +6,12 @@
  */
 #include <kernel/call.h>
 #include <kernel/object.h>
+#include <kernel/preempt.h>
 
 /* Objects of one call: bounds the time for which the lock is held. */
 #define RETYPE_MAX 256u
+#define RESERVE_OBJECTS 64u /* reserved between two preemption points */
+#define ZERO_OBJECTS 16u    /* zeroed, likewise, unless they are larger than a few pages */
 
 struct retype {
     struct untyped *from;
@@ -16,6 +19,7 @@ struct retype {
     uint64_t pages, count, index;
     qy_handle_t node;
     struct object *reserved; /* linked; the last one taken first */
+    bool let_go;             /* others had the lock meanwhile */
 };
 
 /* The destination: count empty slots of a node. */
@@ -48,10 +52,24 @@ static void give_up(struct retype *retype) QY_REQUIRES(qy_class_caps)
     untyped_drain(retype->from);
 }
 
+/* Others get the lock, and interrupts are taken. The untyped holds objects, so it stays. */
+static enum qy_error pause(struct retype *retype) QY_REQUIRES(qy_class_caps)
+{
+    caps_release();
+    preempt_point(cpu_this());
+    caps_acquire();
+    retype->let_go = true;
+    return retype->from->object.flags & (OBJECT_REVOKING | OBJECT_DYING) ? QY_REVOKED : QY_OK;
+}
+
 static enum qy_error reserve(struct call *call, struct retype *retype) QY_REQUIRES(qy_class_caps)
 {
     for (uint64_t i = 0; i < retype->count; i++) {
         struct object *object;
+        if (i % RESERVE_OBJECTS == RESERVE_OBJECTS - 1 && pause(retype) != QY_OK) {
+            give_up(retype);
+            return QY_REVOKED;
+        }
         struct shortage shortage = {0, -1};
         enum qy_error error =
             object_reserve(retype->from, retype->type, retype->pages, &object, &shortage);
@@ -69,21 +87,22 @@ static enum qy_error reserve(struct call *call, struct retype *retype) QY_REQUIR
     return QY_OK;
 }
 
-/* Zero what of the reserved is not, without the lock; nobody else knows it. Has it been let go? */
-static bool zero(const struct retype *retype) QY_UNCHECKED
+/* Zero what of the reserved is not, without the lock; nobody else knows it. */
+static void zero(struct retype *retype) QY_UNCHECKED
 {
-    bool let_go = false;
+    unsigned done = 0;
     for (struct object *object = retype->reserved; object; object = object->link) {
         if (!object_is_dirty(object))
             continue;
-        if (!let_go)
+        if (done == 0)
             caps_release();
-        let_go = true;
         object_zero(object);
+        if (++done % ZERO_OBJECTS == 0)
+            preempt_point(cpu_this());
     }
-    if (let_go)
+    if (done)
         caps_acquire();
-    return let_go;
+    retype->let_go |= done != 0;
 }
 
 static void commit(struct retype *retype, struct cap_node *node) QY_REQUIRES(qy_class_caps)
@@ -107,7 +126,7 @@ static enum qy_error look_again(struct call *call, const struct retype *retype,
                : destination(call, retype, node);
 }
 
-enum qy_error call_untyped_retype(struct call *call)
+static enum qy_error retype_now(struct call *call) QY_REQUIRES(qy_class_caps)
 {
     struct retype retype = {.from = (struct untyped *)call->slot->object,
                             .pages = call->arguments[2],
@@ -132,7 +151,8 @@ enum qy_error call_untyped_retype(struct call *call)
     }
     if (error != QY_OK)
         return error;
-    if (zero(&retype))
+    zero(&retype);
+    if (retype.let_go)
         error = look_again(call, &retype, &node);
     if (error != QY_OK) {
         give_up(&retype);
@@ -141,6 +161,14 @@ enum qy_error call_untyped_retype(struct call *call)
     commit(&retype, node);
     call->values[0] = slot_handle(&node->slots[retype.index], (uint32_t)retype.index);
     return QY_OK;
+}
+
+enum qy_error call_untyped_retype(struct call *call)
+{
+    preempt_begin(call->cpu);
+    enum qy_error error = retype_now(call);
+    preempt_end(call->cpu);
+    return error;
 }
 
 enum qy_error call_untyped_info(struct call *call)

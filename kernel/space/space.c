@@ -4,6 +4,7 @@
 #include <arch/arch.h>
 #include <kernel/dma.h>
 #include <kernel/guard.h>
+#include <kernel/preempt.h>
 #include <kernel/sched.h>
 #include <kernel/shootdown.h>
 #include <kernel/space.h>
@@ -221,6 +222,7 @@ void untyped_take_back(struct untyped *untyped)
         untyped->delegated = !qy_vm_revoke_arena_step(&kernel_vm, untyped->arena, &cursor);
         space_leave(cpu);
         qy_port_relax();
+        preempt_point(cpu);
     }
     space_quiesce(); /* nobody is still giving some of it back */
     untyped->lent = false;
@@ -257,24 +259,30 @@ enum dismantle frame_dismantle(const struct frame *frame)
     return frame->dma ? dma_left(frame->dma) : DISMANTLE_DONE;
 }
 
-static void take_from_all(pfn_t frame)
+void frame_take_from_all(pfn_t frame)
 {
     struct cpu *cpu = cpu_this();
-    space_enter(cpu);
-    (void)qy_vm_revoke(&kernel_vm, frame);
-    space_leave(cpu);
+    for (bool own = false, done = false; !done;) {
+        space_enter(cpu);
+        done = qy_vm_revoke_step(&kernel_vm, frame, &own);
+        space_leave(cpu);
+        qy_port_relax();
+        preempt_point(cpu);
+    }
 }
 
 void space_dismantle_rest(struct object *object)
 {
     struct space *space = (struct space *)object;
     if (object->type == QY_OBJ_FRAME)
-        take_from_all(((struct frame *)object)->first);
+        frame_take_from_all(((struct frame *)object)->first);
     if (object->type == QY_OBJ_PAGE_TABLE)
-        take_from_all(((struct page_table *)object)->frame);
+        frame_take_from_all(((struct page_table *)object)->frame);
     if (object->type == QY_OBJ_ADDRESS_SPACE && (object->flags & OBJECT_DETACHED))
-        for (unsigned i = 0; i < DESTROY_STEPS && destroy_step(space) != QY_OK; i++)
+        for (unsigned i = 0; i < DESTROY_STEPS && destroy_step(space) != QY_OK; i++) {
             qy_port_relax();
+            preempt_point(cpu_this());
+        }
 }
 
 const char *space_check(struct space *space)

@@ -40,11 +40,19 @@ struct qy_rounds *qy_depot_pop(struct qy_cache *cache)
     return rounds;
 }
 
+bool qy_depot_drain_some(struct qy_cpu_objects *cpu, struct qy_cache *cache)
+{
+    struct qy_rounds *rounds = qy_depot_pop(cache);
+    if (!rounds)
+        return false;
+    qy_slab_give_cached(cpu, &rounds->items[1], qy_rounds_count(rounds));
+    qy_rounds_put(cache->heap, rounds);
+    return true;
+}
+
 void qy_depot_drain(struct qy_cpu_objects *cpu, struct qy_cache *cache)
 {
-    for (struct qy_rounds *rounds = qy_depot_pop(cache); rounds; rounds = qy_depot_pop(cache)) {
-        qy_slab_give_cached(cpu, &rounds->items[1], qy_rounds_count(rounds));
-        qy_rounds_put(cache->heap, rounds);
+    while (qy_depot_drain_some(cpu, cache)) {
     }
 }
 

@@ -295,6 +295,26 @@ void qy_heap_each(struct qy_heap *heap, void (*visit)(void *, struct qy_cache *,
     qy_heap_unlock(heap);
 }
 
+bool qy_heap_drain_step(struct qy_heap *heap)
+{
+    bool any = false;
+    qy_heap_lock(heap);
+    for (struct qy_cache *cache = heap->caches; cache && !any; cache = cache->next)
+        any = qy_depot_drain_some(NULL, cache);
+    qy_heap_unlock(heap);
+    return any;
+}
+
+bool qy_heap_keeps_batches(struct qy_heap *heap)
+{
+    bool any = false;
+    qy_heap_lock(heap);
+    for (const struct qy_cache *cache = heap->caches; cache && !any; cache = cache->next)
+        any = cache->depot != NULL;
+    qy_heap_unlock(heap);
+    return any;
+}
+
 void qy_heap_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap)
 {
     if (heap->hooks && heap->hooks->drain && cpu)

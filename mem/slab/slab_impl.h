@@ -381,7 +381,8 @@ bool qy_depot_has_room(const struct qy_cache *cache, uint32_t count) QY_REQUIRES
 /* Rounds with their count set go there, and the last ones come back; null: it has none. */
 void qy_depot_push(struct qy_cache *cache, struct qy_rounds *rounds) QY_REQUIRES(qy_class_slab);
 struct qy_rounds *qy_depot_pop(struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
-/* All of it goes back to its slabs. */
+/* All of it goes back to its slabs; the last rounds do, false: it has none. */
+bool qy_depot_drain_some(struct qy_cpu_objects *cpu, struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
 void qy_depot_drain(struct qy_cpu_objects *cpu, struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
 /* Empty rounds out of those that the heap keeps, or new ones; null if there is no memory. And back. */
 struct qy_rounds *qy_rounds_get(struct qy_cpu_objects *cpu, struct qy_heap *heap)

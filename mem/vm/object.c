@@ -273,7 +273,7 @@ static void withdraw_frame(struct qy_object *object, pfn_t frame)
 {
     struct qy_vm *vm = object->tree.vm;
     _Atomic uint64_t *word = &vm->db->frames[frame.raw].word;
-    bool own, revoked = atomic_load(&object->dead);
+    bool own = false, revoked = atomic_load(&object->dead);
     while (qy_rmap_count(word) > 1) {
         uint64_t mapping;
         if (!qy_rmap_at(word, 0, &mapping) || !qy_vm_take_mapping(vm, word, mapping, revoked, &own))

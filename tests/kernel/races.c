@@ -307,7 +307,8 @@ static void the_results_of_a_dead_thread_go_nowhere(void)
     struct thread *memory = object_of(thread);
     begin(1, QY_CALL_cap_revoke, root, 0, 0, 0, 0, 0);
     begin(0, QY_CALL_cap_delete, thread, 0, 0, 0, 0, 0);
-    world_step(1); /* it lets go of its thread */
+    while (world_busy(1) && cpu_at(1)->current)
+        world_step(1); /* it lets go of its thread */
     while (world_busy(0))
         world_step(0);
     begin(0, QY_CALL_untyped_retype, ROOT_UNTYPED, QY_OBJ_THREAD, 1, ROOT_NODE, 950, 1);

@@ -28,6 +28,8 @@ unsigned cpu_count = WORLD_CPUS;
 struct kernel_arenas world_arenas;
 uint64_t world_time_ns;
 bool world_yields_at_exit, world_yields_at_load;
+unsigned world_preemption_points;
+void (*world_at_preemption)(void);
 char world_console[CONSOLE_BYTES];
 const char *world_broken;
 jmp_buf *world_end;
@@ -95,6 +97,15 @@ static void fill_all(void)
 {
     for (unsigned i = 0; i < WORLD_CPUS; i++)
         sim_fill(i);
+}
+
+/* What a preemption point lets in: what the test wants. */
+void arch_take_interrupts(void)
+{
+    world_preemption_points++;
+    if (world_at_preemption)
+        world_at_preemption();
+    yield();
 }
 
 /* The CPU that asks may be overtaken before each of its requests. */

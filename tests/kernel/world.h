@@ -43,6 +43,9 @@ extern struct kernel_arenas world_arenas;
 extern uint64_t world_time_ns; /* what arch_time_ns tells */
 /* Where a CPU yields beside: after a call, before it chooses what to run; and while it loads tables, with its lock. */
 extern bool world_yields_at_exit, world_yields_at_load;
+/* Preemption points passed; what is to happen at each (null: nothing). */
+extern unsigned world_preemption_points;
+extern void (*world_at_preemption)(void);
 extern char world_console[]; /* what was printed since world_make */
 
 /*

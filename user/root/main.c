@@ -126,6 +126,8 @@ int root_main(const struct qy_root_info *info)
         place_run(&root);
     } else if (asked_for(info, "storm") || value_of(info, "storm=")) {
         storm_run(&root);
+    } else if (asked_for(info, "revoke")) {
+        revoke_run(&root);
     } else if (asked_for(info, "leak")) {
         leak_run(&root, asked_for(info, "profile"));
     } else {

@@ -8,8 +8,8 @@
  *   firmware -> arch entry (assembler) -> arch_boot: fills struct qy_boot_info -> kernel_main(info), on the boot stack
  *   user mode -> arch entry: saves registers in cpu->frame, loads cpu->stack_top -> entry_call / entry_fault /
  *   entry_exception / entry_timer / entry_ipi (kernel/entry.h) -> entry_exit() -> restores the frame it returns
- *   kernel mode: a fault inside a copy routine resumes at its fix-up; an interrupt is taken only in arch_idle; anything else
- *   is kernel_panic_trap.
+ *   kernel mode: a fault inside a copy routine resumes at its fix-up; an interrupt is taken only in arch_idle and
+ *   arch_take_interrupts; anything else is kernel_panic_trap.
  */
 #ifndef ARCH_ARCH_H
 #define ARCH_ARCH_H
@@ -89,6 +89,9 @@ bool arch_random(uint64_t *out);
 
 /* Wait for an interrupt with interrupts on, handle it, return with interrupts off. */
 void arch_idle(void);
+
+/* Handle the interrupts that are pending; likewise. No lock is held. */
+void arch_take_interrupts(void);
 
 /* Interrupt another CPU; it calls entry_ipi. */
 void arch_ipi(struct cpu *cpu);

@@ -24,7 +24,7 @@ void entry_fault(struct cpu *cpu, uint64_t address, enum qy_access access);
 /* The current thread did something else it may not (divide by zero, illegal instruction ...). name: static string. */
 void entry_exception(struct cpu *cpu, const char *name, uint64_t number);
 
-/* From user mode or from arch_idle. */
+/* From user mode, arch_idle or arch_take_interrupts. */
 void entry_timer(struct cpu *cpu);
 void entry_ipi(struct cpu *cpu);
 

@@ -121,10 +121,10 @@ enum qy_error object_reserve_device_frame(struct untyped *from, struct object **
                                           struct shortage *shortage) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
 
-/* Has a reserved object pages that may hold what an earlier owner left? If so they are to be zeroed (ZERO), which needs no
- * lock: nobody else knows the object yet. */
+/* Has a reserved object pages that may hold what an earlier owner left? If so they are to be zeroed (ZERO), with preemption
+ * points, which needs no lock: nobody else knows the object yet. */
 bool object_is_dirty(const struct object *object);
-void object_zero(struct object *object);
+void object_zero(struct object *object) QY_EXCLUDES(qy_class_caps);
 
 /* The reserved, zeroed object is complete: what its type needs beside zeroes. */
 void object_finish(struct object *object) QY_REQUIRES(qy_class_caps);

@@ -159,6 +159,9 @@ enum dismantle space_dismantle(struct space *space, struct teardown *teardown)
 enum dismantle table_dismantle(const struct page_table *table) QY_REQUIRES(qy_class_caps);
 enum dismantle frame_dismantle(const struct frame *frame) QY_REQUIRES(qy_class_caps);
 
+/* No space has the frame or table any more afterwards; with preemption points. */
+void frame_take_from_all(pfn_t frame) QY_EXCLUDES(qy_class_caps);
+
 /* What dismantling waits for, as far as it is in trees: done without the lock, in part if it is much. */
 void space_dismantle_rest(struct object *object) QY_EXCLUDES(qy_class_caps);
 

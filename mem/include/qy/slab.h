@@ -369,6 +369,10 @@ void qy_heap_each(struct qy_heap *heap,
  * What tools hold goes too. O(slots + what goes back). */
 void qy_heap_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap) QY_REQUIRES(qy_irq_off);
 
+/* Does it keep batches of objects between magazines? One of them goes back to its slabs; false: there is none. O(a magazine). */
+bool qy_heap_keeps_batches(struct qy_heap *heap);
+bool qy_heap_drain_step(struct qy_heap *heap);
+
 /* Whether some CPU has a magazine of the heap, or somebody is taking one away just now. */
 bool qy_heap_is_cached(struct qy_heap *heap);
 

@@ -291,12 +291,19 @@ bool qy_vm_is_mapped(const struct qy_vm *vm, pfn_t frame) QY_MUST_USE;
 bool qy_table_is_installed(const struct qy_vm *vm, pfn_t frame);
 
 /*
- * Take a frame or a table away from everybody: afterwards no entry leads to it, entries that did are marks `revoked`. True: it
- * was a space's private frame, which is the caller's now. O(mappings); the caller sees to it that no new ones are made.
+ * Take a frame or a table away from everybody: afterwards no entry leads to it, entries that did are marks `revoked`. A step takes
+ * up to QY_REVOKE_BATCH mappings in one table by one shootdown, or one table that has none below it. True: done. *own is set if the
+ * frame was a space's private one, which is the caller's now. The caller sees to it that no new mappings are made.
  */
+#define QY_REVOKE_BATCH 32u
+bool qy_vm_revoke_step(struct qy_vm *vm, pfn_t frame, bool *own) QY_MUST_USE;
+/* All of it. True: it is the caller's. */
 bool qy_vm_revoke(struct qy_vm *vm, pfn_t frame);
 
-/* Take all frames and tables of an arena away from the spaces that have them, and free those that are the spaces' own; a step each call. *cursor 0 at first. True: done. */
+/*
+ * Take all frames and tables of an arena away from the spaces that have them, and free those that are the spaces' own; such a step
+ * each call. *cursor 0 at first. True: done.
+ */
 bool qy_vm_revoke_arena_step(struct qy_vm *vm, struct qy_arena *arena, uint64_t *cursor);
 
 /*
