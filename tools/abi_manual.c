@@ -6,6 +6,7 @@
  *     abi_manual > docs/abi.md
  */
 #include <quarry/abi.h>
+#include <quarry/call_errors.h>
 #include <quarry/records.h>
 #include <quarry/trace.h>
 #include <quarry/uses.h>
@@ -324,6 +325,33 @@ static void print_values(const char *title, const char *list)
     printf("  \n");
 }
 
+/* All that the call can return beside OK. */
+static void print_errors(enum qy_invocation call)
+{
+    bool any = false;
+    printf("errors: ");
+#define X(name, value, sentence)                                                                   \
+    if (qy_call_errors(call) & 1ull << (value)) {                                                  \
+        printf("%s%s", any ? ", " : "", #name);                                                    \
+        any = true;                                                                                \
+    }
+    QY_ERRORS(X)
+#undef X
+    printf("%s\n", any ? "" : "none");
+}
+
+/* "CALL ERROR" a line, for tests/kernel/errors.sh. */
+static void print_pairs(void)
+{
+    for (unsigned call = 0; call < QY_CALL_COUNT; call++) {
+#define X(name, value, sentence)                                                                   \
+    if (qy_call_errors((enum qy_invocation)call) & 1ull << (value))                                \
+        printf("%s %s\n", qy_call_name((enum qy_invocation)call), #name);
+        QY_ERRORS(X)
+#undef X
+    }
+}
+
 static void print_rights(unsigned rights)
 {
     bool any = false;
@@ -365,6 +393,7 @@ static bool print_calls(void)
         printf("  \n");
         print_values("arguments", calls[i].arguments);
         print_values("results", calls[i].results);
+        print_errors((enum qy_invocation)calls[i].number);
         printf("\n");
     }
     return true;
@@ -459,8 +488,12 @@ static void print_trace(void)
 #undef F
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--errors") == 0) {
+        print_pairs();
+        return fflush(stdout) != 0;
+    }
     print_head();
     print_registers();
     if (!print_calls())

@@ -34,8 +34,12 @@ static inline void arch_call_restart(struct arch_frame *frame)
     frame->instruction -= 1;
 }
 
+/* What a call returned, however it came about: tests/kernel/world.c. */
+void fake_call_returned(uint64_t call, enum qy_error error);
+
 static inline void arch_call_result(struct arch_frame *frame, enum qy_error error)
 {
+    fake_call_returned(frame->call, error);
     frame->number = (uint64_t)error;
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct arch_frame {
+    uint64_t call; /* the last that was made */
     uint64_t number;       /* of the call; the error afterwards */
     uint64_t arguments[6]; /* x0..x5 */
     uint64_t instruction, stack, base;

@@ -16,6 +16,7 @@
 #include <kernel/shootdown.h>
 #include <kernel/stats.h>
 #include <lib/format.h>
+#include <quarry/call_errors.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,21 @@ uint64_t fake_cpu_area(unsigned cpu)
 }
 
 /* ---- the architecture ---- */
+
+/* Each error of each call is noted once, for tests/kernel/errors.sh. */
+void fake_call_returned(uint64_t call, enum qy_error error)
+{
+    static uint64_t seen[QY_CALL_COUNT];
+    const char *file = getenv("QUARRY_CALL_ERRORS");
+    if (error == QY_OK || call >= QY_CALL_COUNT || seen[call] & 1ull << error)
+        return;
+    seen[call] |= 1ull << error;
+    if (file) {
+        FILE *out = fopen(file, "a");
+        if (!out || fprintf(out, "%s %s\n", qy_call_name((enum qy_invocation)call), qy_error_name(error)) < 0 || fclose(out))
+            abort();
+    }
+}
 
 void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t stack,
                      uint64_t argument)
@@ -561,6 +577,10 @@ struct qy_bytes world_archive(uint64_t physical, const char *name, const void *d
 
 void world_make(unsigned mib)
 {
+    const char *errors = getenv("QUARRY_CALL_ERRORS"); /* of this run, and no other */
+    FILE *file = errors ? fopen(errors, "w") : NULL;
+    if (errors && (!file || fclose(file)))
+        abort();
     static struct qy_boot_info info;
     static struct qy_map map;
     static struct qy_topology topology = {.node_count = 1};
@@ -680,6 +700,7 @@ static void run_call(void)
     struct cpu *cpu = &cpus[run - runs];
     struct thread *thread = cpu->current;
     thread->frame.number = run->number;
+    thread->frame.call = run->number;
     memcpy(thread->frame.arguments, run->x, sizeof(run->x));
     cpu->cause++;
     run->result = (struct result){.waits = true};
