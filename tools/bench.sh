@@ -46,10 +46,10 @@ bench_show() { # table|json
     function number(text) { return text == "-" || text == "" ? "null" : text }
     NR == FNR { if ($0 !~ /^#/ && NF && arch == "x86_64") { aim[$1] = $2; linux[$1] = $3; sel4[$1] = $4; known[$1] = 1 }; next }
     FNR == 1 && form == "table" && arch != "x86_64" { print "(the aims and the figures of others are for x86_64)" }
-    FNR == 1 && form == "table" { printf "%-20s %12s %8s %10s %8s\n", "instructions", "Quarry", "aim", "Linux 6.1", "seL4" }
+    FNR == 1 && form == "table" { printf "%-26s %12s %8s %10s %8s\n", "instructions", "Quarry", "aim", "Linux 6.1", "seL4" }
     FNR == 1 && form == "json" { printf "[" }
     form == "table" {
-      printf "%-20s %12s %8s %10s %8s\n", $1, $2, known[$1] ? aim[$1] : "-", known[$1] ? linux[$1] : "-",
+      printf "%-26s %12s %8s %10s %8s\n", $1, $2, known[$1] ? aim[$1] : "-", known[$1] ? linux[$1] : "-",
         known[$1] ? sel4[$1] : "-"
     }
     form == "json" {

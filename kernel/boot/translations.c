@@ -1,6 +1,6 @@
 /*
  * The boot option translations: print every translation of the root task's space as the kernel sees it, kernel half
- * included, when the CPU is about to run it, and wait. Beside it stands what the emulator's monitor sees
+ * included, when the CPU is about to run it (translations=last: when the machine is to be switched off), and wait. Beside it stands what the emulator's monitor sees
  * (tests/boot/seen.sh).
  *
  *     translation ADDRESS PHYSICAL BYTES rwxugad TYPE        numbers in hexadecimal; one line a page
@@ -11,6 +11,7 @@
 #include <kernel/print.h>
 #include <kernel/space.h>
 #include <kernel/thread.h>
+#include <lib/string.h>
 #include <platform/parse.h>
 #include <qy/port.h>
 
@@ -30,14 +31,29 @@ static bool print_page(void *context, vaddr_t address, uint64_t entry, unsigned 
     return true;
 }
 
-void kernel_translations_on_request(const char *command_line, const struct cpu *cpu)
+static bool last; /* not now but when the machine is to be switched off */
+
+static void print_all(const struct cpu *cpu)
 {
-    char value[8];
-    if (!qy_option(command_line, "translations", value, sizeof(value)))
-        return;
     struct qy_pt pt = {kernel_vm.format, cpu->current->run_space->vm.root};
     qy_pt_each(&pt, print_page, (void *)(uintptr_t)pt.format);
     print("translations: end\n");
     for (;;)
         qy_port_relax();
+}
+
+void kernel_translations_on_request(const char *command_line, const struct cpu *cpu)
+{
+    char value[8];
+    if (!qy_option(command_line, "translations", value, sizeof(value)))
+        return;
+    last = strcmp(value, "last") == 0;
+    if (!last)
+        print_all(cpu);
+}
+
+void kernel_translations_at_last(const struct cpu *cpu)
+{
+    if (last)
+        print_all(cpu);
 }

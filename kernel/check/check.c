@@ -72,5 +72,6 @@ _Noreturn void check_and_exit(unsigned code)
     if (broken)
         kernel_panic("when the machine was to be switched off this did not hold: %s", broken);
     check_report(&counts);
+    kernel_translations_at_last(cpu_this());
     kernel_exit(code);
 }

@@ -6,9 +6,25 @@ set -u
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
 
 "$root/quarry" bench </dev/null || exit 1
-for row in null_call map_frame unmap_frame retype_frame ipc_round_trip fault_round_trip; do
-  grep -Eq "\"name\": \"$row\", \"unit\": \"instructions\", \"ours\": [1-9][0-9]*," "$root/build/bench/machine.json" || {
-    echo "FAIL: build/bench/machine.json has no row $row"
+"$root/quarry" bench --arch riscv64 </dev/null || exit 1
+rows='null_call map_frame unmap_frame ipc_round_trip fault_round_trip reserve_1_mib reserve_1_tib fault_zero_page'
+rows="$rows fault_copy_page clone_1_gib_sparse clone_64_mib switch_thread switch_space revoke_frame revoke_mapped_frame revoke_copy"
+for size in 1 16 512; do rows="$rows region_map_$size region_protect_$size region_unmap_$size"; done
+for type in frame page_table untyped address_space capability_node thread endpoint reply notification timer interrupt \
+  port_range memory_object; do
+  rows="$rows retype_$type delete_$type"
+done
+for file in machine machine-riscv64; do
+  json=$root/build/bench/$file.json
+  for row in $rows; do
+    grep -Eq "\"name\": \"$row\", \"unit\": \"instructions\", \"ours\": [1-9][0-9]*," "$json" || {
+      echo "FAIL: build/bench/$file.json has no row $row"
+      exit 1
+    }
+  done
+  sed -n 's/.*"reserve_1_\(mib\|tib\)".*"ours": \([0-9]*\),.*/\1 \2/p' "$json" |
+    awk '{ cost[$1] = $2 } END { exit !(cost["tib"] <= 2 * cost["mib"]) }' || {
+    echo "FAIL: build/bench/$file.json: reserving 1 TiB costs more than twice as much as 1 MiB"
     exit 1
   }
 done

@@ -122,6 +122,8 @@ int root_main(const struct qy_root_info *info)
         memory_run(&root);
     } else if (asked_for(info, "disk")) {
         disk_run(&root);
+    } else if (asked_for(info, "seen")) {
+        seen_run(&root);
     } else if (asked_for(info, "place")) {
         place_run(&root);
     } else if (asked_for(info, "storm") || value_of(info, "storm=")) {

@@ -70,6 +70,8 @@ void kernel_stress_on_request(const char *command_line, struct kernel_arenas *ar
  */
 struct cpu;
 void kernel_translations_on_request(const char *command_line, const struct cpu *cpu);
+/* translations=last: the same, of the space that runs, when the machine is to be switched off. */
+void kernel_translations_at_last(const struct cpu *cpu);
 #else
 static inline const char *kernel_layout_check(const struct qy_pt *pt, const struct qy_topology *topology)
 {
@@ -110,6 +112,11 @@ struct cpu;
 static inline void kernel_translations_on_request(const char *command_line, const struct cpu *cpu)
 {
     (void)command_line, (void)cpu;
+}
+
+static inline void kernel_translations_at_last(const struct cpu *cpu)
+{
+    (void)cpu;
 }
 #endif
 
