@@ -8,6 +8,7 @@
  */
 #include "scene.h"
 
+#include <kernel/timer.h>
 #include <string.h>
 
 #define OBJECTS 600
@@ -38,12 +39,25 @@ struct cap_model {
     uint64_t flags;
 };
 
+/* A timer that is armed for a notification, or a notification bound to a thread. */
+struct binding_model {
+    bool used;
+    int by, to; /* objects; the first one acts */
+    int by_parent,
+        to_parent; /* capabilities that the ends are derived from; NOBODY: of the anchor */
+};
+
+#define BINDINGS 300
+
 static struct object_model objects[OBJECTS];
+static struct binding_model bindings[BINDINGS];
 static struct cap_model caps[CAPS];
 static uint32_t generations[OBJECTS][64]; /* of slots of nodes */
 static uint32_t root_generations[ROOT_SLOTS];
 static uint64_t random_state;
 static uint64_t baseline[QY_OBJ_COUNT];
+static qy_handle_t mail; /* an endpoint outside of the model, and who receives there */
+static const struct thread *receiver;
 
 static uint32_t random_below(uint32_t limit)
 {
@@ -94,11 +108,41 @@ static int object_new(enum qy_object_type type, int untyped)
     abort();
 }
 
+static struct binding_model *binding_of(int by)
+{
+    for (int i = 0; i < BINDINGS; i++)
+        if (bindings[i].used && bindings[i].by == by)
+            return &bindings[i];
+    return NULL;
+}
+
+static bool is_bound_to(int object)
+{
+    for (int i = 0; i < BINDINGS; i++)
+        if (bindings[i].used && bindings[i].to == object)
+            return true;
+    return false;
+}
+
+static void binding_new(int by, int to)
+{
+    for (int i = 0; i < BINDINGS; i++) {
+        if (bindings[i].used)
+            continue;
+        bindings[i] = (struct binding_model){true, caps[by].object, caps[to].object, by, to};
+        return;
+    }
+    abort();
+}
+
 static void cap_delete(int cap);
 
 static void object_destroy(int object)
 {
     objects[object].alive = false;
+    for (int i = 0; i < BINDINGS; i++)
+        if (bindings[i].by == object || bindings[i].to == object)
+            bindings[i].used = false;
     for (int i = 0; i < CAPS; i++) {
         if (caps[i].used && objects[object].type == QY_OBJ_UNTYPED &&
             objects[caps[i].object].untyped == object)
@@ -117,6 +161,12 @@ static void cap_delete(int cap)
         if (caps[i].used && caps[i].parent == cap)
             caps[i].parent = gone->parent;
     }
+    for (int i = 0; i < BINDINGS; i++) {
+        if (bindings[i].by_parent == cap)
+            bindings[i].by_parent = gone->parent;
+        if (bindings[i].to_parent == cap)
+            bindings[i].to_parent = gone->parent;
+    }
     if (--objects[gone->object].capabilities == 0 && objects[gone->object].alive)
         object_destroy(gone->object);
 }
@@ -129,6 +179,9 @@ static void cap_revoke(int cap)
             i = -1;
         }
     }
+    for (int i = 0; i < BINDINGS; i++) /* what moved up */
+        if (bindings[i].by_parent == cap || bindings[i].to_parent == cap)
+            bindings[i].used = false;
     for (int i = 0; i < CAPS; i++) {
         if (objects[caps[cap].object].type == QY_OBJ_UNTYPED && caps[i].used &&
             objects[caps[i].object].untyped == caps[cap].object) {
@@ -163,6 +216,20 @@ static struct cap_node *node_of(int node)
     return NULL;
 }
 
+/* What a timer or a notification acts on. */
+static void compare_binding(const struct slot *slot, int object)
+{
+    const struct binding_model *binding = binding_of(object);
+    const struct object *to = NULL;
+    if (slot->type == QY_OBJ_TIMER)
+        to = (const struct object *)((const struct timer *)slot->object)->notification;
+    else if (slot->type == QY_OBJ_NOTIFICATION)
+        to = (const struct object *)((const struct notification *)slot->object)->bound;
+    expect((to != NULL) == (binding != NULL), "whether it is bound");
+    if (to && binding)
+        expect(to->id == objects[binding->to].id, "what it is bound to");
+}
+
 static void compare_slot(int node, const struct cap_node *real, uint32_t index) QY_UNCHECKED
 {
     const struct slot *slot = &real->slots[index];
@@ -182,14 +249,18 @@ static void compare_slot(int node, const struct cap_node *real, uint32_t index) 
     expect(slot->object->id == objects[model->object].id, "object");
     expect(slot->object->capabilities == objects[model->object].capabilities,
            "number of capabilities");
-    if (slot->type == QY_OBJ_ENDPOINT)
+    if (type_has_queue(slot->type))
         expect(slot->badge == model->badge, "badge");
+    compare_binding(slot, model->object);
     if (slot->type == QY_OBJ_FRAME)
         expect((frame_is_mapped(slot, &space, &rights) ? slot->address : 0) == model->address,
                "mapping");
     unsigned children = 0;
     for (int i = 0; i < CAPS; i++)
         children += caps[i].used && caps[i].parent == cap;
+    for (int i = 0; i < BINDINGS; i++)
+        children +=
+            bindings[i].used ? (bindings[i].by_parent == cap) + (bindings[i].to_parent == cap) : 0;
     unsigned counted = 0;
     for (const struct slot *child = slot->child; child; child = slot_next(child))
         counted++;
@@ -296,8 +367,10 @@ static enum qy_error destination(qy_handle_t *handle, int *node, uint32_t *slot)
 static void do_retype(void)
 {
     static const enum qy_object_type types[] = {
-        QY_OBJ_UNTYPED,  QY_OBJ_FRAME,    QY_OBJ_FRAME, QY_OBJ_CAP_NODE,   QY_OBJ_THREAD,
-        QY_OBJ_ENDPOINT, QY_OBJ_ENDPOINT, QY_OBJ_REPLY, QY_OBJ_PAGE_TABLE, QY_OBJ_ADDRESS_SPACE};
+        QY_OBJ_UNTYPED,      QY_OBJ_FRAME,         QY_OBJ_FRAME,    QY_OBJ_CAP_NODE,
+        QY_OBJ_THREAD,       QY_OBJ_ENDPOINT,      QY_OBJ_ENDPOINT, QY_OBJ_REPLY,
+        QY_OBJ_PAGE_TABLE,   QY_OBJ_ADDRESS_SPACE, QY_OBJ_TIMER,    QY_OBJ_TIMER,
+        QY_OBJ_NOTIFICATION, QY_OBJ_NOTIFICATION};
     enum qy_object_type type = types[random_below(sizeof(types) / sizeof(types[0]))];
     struct choice from = choose_typed(QY_OBJ_UNTYPED);
     qy_handle_t handle;
@@ -343,14 +416,14 @@ static void do_copy(void)
     if (random_below(2) && source.cap != NOBODY)
         rights &= caps[source.cap].rights;
     const struct cap_model *from = source.cap == NOBODY ? NULL : &caps[source.cap];
-    bool is_endpoint = from && objects[from->object].type == QY_OBJ_ENDPOINT;
+    bool has_badge = from && type_has_queue(objects[from->object].type);
     if (expected == QY_OK && !from)
         expected = QY_INVALID_HANDLE;
     else if (expected == QY_OK && rights > QY_RIGHT_ALL)
         expected = QY_INVALID_ARGUMENT;
     else if (expected == QY_OK && (!(from->rights & QY_RIGHT_GRANT) || rights & ~from->rights))
         expected = QY_NO_RIGHTS;
-    else if (expected == QY_OK && badge && (!is_endpoint || from->badge))
+    else if (expected == QY_OK && badge && (!has_badge || from->badge))
         expected = QY_INVALID_ARGUMENT;
     else if (expected == QY_OK && cap_at(node, slot) != NOBODY)
         expected = QY_SLOT_OCCUPIED;
@@ -359,8 +432,95 @@ static void do_copy(void)
     if (result.error != QY_OK || failure)
         return;
     int cap = cap_new(from->object, source.cap, node, slot, rights,
-                      is_endpoint ? badge ? badge : from->badge : 0);
+                      has_badge ? badge ? badge : from->badge : 0);
     expect(result.x[1] == (caps[cap].generation << 32 | slot), "handle of copy");
+}
+
+/* What was derived from it, and the bindings that were made with it, go with it. */
+static void do_move(void)
+{
+    struct choice source = choose();
+    qy_handle_t handle;
+    int node;
+    uint32_t slot;
+    enum qy_error expected = destination(&handle, &node, &slot);
+    if (expected == QY_OK && source.cap == NOBODY)
+        expected = QY_INVALID_HANDLE;
+    else if (expected == QY_OK && cap_at(node, slot) != NOBODY)
+        expected = QY_SLOT_OCCUPIED;
+    struct result result = CALL(QY_CALL_cap_move, handle, slot, source.handle, 0, 0, 0);
+    expect(result.error == expected, "error of move");
+    if (result.error != QY_OK || failure)
+        return;
+    struct cap_model *moved = &caps[source.cap];
+    ++*generation_of(moved->node, moved->slot);
+    moved->node = node;
+    moved->slot = slot;
+    moved->generation = *generation_of(node, slot);
+    expect(result.x[1] == (moved->generation << 32 | slot), "handle of move");
+}
+
+static void do_arm(void)
+{
+    struct choice timer = choose_typed(QY_OBJ_TIMER), to = choose_typed(QY_OBJ_NOTIFICATION);
+    bool disarm = random_below(5) == 0;
+    enum qy_error expected = lookup(timer, QY_OBJ_TIMER, QY_RIGHT_WRITE);
+    if (expected == QY_OK && !disarm)
+        expected = lookup(to, QY_OBJ_NOTIFICATION, QY_RIGHT_WRITE);
+    struct result result = CALL(QY_CALL_timer_set, timer.handle, disarm ? 0 : to.handle,
+                                disarm ? 0 : TIMER_LONGEST_NS, 0, 0, 0);
+    expect(result.error == expected, "error of arming");
+    if (result.error != QY_OK || failure)
+        return;
+    struct binding_model *before = binding_of(caps[timer.cap].object);
+    if (before)
+        before->used = false;
+    if (!disarm)
+        binding_new(timer.cap, to.cap);
+}
+
+static void do_bind(void)
+{
+    struct choice by = choose_typed(QY_OBJ_NOTIFICATION), to = choose_typed(QY_OBJ_THREAD);
+    bool unbind = random_below(5) == 0;
+    enum qy_error expected = lookup(by, QY_OBJ_NOTIFICATION, QY_RIGHT_READ);
+    if (expected == QY_OK && !unbind)
+        expected = lookup(to, QY_OBJ_THREAD, QY_RIGHT_WRITE);
+    struct binding_model *before = expected == QY_OK ? binding_of(caps[by.cap].object) : NULL;
+    if (expected == QY_OK && !unbind && (before || is_bound_to(caps[to.cap].object)))
+        expected = QY_BUSY;
+    struct result result =
+        CALL(QY_CALL_notification_bind, by.handle, unbind ? 0 : to.handle, 0, 0, 0, 0);
+    expect(result.error == expected, "error of binding");
+    if (result.error != QY_OK || failure)
+        return;
+    if (unbind && before)
+        before->used = false;
+    if (!unbind)
+        binding_new(by.cap, to.cap);
+}
+
+/* A thread outside of the model has named a slot, and waits; a message brings it a capability. */
+static void do_send(void)
+{
+    struct choice source = choose();
+    uint32_t slot = FIRST_SLOT + random_below(ROOT_SLOTS);
+    const struct cap_model *from = source.cap == NOBODY ? NULL : &caps[source.cap];
+    enum qy_error expected = !from                           ? QY_INVALID_HANDLE
+                             : from->rights & QY_RIGHT_GRANT ? QY_OK
+                                                             : QY_NO_RIGHTS;
+    bool arrives = expected == QY_OK && cap_at(NOBODY, slot) == NOBODY;
+    CHECK_EQ(CALL_ON(1, QY_CALL_receive_slot, ROOT_NODE, slot, 0, 0, 0, 0).error, QY_OK);
+    CHECK(CALL_ON(1, QY_CALL_endpoint_receive, mail, 0, 0, 0, 0, 0).waits);
+    struct result result = CALL(QY_CALL_endpoint_send, mail, 5, 0, 0, 0, source.handle);
+    expect(result.error == expected, "error of send");
+    if (result.error != QY_OK) /* the receiver still waits */
+        CHECK_EQ(CALL(QY_CALL_endpoint_send, mail, 5, 0, 0, 0, 0).error, QY_OK);
+    world_pick(1);
+    expect(world_result(receiver).x[2] == (arrives ? 5 | QY_LABEL_CAPABILITY : 5),
+           "whether the capability arrives");
+    if (arrives && !failure)
+        cap_new(from->object, source.cap, NOBODY, slot, from->rights, from->badge);
 }
 
 static void do_delete(void)
@@ -445,6 +605,9 @@ static void begin_run(void) QY_UNCHECKED
 {
     memset(objects, 0, sizeof(objects));
     memset(caps, 0, sizeof(caps));
+    memset(bindings, 0, sizeof(bindings));
+    mail = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1);
+    receiver = object_of(thread_on(ROOT_UNTYPED, 1, 0));
     for (uint32_t i = 0; i < ROOT_SLOTS; i++)
         root_generations[i] = world_root_node()->slots[FIRST_SLOT + i].generation;
     tables(ROOT_UNTYPED, ROOT_SPACE, AREA, 1);
@@ -462,8 +625,9 @@ static void begin_run(void) QY_UNCHECKED
 /* Returns the calls made: a run ends early when the last capability of its memory goes. */
 static unsigned run(uint64_t seed, unsigned steps)
 {
-    static void (*const acts[])(void) = {do_retype, do_retype, do_retype, do_copy, do_copy,
-                                         do_copy,   do_delete, do_map,    do_map,  do_unmap};
+    static void (*const acts[])(void) = {
+        do_retype, do_retype, do_retype, do_copy, do_copy, do_copy, do_delete, do_map,  do_map,
+        do_unmap,  do_move,   do_move,   do_arm,  do_arm,  do_bind, do_bind,   do_send, do_send};
     begin_run();
     random_state = seed;
     failure = NULL;
