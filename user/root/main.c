@@ -130,6 +130,8 @@ int root_main(const struct qy_root_info *info)
         storm_run(&root);
     } else if (asked_for(info, "revoke")) {
         revoke_run(&root);
+    } else if (asked_for(info, "exhaust")) {
+        exhaust_run(&root);
     } else if (asked_for(info, "leak")) {
         leak_run(&root, asked_for(info, "profile"));
     } else {

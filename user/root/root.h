@@ -14,10 +14,11 @@
  *     attack*.c   what a hostile program would try             (word `attack`)
  *     memory.c    memory objects and pagers                (word `memory`; pointers.c, pagers.c)
  *     place.c     threads stay with their memory               (word `place`)
- *     storm.c     calls of many threads at random              (word `storm`)
+ *     storm.c     calls of many threads at random              (words `storm`, `storm=CALLS`, `seed=N`)
  *     revoke.c    revoke of 100,000 objects                    (word `revoke`)
  *     storm.c     calls of many threads at random              (words `storm`, `storm=CALLS`, `seed=N`)
  *     seen.c      pages for the emulator to look at        (word `seen`)
+ *     exhaust.c   tasks that take all they can get             (word `exhaust`)
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
  *     devices.c   a clock, driven by a program             (word `devices`)
  *     disk.c      disks, their driver and a client of it       (word `disk`)
@@ -156,6 +157,7 @@ void attack_run(struct root *root);
 void storm_run(struct root *root);
 void revoke_run(struct root *root);
 void seen_run(struct root *root);
+void exhaust_run(struct root *root);
 
 /* The number behind a word of the command line that begins so ("storm="), else what is given. */
 uint64_t root_word(const struct root *root, const char *begin, uint64_t otherwise);
