@@ -463,6 +463,11 @@ bool untyped_is_cached(struct untyped *untyped)
 void untyped_reclaim(struct untyped *untyped)
 {
     struct cpu *cpu = cpu_this();
+    if (untyped->lent) { /* tables that spaces have given up */
+        space_enter(cpu);
+        (void)qy_vm_reclaim(&kernel_vm);
+        space_leave(cpu);
+    }
     do {
         preempt_point(cpu);
     } while (qy_heap_drain_step(&untyped->heap));
@@ -476,7 +481,7 @@ void untyped_reclaim(struct untyped *untyped)
 bool untyped_gather(struct untyped *untyped)
 {
     untyped_drain(untyped);
-    if (!untyped_is_cached(untyped))
+    if (!untyped_is_cached(untyped) && !untyped->lent)
         return false;
     untyped->object.pins++;
     caps_release();
