@@ -1,5 +1,5 @@
 /*
- * Threads and memory: workers on all CPUs share one heap, one counter and one queue.
+ * Threads and memory: workers on all CPUs share one heap and one queue.
  *
  * Each worker takes numbers from a queue, keeps a block of memory for each as large as the number says, checks them and
  * frees them. A number is taken once, so the sum of what the workers took is the sum of what was put in.
@@ -89,11 +89,8 @@ int main(int argc, char *argv[])
     for (unsigned i = 0; i < WORKERS; i++)
         if (thread_create(&workers[i], work, NULL, i % program->cpus, 0, 0) != QY_OK)
             return 2;
-    for (uint64_t i = 1; i <= NUMBERS; i++) {
-        uint64_t number = i * 7919 % 20000 + 1;
-        put_in += number;
-        put(number);
-    }
+    for (uint64_t i = 1, number; i <= NUMBERS; i++, put_in += number)
+        put(number = i * 7919 % 20000 + 1);
     for (unsigned i = 0; i < WORKERS; i++)
         put(0);
     for (unsigned i = 0; i < WORKERS; i++) {
@@ -102,8 +99,8 @@ int main(int argc, char *argv[])
         taken += sum;
     }
     struct heap heap = malloc_state();
-    print("threads: %u workers took %llu of %llu bytes; %llu blocks are left, %s\n", WORKERS,
-          (unsigned long long)taken, (unsigned long long)put_in,
-          (unsigned long long)heap.live_blocks, malloc_check() ? malloc_check() : "heap whole");
-    return taken == put_in && !heap.live_blocks && !malloc_check() ? 0 : 4;
+    const char *broken = malloc_check();
+    print("threads: %u workers took %lu of %lu bytes; %lu blocks are left, %s\n", WORKERS, taken,
+          put_in, heap.live_blocks, broken ? broken : "heap whole");
+    return taken == put_in && !heap.live_blocks && !broken ? 0 : 4;
 }
