@@ -81,7 +81,7 @@ static bool populate(struct root *root, qy_handle_t budget)
 void revoke_run(struct root *root)
 {
     uint32_t mark = root_mark(root);
-    struct untyped_state before, filled, after;
+    struct untyped_state before, filled = {0}, after = {0};
     qy_handle_t budget;
     if (!root_check(root,
                     root_make(root, root->untyped, QY_OBJ_UNTYPED, BUDGET_PAGES, &budget) == QY_OK,
