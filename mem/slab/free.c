@@ -54,7 +54,8 @@ static enum qy_error claim(struct qy_heap *heap, const struct qy_cache *cache, c
     if (mixed)
         qy_heap_lock(heap);
     enum qy_error error = place_find(mixed ? qy_heap_word(heap, object) : word, object, out);
-    if (cache && out->cache && out->cache != cache)
+    bool is_own = out->cache == &heap->magazine_cache; /* not to be had by a pointer, however old */
+    if (is_own || (cache && out->cache && out->cache != cache))
         error = QY_NOT_OWNED;
     else if (error == QY_OK && (out->object != object || out->state != state))
         error = QY_NOT_ALLOCATED;

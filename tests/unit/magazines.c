@@ -307,6 +307,18 @@ static void every_byte_of_a_slab(void) QY_UNCHECKED
     CHECK(refused > 100000);
 }
 
+/* Magazines lie in memory that may have been a piece: an old pointer does not free them. */
+static void magazines_are_nobodys_objects(void) QY_UNCHECKED
+{
+    make(PAGES_MAX, 64);
+    struct qy_magazine *magazine = warm(0);
+    CHECK(magazine != NULL);
+    CHECK_EQ(qy_heap_free(&cpus[0], &heap, NULL, magazine), QY_NOT_OWNED);
+    CHECK_EQ(qy_heap_free(&cpus[0], &heap, NULL, qy_magazine_loaded(magazine)), QY_NOT_OWNED);
+    CHECK_EQ(give(0, magazine), QY_NOT_OWNED);
+    done();
+}
+
 /* An arena that has grown has larger magazines; what a full one gives to the depot is more than an older one holds. */
 static void rounds_of_a_larger_magazine(void)
 {
@@ -344,5 +356,6 @@ static const struct test tests[] = {
     {"what was handed out is forgotten with its slab", forgotten_with_the_slab},
     {"rounds of a larger magazine", rounds_of_a_larger_magazine},
     {"every byte of a slab is given back", every_byte_of_a_slab},
+    {"magazines are nobody's objects", magazines_are_nobodys_objects},
 };
 TEST_MAIN(tests)
