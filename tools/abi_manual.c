@@ -221,7 +221,8 @@ static const char *const prose[QY_CALL_COUNT] = {
         "device has stopped. x1 is the system's capability with WRITE, the registers' needs WRITE. "
         "INVALID_ARGUMENT: no such register, a frame of RAM. BUSY: it is connected.",
     [QY_CALL_frame_pin] =
-        "Says at which physical address the frame lies, and how large it is, and lets the device have it: it keeps its "
+        "Says at which physical address the frame lies, and how large it is, and lets the device "
+        "have it: it keeps its "
         "place until frame_unpin. If the capability, or the DMA device, goes before that in "
         "whatever way, the kernel stops the device, which ends all of its pins. The DMA device's "
         "capability needs WRITE. BUSY: the frame is pinned, or the device is being stopped. DEAD: "

@@ -92,7 +92,8 @@ static void table(void)
 static void inside(void)
 {
     uint64_t top = kernel_stack_top(0, KERNEL_STACK_MAIN);
-    printf("CPU *n* has its area at `0x%016llx` + *n* x %s; the first %s of it have memory, the rest is "
+    printf("CPU *n* has its area at `0x%016llx` + *n* x %s; the first %s of it have memory, the "
+           "rest is "
            "unmapped: no CPU reaches the next one's by running on.\n\n",
            (unsigned long long)kernel_cpu_area(0), size(1, KERNEL_CPU_AREA_BYTES),
            size(1, KERNEL_CPU_AREA_BACKED_BYTES));
@@ -102,12 +103,13 @@ static void inside(void)
            (unsigned long long)top, size(1, KERNEL_STACK_KINDS * KERNEL_STACK_SLOT_BYTES),
            size(1, KERNEL_STACK_SLOT_BYTES), size(1, KERNEL_STACK_BYTES),
            size(1, KERNEL_STACK_SLOT_BYTES - KERNEL_STACK_BYTES));
-    printf("Guarded allocations (boot option `guard=N`) begin at `0x%016llx`: %u slots of %s, with an "
-           "unmapped page before, between and after them. An object lies against an edge of its slot, "
-           "and only its own pages are mapped, while it lives: these are the only pages of the "
-           "kernel's half that change after boot. Both ends of the window are unmapped.\n\n",
-           (unsigned long long)KERNEL_GUARD_BASE, KERNEL_GUARD_SLOTS,
-           size(1, KERNEL_GUARD_SLOT_PAGES * 4096ull));
+    printf(
+        "Guarded allocations (boot option `guard=N`) begin at `0x%016llx`: %u slots of %s, with an "
+        "unmapped page before, between and after them. An object lies against an edge of its slot, "
+        "and only its own pages are mapped, while it lives: these are the only pages of the "
+        "kernel's half that change after boot. Both ends of the window are unmapped.\n\n",
+        (unsigned long long)KERNEL_GUARD_BASE, KERNEL_GUARD_SLOTS,
+        size(1, KERNEL_GUARD_SLOT_PAGES * 4096ull));
     printf("The frame database has three tables, each indexed by physical address and backed only "
            "where there is RAM:\n\n");
     printf("| table | starts at | room |\n|---|---|---|\n");

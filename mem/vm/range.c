@@ -231,13 +231,10 @@ static unsigned level_of(const struct qy_range *op)
     return level;
 }
 
-enum qy_error qy_range_run(struct qy_range *op)
+static enum qy_error run(struct qy_range *op)
 {
     struct qy_space *space = op->space;
-    struct qy_gone gone;
     op->mappings = 1;
-    op->gone = &gone;
-    qy_gone_begin(&gone);
     for (;;) {
         qy_vm_enter(space->vm);
         enum qy_error error = change(op);
@@ -261,7 +258,7 @@ enum qy_error qy_range_run(struct qy_range *op)
         finish(op);
         qy_vm_leave(space->vm);
     }
-    qy_gone_send(space->vm, &gone);
+    qy_gone_send(space->vm, op->gone);
     if (op->hollow) {
         vaddr_t last = vaddr(op->end - QY_PAGE_BYTES);
         qy_vm_prune(space, vaddr(op->start));
@@ -269,4 +266,14 @@ enum qy_error qy_range_run(struct qy_range *op)
             qy_vm_prune(space, last);
     }
     return QY_OK;
+}
+
+enum qy_error qy_range_run(struct qy_range *op)
+{
+    struct qy_gone gone;
+    qy_gone_begin(&gone);
+    op->gone = &gone;
+    enum qy_error error = run(op);
+    op->gone = NULL;
+    return error;
 }

@@ -74,7 +74,10 @@ void fake_call_returned(uint64_t call, enum qy_error error)
     seen[call] |= 1ull << error;
     if (file) {
         FILE *out = fopen(file, "a");
-        if (!out || fprintf(out, "%s %s\n", qy_call_name((enum qy_invocation)call), qy_error_name(error)) < 0 || fclose(out))
+        if (!out ||
+            fprintf(out, "%s %s\n", qy_call_name((enum qy_invocation)call), qy_error_name(error)) <
+                0 ||
+            fclose(out))
             abort();
     }
 }

@@ -232,7 +232,7 @@ void show_clone(struct root *root)
     root_said(error, "three pages hold 11, 12 and 13; a budget pays for them");
     if (error == QY_OK)
         error = make_space(&family);
-    root_said(error, "a second address space: its own budget and stack, this program");
+    root_said(error, "a second address space, with this program, to be paid apart");
     if (!root_check(root, error == QY_OK, "the second space could not be made"))
         return;
     bool done =
