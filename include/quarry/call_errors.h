@@ -39,7 +39,7 @@
     E(reply_send, L(INVALID_ARGUMENT) L(NOT_FOUND))                                                \
     E(console_write, L(INVALID_ARGUMENT) L(BAD_USER_POINTER))                                      \
     E(console_read, L(WOULD_WAIT))                                                                 \
-    E(system_record, L(BAD_USER_POINTER) L(NOT_FOUND))                                             \
+    E(system_record, L(BAD_USER_POINTER) L(INVALID_ARGUMENT) L(NOT_FOUND))                         \
     E(system_power_off, )                                                                          \
     E(endpoint_reply_receive, L(INVALID_ARGUMENT) L(BUSY) L(DEAD))                                 \
     E(receive_slot, L(INVALID_ARGUMENT))                                                           \

@@ -18,7 +18,8 @@ echo archive >"$work/copy/build/riscv64/user/boot.cpio"
 good='Quarry 0 on x86_64, booted by PVH
 CPUs: 1 of 1 run; nodes: 1
 memory: total usable 4096 bytes = sum of uses 4096 bytes; difference 0
-root: all checks held'
+root: all checks held
+checked: 1 arenas: all invariants hold'
 
 # judge WANTED-START LINE-OF-THE-MATRIX STATUS CONSOLE [SECONDS]
 judge() {
@@ -60,6 +61,8 @@ judge 'FAIL' "$x86 0" 1 "qemu: no such file"
 judge 'FAIL' "$x86 0" 33 "Quarry 0 on x86_64, booted by PVH
 root: all checks held
 quarry: exit 0"                                        # CPUs are not named
+judge 'FAIL' "$x86 0" 33 "$(echo "$good" | grep -v checked)
+quarry: exit 0"                                        # nothing was checked at the end
 judge 'FAIL' "$x86 0" 33 "$(echo "$good" | sed 's/difference 0/difference 8/')
 quarry: exit 0"
 judge 'FAIL' 'x86_64 pvh 4 128M - 0' 33 "$good
