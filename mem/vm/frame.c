@@ -224,7 +224,7 @@ bool qy_space_holds_frame(struct qy_space *space, uint64_t address, pfn_t frame,
 
 void qy_space_take_frame(struct qy_space *space, uint64_t address, pfn_t frame)
 {
-    bool there = true, done = false, own;
+    bool there = true, done = false, own = false;
     while (there && !done) {
         struct qy_at at;
         pfn_t held;

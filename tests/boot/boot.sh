@@ -211,7 +211,7 @@ first_unsaid() { # CONSOLE EXPRESSIONS
 # Sets verdict (ok, FAIL, HANG) and reason.
 judge() { # STATUS CONSOLE
   verdict=FAIL
-  tr -d '\r' <"$2" >"$2.text"
+  tr -d '\r\000' <"$2" >"$2.text"
   last=$(grep -v '^[[:space:]]*$' "$2.text" | tail -n 1)
   code=$(kernel_code "$1")
   case $m_path in

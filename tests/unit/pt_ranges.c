@@ -244,20 +244,31 @@ static void splits_a_page(void)
 static struct {
     struct qy_pt pt;
     _Atomic unsigned long set;
+    _Atomic unsigned long walks; /* begun and ended: odd in between */
     _Atomic bool stop;
 } cpu;
+
+/* No walk goes on that began before: what a shootdown is for, before a table that was taken out is used again. */
+static void let_walks_end(void)
+{
+    unsigned long now = atomic_load(&cpu.walks);
+    while (now % 2 && atomic_load(&cpu.walks) == now)
+        qy_port_relax();
+}
 
 static void *cpu_writes(void *unused)
 {
     const struct qy_pt_format *format = cpu.pt.format;
     uint64_t dirty = format->flags[QY_PT_BIT_DIRTY].value;
     while (!atomic_load(&cpu.stop)) {
+        atomic_fetch_add(&cpu.walks, 1);
         struct qy_pt_walk walk = qy_pt_walk(&cpu.pt, vaddr(MIB2));
         uint64_t entry = walk.entry;
         if (walk.leaf && qy_pt_has(format, entry, QY_PT_BIT_WRITE) && !(entry & dirty) &&
             atomic_compare_exchange_strong(qy_pt_slot(walk.table, walk.index), &entry,
                                            entry | dirty))
             atomic_fetch_add(&cpu.set, 1);
+        atomic_fetch_add(&cpu.walks, 1);
     }
     return unused;
 }
@@ -295,6 +306,7 @@ static void no_dirty_bit_is_lost(void)
             if (i % 3 == 0)
                 CHECK_EQ(qy_pt_protect_range(&f.pt, vaddr(MIB2), MIB2, R | U, NULL, NULL), QY_OK);
             CHECK_EQ(qy_pt_unmap_range(&f.pt, vaddr(MIB2), MIB2, NULL, note_dirty, &seen), QY_OK);
+            let_walks_end();
         }
         atomic_store(&cpu.stop, true);
         pthread_join(thread, NULL);

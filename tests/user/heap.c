@@ -9,8 +9,11 @@
 
 #define BLOCKS 400
 
-static size_t pages_out;   /* bytes that the heap has */
-static unsigned until_out; /* takes that succeed until one fails; 0: all do */
+#define TAKEN_MAX 4096
+
+static void *taken[TAKEN_MAX]; /* what the heap has; null: free */
+static size_t pages_out;       /* its bytes */
+static unsigned until_out;     /* takes that succeed until one fails; 0: all do */
 
 static void *take(void *context, size_t bytes)
 {
@@ -23,15 +26,33 @@ static void *take(void *context, size_t bytes)
         return NULL;
     memset(pages, 0, bytes);
     pages_out += bytes;
+    unsigned i = 0;
+    while (taken[i])
+        CHECK(++i < TAKEN_MAX);
+    taken[i] = pages;
     return pages;
 }
 
 static void give(void *context, void *pages, size_t bytes)
 {
     (void)context;
+    unsigned i = 0;
+    while (taken[i] != pages)
+        CHECK(++i < TAKEN_MAX);
+    taken[i] = NULL;
     pages_out -= bytes;
     memset(pages, 0xdd, bytes);
     free(pages);
+}
+
+/* What a heap keeps goes with its test. */
+static void end(void)
+{
+    for (unsigned i = 0; i < TAKEN_MAX; i++) {
+        free(taken[i]);
+        taken[i] = NULL;
+    }
+    pages_out = 0;
 }
 
 static const struct heap_pages pages = {take, give, NULL};
@@ -66,12 +87,12 @@ static void every_size(void)
     CHECK_EQ(heap.live_blocks, 0);
     CHECK_EQ(heap.live_bytes, 0);
     CHECK(heap_take(&heap, SIZE_MAX) == NULL && heap_take(&heap, SIZE_MAX - 100) == NULL);
+    end();
 }
 
 static void wrong_frees(void)
 {
     struct heap heap = {.pages = &pages};
-    pages_out = 0; /* what the heap of the test before has kept is not this one's */
     char *a = heap_take(&heap, 100), *b = heap_take(&heap, 100);
 
     CHECK(heap_give(&heap, NULL));
@@ -82,6 +103,7 @@ static void wrong_frees(void)
     CHECK(!heap_give(&heap, a));
     CHECK(heap_take(&heap, 100) == a);
     CHECK(whole(&heap));
+    end();
 }
 
 /* Random calls; every n-th take of pages fails if n is not 0. Nothing may be lost then. */
@@ -93,8 +115,6 @@ static void random_calls(unsigned n)
         size_t bytes;
     } kept[BLOCKS];
     size_t refused = 0;
-
-    pages_out = 0;
 
     memset(kept, 0, sizeof(kept));
     until_out = 0;
@@ -126,6 +146,7 @@ static void random_calls(unsigned n)
     CHECK(heap.page_bytes <= HEAP_CLASSES * SPAN_BYTES); /* one of each class stays */
     CHECK((n == 0) == (refused == 0));
     until_out = 0;
+    end();
 }
 
 static void any_order(void)
