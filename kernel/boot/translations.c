@@ -1,7 +1,7 @@
 /*
  * The boot option translations: print every translation of the root task's space as the kernel sees it, kernel half
- * included, when the CPU is about to run it (translations=last: when the machine is to be switched off), and wait. Beside it stands what the emulator's monitor sees
- * (tests/boot/seen.sh).
+ * included, when the CPU is about to run it (translations=last: when the machine is to be switched off), and wait.
+ * Beside it stands what the emulator's monitor sees (tests/boot/seen.sh).
  *
  *     translation ADDRESS PHYSICAL BYTES rwxugad TYPE        numbers in hexadecimal; one line a page
  */

@@ -258,8 +258,8 @@ static bool is_finished(const struct teardown *teardown)
 }
 
 /*
- * A part of a table that a clone shares has to be copied before it can change. If there is no memory for that, the frame
- * is taken from everybody.
+ * A part of a table that a clone shares has to be copied before it can change. If there is no memory for that, the
+ * frame is taken from everybody.
  */
 static void unmap_all(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps)
 {

@@ -1,7 +1,8 @@
 /*
  * The calls on devices: interrupts, I/O ports, device memory, pins.
  *
- * Who may bind a line, ports or a DMA device shows the capability of the system with WRITE; who holds what was bound needs it no more.
+ * Who may bind a line, ports or a DMA device shows the capability of the system with WRITE; who holds what was bound
+ * needs it no more.
  */
 #include <arch/arch.h>
 #include <kernel/call.h>

@@ -117,8 +117,8 @@ enum qy_error device_memory_make(struct untyped *from, uint64_t base, uint64_t e
 }
 
 /*
- * The frames at and below a place of the tree: each agrees with its path in the bits above `bit`, lies inside the device,
- * and overlaps none above it. Recurses at most PFN_BITS deep.
+ * The frames at and below a place of the tree: each agrees with its path in the bits above `bit`, lies inside the
+ * device, and overlaps none above it. Recurses at most PFN_BITS deep.
  */
 static const char *tree_check(const struct device_memory *device, const struct device_frame *frame,
                               unsigned bit, uint64_t *count)

@@ -1,8 +1,8 @@
 /*
  * Registers of programs' devices, for the kernel: one page of the window of device registers is lent to each access.
  *
- * The page's table is made at boot, so nothing is allocated. An entry that another CPU had there may be in this CPU's TLB,
- * which looks ahead as it likes: it is forgotten on both sides of the access.
+ * The page's table is made at boot, so nothing is allocated. An entry that another CPU had there may be in this CPU's
+ * TLB, which looks ahead as it likes: it is forgotten on both sides of the access.
  */
 #include <arch/arch.h>
 #include <kernel/dma.h>

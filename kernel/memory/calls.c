@@ -1,6 +1,6 @@
 /*
- * The calls on memory objects. They work on pages with the object pinned and the lock let go; what has much to do stops after a
- * while and says where it is (BOUNDED).
+ * The calls on memory objects. They work on pages with the object pinned and the lock let go; what has much to do
+ * stops after a while and says where it is (BOUNDED).
  */
 #include <arch/arch.h>
 #include <kernel/call.h>
@@ -138,7 +138,10 @@ enum qy_error call_memory_supply(struct call *call)
 
 /* ---- handlers ---- */
 
-/* The slot gets a capability for the endpoint that argument 1 names; none if it is 0. What it had goes with the teardown. */
+/*
+ * The slot gets a capability for the endpoint that argument 1 names; none if it is 0. What it had goes with the
+ * teardown.
+ */
 static enum qy_error bind_handler(struct call *call, struct slot *slot, struct teardown *teardown)
     QY_REQUIRES(qy_class_caps)
 {

@@ -71,7 +71,10 @@ static enum qy_error mark_of(uint64_t what, uint64_t first, uint64_t object, str
     return QY_OK;
 }
 
-/* The object that argument 5 names, and how far a region of it may go: its capability's rights, but that copies may be written. */
+/*
+ * The object that argument 5 names, and how far a region of it may go: its capability's rights, but that copies may
+ * be written.
+ */
 static enum qy_error object_of(struct call *call, struct qy_mark *mark, struct memory **out)
     QY_REQUIRES(qy_class_caps)
 {

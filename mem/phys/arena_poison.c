@@ -5,8 +5,8 @@
  *
  * Frames are filled when they come back to their arena and looked at when they leave it. What has not been filled since
  * boot is told from it by its first and its last word: one of them is the key, or the frame is not looked at; so no
- * single write hides. Frames in a CPU's cache count as handed out. Invariant FREE-UNTOUCHED. Locking: the arena's. Cost:
- * O(bytes). Failures: qy_port_broken with the address of the word.
+ * single write hides. Frames in a CPU's cache count as handed out. Invariant FREE-UNTOUCHED. Locking: the arena's.
+ * Cost: O(bytes). Failures: qy_port_broken with the address of the word.
  */
 #include "arena_impl.h"
 

@@ -248,7 +248,10 @@ enum qy_error qy_mixed_find(struct qy_mixed *mixed, const void *pointer, struct 
 
 /* ---- slab.c: a cache's own slabs ---- */
 
-/* Up to `want` free objects into items; less if slabs would have to be added after the first. Errors: as qy_arena_alloc, if none. */
+/*
+ * Up to `want` free objects into items; less if slabs would have to be added after the first. Errors: as
+ * qy_arena_alloc, if none.
+ */
 enum qy_error qy_slab_take(struct qy_cpu_objects *cpu, struct qy_cache *cache, unsigned want,
                            enum qy_object_state state, struct qy_item *items, unsigned *got)
     QY_REQUIRES(qy_class_slab);
@@ -299,7 +302,10 @@ void *qy_magazine_pop(struct qy_magazine *magazine);
 bool qy_magazine_guard_is_due(struct qy_magazine *magazine);
 /* Its stack is full: it works on one that is not; returns its top. May take the heap's lock. */
 struct qy_item *qy_magazine_make_room(struct qy_cpu_objects *cpu, struct qy_magazine *magazine);
-/* Fill an empty one from the depot, or from slabs: half of it, and more if a slab's last objects fit in. Errors: as qy_slab_take. */
+/*
+ * Fill an empty one from the depot, or from slabs: half of it, and more if a slab's last objects fit in. Errors: as
+ * qy_slab_take.
+ */
 enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
     QY_REQUIRES(qy_class_slab);
 /* This CPU gives up what it has of the heap; false if that is nothing. */

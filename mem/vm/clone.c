@@ -6,14 +6,14 @@
  *     large page        mapped a second time: it is FOREIGN; where it reaches out of the range it is split first
  *
  * Locks of two spaces are never held together: what is to come is made known (a parent, a mapping) under the lock of
- * `from`, and put under that of `to`, if the place is still empty; else it is taken back, and looked at again. Cost: 512
- * looks a leaf table that is not shared yet, and one node. Failures: all that came goes again.
+ * `from`, and put under that of `to`, if the place is still empty; else it is taken back, and looked at again. Cost:
+ * 512 looks a leaf table that is not shared yet, and one node. Failures: all that came goes again.
  */
 #include "vm_impl.h"
 
 /*
- * No private page of a table stays writable. BUSY: something in it is moving. UNSUPPORTED: it has raw pages, which a revoke would not
- * find in the clone. What has been done till then is harmless. *flush: some were.
+ * No private page of a table stays writable. BUSY: something in it is moving. UNSUPPORTED: it has raw pages, which a
+ * revoke would not find in the clone. What has been done till then is harmless. *flush: some were.
  */
 static enum qy_error write_protect(const struct qy_vm *vm, struct qy_table *table, bool *flush)
 {
@@ -87,8 +87,8 @@ static void unshare_new(struct cloning *c, struct qy_table *table, struct qy_tab
 }
 
 /*
- * The table of `to` whose entry for base is to have what a locked entry of `from` has; it was empty at a look. Null: not yet (BUSY: it
- * is on its way, look again), or never (*error); the entry is unlocked then.
+ * The table of `to` whose entry for base is to have what a locked entry of `from` has; it was empty at a look. Null:
+ * not yet (BUSY: it is on its way, look again), or never (*error); the entry is unlocked then.
  */
 static struct qy_table *place_for(struct cloning *c, vaddr_t base, struct qy_at *at,
                                   enum qy_error *error)
@@ -173,7 +173,10 @@ static enum qy_error put_large(struct qy_space *to, vaddr_t base, unsigned level
     return ready ? QY_OK : alive ? QY_BUSY : QY_REVOKED;
 }
 
-/* A large page, present or kept, and so FOREIGN, at a locked entry; unlocks. Its mapping is known before `from` is unlocked: a revoke finds it. */
+/*
+ * A large page, present or kept, and so FOREIGN, at a locked entry; unlocks. Its mapping is known before `from` is
+ * unlocked: a revoke finds it.
+ */
 static enum qy_error clone_large(struct cloning *c, vaddr_t base, struct qy_at *at)
 {
     struct qy_vm *vm = c->to->vm;

@@ -156,8 +156,8 @@ static inline bool qy_entry_holds(const struct qy_pt_format *format, uint64_t en
 }
 
 /*
- * Held entries differ in their frames only, where the rest is the same: the one with frame f is the one with frame 0, with f flipped
- * into it. So loops make them, and know them, with two instructions.
+ * Held entries differ in their frames only, where the rest is the same: the one with frame f is the one with frame 0,
+ * with f flipped into it. So loops make them, and know them, with two instructions.
  */
 static inline uint64_t qy_held_entry(uint64_t of_frame_0, pfn_t frame)
 {

@@ -276,8 +276,8 @@ static enum verdict resolve(struct look *look)
 }
 
 /*
- * A guard moves one page on, down from a stack and up from a heap, and its page becomes anonymous. A guard that something is
- * behind stays.
+ * A guard moves one page on, down from a stack and up from a heap, and its page becomes anonymous. A guard that
+ * something is behind stays.
  */
 static enum qy_error grow(const struct look *look)
 {

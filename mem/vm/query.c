@@ -1,12 +1,16 @@
 /*
  * Regions as users see them, read back out of the tree.
  *
- * A page that is there and the mark next to it are one region if the mark behind the page is that one: presence is nobody's
- * concern. Locking: each entry is read under its table's lock, so a region that changes meanwhile is one of those that it was.
+ * A page that is there and the mark next to it are one region if the mark behind the page is that one: presence is
+ * nobody's concern. Locking: each entry is read under its table's lock, so a region that changes meanwhile is one of
+ * those that it was.
  */
 #include "vm_impl.h"
 
-/* What an entry stands for at `address`; kind NONE and not foreign: nothing. A frame of a shared object is its region's. */
+/*
+ * What an entry stands for at `address`; kind NONE and not foreign: nothing. A frame of a shared object is its
+ * region's.
+ */
 static struct qy_mark mark_at(const struct qy_space *space, const struct qy_at *at,
                               uint64_t address, bool *foreign)
 {

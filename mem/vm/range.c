@@ -177,7 +177,10 @@ static void uncover(const struct qy_range *op, const struct qy_at *top)
     qy_table_unlock(top->table);
 }
 
-/* Plan and apply, with every table of the range locked. A single entry to unmap is not changed if it is refused: it needs no plan. */
+/*
+ * Plan and apply, with every table of the range locked. A single entry to unmap is not changed if it is refused: it
+ * needs no plan.
+ */
 static enum qy_error change(struct qy_range *op)
 {
     struct qy_space *space = op->space;

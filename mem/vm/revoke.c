@@ -4,10 +4,11 @@
  *     frame: its reverse map names table and index   up to QY_REVOKE_BATCH entries of one table become `revoked`, together
  *     table: its parents                             from below: a table that has none below it at each step
  *
- * Entries change under their table's lock; then each space that has the table forgets them, by one shootdown; then the mappings
- * are removed. The list of a table's parents is read from the oldest on: new ones come in front, and who leaves has
- * made its own CPUs forget. Between two steps everything is valid, and whatever has been taken away stays so: an entry that is
- * `revoked` does not fill again by itself. Cost of a step: O(QY_REVOKE_BATCH + QY_PT_ENTRIES), and a shootdown a parent.
+ * Entries change under their table's lock; then each space that has the table forgets them, by one shootdown; then
+ * the mappings are removed. The list of a table's parents is read from the oldest on: new ones come in front, and who
+ * leaves has made its own CPUs forget. Between two steps everything is valid, and whatever has been taken away stays
+ * so: an entry that is `revoked` does not fill again by itself. Cost of a step: O(QY_REVOKE_BATCH + QY_PT_ENTRIES),
+ * and a shootdown a parent.
  */
 #include "vm_impl.h"
 
@@ -205,7 +206,10 @@ static unsigned first_table(const struct qy_vm *vm, const struct qy_table *table
     return index;
 }
 
-/* The table that is reached by first entries and has none below it; *mapping: the entry that leads there, if that is not `table`. */
+/*
+ * The table that is reached by first entries and has none below it; *mapping: the entry that leads there, if that is
+ * not `table`.
+ */
 static struct qy_table *lowest_below(const struct qy_vm *vm, struct qy_table *table,
                                      uint64_t *mapping)
 {

@@ -89,8 +89,8 @@ enum qy_error qy_rmap_add(_Atomic uint64_t *word, uint64_t mapping, bool writabl
 }
 
 /*
- * Take `mapping` out of a list of `count`; the word that is left, or 0 if it is not there. When the one in place goes, the
- * last node's mapping takes the place, and that node goes.
+ * Take `mapping` out of a list of `count`; the word that is left, or 0 if it is not there. When the one in place
+ * goes, the last node's mapping takes the place, and that node goes.
  */
 static uint64_t list_remove(uint64_t word, uint64_t count, uint64_t mapping,
                             struct qy_rmap_node **freed)

@@ -74,7 +74,9 @@ static struct qy_binding *binding_page(const struct qy_space *space, unsigned pa
     return atomic_load_explicit(&space->bindings[page], memory_order_acquire);
 }
 
-/* The place of a binding, in memory of the budget, which is the space's as long as it is delegated. The lock is held. */
+/*
+ * The place of a binding, in memory of the budget, which is the space's as long as it is delegated. The lock is held.
+ */
 static enum qy_error binding_at(struct qy_space *space, unsigned index, struct qy_binding **out)
 {
     unsigned page = index / QY_BINDINGS_A_PAGE;
@@ -253,7 +255,10 @@ static void count_page(struct counting *c, struct qy_table *table, uint64_t entr
     *(alone ? &c->out->private_pages : &c->out->shared_pages) += pages;
 }
 
-/* A table and those below it, from c->start on; the first of each table is entered whatever is left, so that none is counted twice. */
+/*
+ * A table and those below it, from c->start on; the first of each table is entered whatever is left, so that none is
+ * counted twice.
+ */
 static void count_table(struct counting *c, struct qy_table *table, uint64_t base)
 {
     const struct qy_pt_format *format = c->space->format;

@@ -4,9 +4,10 @@
  *     level 2  | 2 MiB: frames f to f + 511 |          | table | -> level 1  | f | f + 1 | ... | f + 511 |
  *     block    | its one mapping            |          | 512 mappings, newest the lowest address             |
  *
- * Large pages are FOREIGN. Each entry is a mapping of its own in the block's reverse map, so that revoke, clone and unmap
- * know nothing of what was large once; the table's budget pays 512 nodes. The block's class (WXOR) stays one for all of them.
- * No translation changes, so a call that fails later may leave it split. Cost: 512 nodes and entries, and a flush.
+ * Large pages are FOREIGN. Each entry is a mapping of its own in the block's reverse map, so that revoke, clone and
+ * unmap know nothing of what was large once; the table's budget pays 512 nodes. The block's class (WXOR) stays one
+ * for all of them. No translation changes, so a call that fails later may leave it split. Cost: 512 nodes and
+ * entries, and a flush.
  */
 #include "vm_impl.h"
 

@@ -190,7 +190,10 @@ void qy_table_link(const struct qy_pt_format *format, struct qy_table *above, un
     qy_table_set(format, above, index, qy_table_entry(format, table->frame));
 }
 
-/* All entries are 0, where the counts say so: a reserve that was not needed is as it came; a root's upper half is not ours. */
+/*
+ * All entries are 0, where the counts say so: a reserve that was not needed is as it came; a root's upper half is not
+ * ours.
+ */
 static void frame_free_zeroed(struct qy_vm *vm, struct qy_table *table)
 {
     struct qy_arena *arena = table->budget->arena;

@@ -1,8 +1,8 @@
 /*
  * The validator of a space: its tables, their reverse maps and counters, and the frames that they hold.
  *
- * It sees one space: that a mapping of a frame by another space is real is found when that one is checked, and that every
- * mapping is some space's when the last is destroyed and the arenas are whole.
+ * It sees one space: that a mapping of a frame by another space is real is found when that one is checked, and that
+ * every mapping is some space's when the last is destroyed and the arenas are whole.
  */
 #include "vm_impl.h"
 

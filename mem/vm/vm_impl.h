@@ -65,8 +65,8 @@ static inline bool qy_table_is_shared(struct qy_table *table)
 }
 
 /*
- * A table that others have too, or another budget's: what is charged to this space must not get into it. Tables that their
- * owners installed stay where they are.
+ * A table that others have too, or another budget's: what is charged to this space must not get into it. Tables that
+ * their owners installed stay where they are.
  */
 static inline bool qy_table_is_strange(const struct qy_space *space, struct qy_table *table)
 {
@@ -218,13 +218,16 @@ static inline void qy_vm_let_go_own(struct qy_vm *vm, const struct qy_leaf *leaf
 }
 
 /*
- * The entry at `index` of a table that has been taken out lets go of the table below: a shared one loses a parent, another is torn
- * down with all below it.
+ * The entry at `index` of a table that has been taken out lets go of the table below: a shared one loses a parent,
+ * another is torn down with all below it.
  */
 void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *above,
                         unsigned index, pfn_t frame, struct qy_gone *gone);
 
-/* What an entry that is not 0 has goes: a page, a frame that is kept or moving, a table likewise; the entry is the caller's to clear. */
+/*
+ * What an entry that is not 0 has goes: a page, a frame that is kept or moving, a table likewise; the entry is the
+ * caller's to clear.
+ */
 void qy_vm_let_go_entry(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table, unsigned index,
                         uint64_t entry, struct qy_gone *gone);
 
@@ -252,8 +255,8 @@ struct qy_at {
 };
 
 /*
- * Go down to the table of `level` over address, or as far as there are tables, and lock that table: at->entry is 0, a mark, a page,
- * or at->level == level. The caller is inside (qy_vm_enter). False: the space is dying.
+ * Go down to the table of `level` over address, or as far as there are tables, and lock that table: at->entry is 0, a
+ * mark, a page, or at->level == level. The caller is inside (qy_vm_enter). False: the space is dying.
  */
 bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level, struct qy_at *at) QY_MUST_USE;
 
@@ -266,8 +269,8 @@ static inline vaddr_t qy_span_base(vaddr_t address, unsigned level)
 void qy_object_withdraw(struct qy_space *tree, uint64_t start, uint64_t end);
 
 /*
- * One mapping of a frame less: its entry has the mark behind it again, or one `revoked`; CPUs have forgotten it. False: it is
- * somebody else's at the moment. *own: it was a private frame. The caller is inside.
+ * One mapping of a frame less: its entry has the mark behind it again, or one `revoked`; CPUs have forgotten it.
+ * False: it is somebody else's at the moment. *own: it was a private frame. The caller is inside.
  */
 bool qy_vm_take_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t mapping, bool revoked, bool *own) QY_MUST_USE;
 
@@ -287,8 +290,8 @@ static inline void qy_vm_flush(struct qy_space *space, vaddr_t start, uint64_t e
 }
 
 /*
- * The table of level 1 over address, if it is shared (or, settle: another budget's), is replaced by a copy that is this space's own;
- * nothing else changes. The caller is outside. Errors: OUT_OF_MEMORY, TOO_MANY, REVOKED.
+ * The table of level 1 over address, if it is shared (or, settle: another budget's), is replaced by a copy that is
+ * this space's own; nothing else changes. The caller is outside. Errors: OUT_OF_MEMORY, TOO_MANY, REVOKED.
  */
 enum qy_error qy_vm_unshare(struct qy_space *space, vaddr_t address, bool settle) QY_MUST_USE;
 
@@ -296,8 +299,9 @@ enum qy_error qy_vm_unshare(struct qy_space *space, vaddr_t address, bool settle
 enum qy_error qy_vm_put(struct qy_space *space, uint64_t start, uint64_t end, uint64_t mark) QY_MUST_USE;
 
 /*
- * A large page, present or kept, at address is replaced by a table of pages one level below that say the same; no translation
- * changes. Nothing to do where there is none. The caller is outside. Errors: OUT_OF_MEMORY, TOO_MANY (mappings of the block), REVOKED.
+ * A large page, present or kept, at address is replaced by a table of pages one level below that say the same; no
+ * translation changes. Nothing to do where there is none. The caller is outside. Errors: OUT_OF_MEMORY, TOO_MANY
+ * (mappings of the block), REVOKED.
  */
 enum qy_error qy_vm_split(struct qy_space *space, vaddr_t address) QY_MUST_USE;
 
@@ -314,15 +318,22 @@ enum qy_error qy_vm_ensure(struct qy_space *space, vaddr_t address, unsigned lev
 /* Take out the tables over address that have nothing in them. The caller is outside. */
 void qy_vm_prune(struct qy_space *space, vaddr_t address);
 
-/* The entry for an address, its level and the first address that it stands for. No lock: a look. The caller is inside. */
+/*
+ * The entry for an address, its level and the first address that it stands for. No lock: a look. The caller is
+ * inside.
+ */
 uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *level, paddr_t *table);
 
-/* The first address from `start` on that an entry stands for which is not 0; `end` if there is none before. The caller is outside. */
+/*
+ * The first address from `start` on that an entry stands for which is not 0; `end` if there is none before. The
+ * caller is outside.
+ */
 uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end);
 
 /*
- * Replace the private frame at a locked entry of level 1 by a copy of the caller's own, with these rights (0: kept); unlocks. False: it has
- * changed meanwhile, try again. fresh: a frame, the entry's afterwards; not if it returns false.
+ * Replace the private frame at a locked entry of level 1 by a copy of the caller's own, with these rights (0: kept);
+ * unlocks. False: it has changed meanwhile, try again. fresh: a frame, the entry's afterwards; not if it returns
+ * false.
  */
 bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsigned rights, pfn_t fresh) QY_MUST_USE;
 

@@ -6,8 +6,8 @@
  *       offset, bytes; frame)         frame_unpin, cap_delete  <- interrupt
  *                        answer    <-
  *
- * The frame comes with each request and is the driver's for that long only: nothing has to be set up or remembered, and a
- * client that revokes it, whenever it likes, has it back when the device has stopped (kernel/dma.h).
+ * The frame comes with each request and is the driver's for that long only: nothing has to be set up or remembered,
+ * and a client that revokes it, whenever it likes, has it back when the device has stopped (kernel/dma.h).
  *
  * One thread serves, one request at a time. A device that failed is reset and opened again by the next request.
  */
@@ -18,16 +18,16 @@
 #include <user/call.h>
 
 /*
- * Labels. READ and WRITE: words sector, offset in the frame, bytes; with the frame, for which READ and WRITE are needed.
- * The answer's label is an error; INFO's words are the sectors, the bytes of one, and whether the disk
- * can only be read (bit 0) with the interrupts that its driver has served (above).
+ * Labels. READ and WRITE: words sector, offset in the frame, bytes; with the frame, for which READ and WRITE are
+ * needed. The answer's label is an error; INFO's words are the sectors, the bytes of one, and whether the disk can
+ * only be read (bit 0) with the interrupts that its driver has served (above).
  */
 enum block_label { BLOCK_INFO = 1, BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
 
 /*
  * What whoever starts the program `disk` (disk.c) gives it, as PROGRAM_GIVEN(i). X(name, rights)
- * PAGE: a frame of its own, which begins with the device's struct virtio_place at first. INTERRUPT is bound to the line and
- * signals NOTIFICATION with the badge INTERRUPT; TIMEOUT is a copy of that one with the other badge.
+ * PAGE: a frame of its own, which begins with the device's struct virtio_place at first. INTERRUPT is bound to the
+ * line and signals NOTIFICATION with the badge INTERRUPT; TIMEOUT is a copy of that one with the other badge.
  */
 #define BLOCK_GIVEN(X)                                                                             \
     X(ENDPOINT, QY_RIGHT_READ)                                                                     \

@@ -6,13 +6,14 @@
  *     virtio_queue.c    the split virtqueue: requests to the device, and what it has done
  *     virtio_blk.c      read, write, flush, capacity; one request at a time
  *
- * Nothing that a device says is believed before it has been checked: what it may write is only read once, its indices are
- * compared with private ones, and chains of descriptors are remembered outside of the memory that it shares. A device
- * that breaks the rules, does not answer, has reset itself or vanished is reset and gives an error; it is used again
- * after virtio_blk_open.
+ * Nothing that a device says is believed before it has been checked: what it may write is only read once, its indices
+ * are compared with private ones, and chains of descriptors are remembered outside of the memory that it shares. A
+ * device that breaks the rules, does not answer, has reset itself or vanished is reset and gives an error; it is used
+ * again after virtio_blk_open.
  *
  * One thread, no locks; nothing is allocated. Cost: a handful of register accesses a request, whatever its size.
- * Reference: OASIS, Virtual I/O Device (VIRTIO) Version 1.1: 2.6 (split virtqueues), 3.1 (initialisation), 4.1, 4.2, 5.2.
+ * Reference: OASIS, Virtual I/O Device (VIRTIO) Version 1.1: 2.6 (split virtqueues), 3.1 (initialisation), 4.1, 4.2,
+ * 5.2.
  */
 #ifndef DRIVERS_VIRTIO_H
 #define DRIVERS_VIRTIO_H
@@ -21,7 +22,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Areas of registers, and X(name, by PCI: area, width, offset, by memory: area, width, offset). Width 0: there is none. */
+/*
+ * Areas of registers, and X(name, by PCI: area, width, offset, by memory: area, width, offset). Width 0: there is
+ * none.
+ */
 enum virtio_area { VIRTIO_COMMON, VIRTIO_NOTIFY, VIRTIO_ISR, VIRTIO_CONFIG, VIRTIO_AREAS };
 #define VIRTIO_REGISTERS(X)                                                                        \
     X(DEVICE_FEATURES, COMMON, 4, 0x04, COMMON, 4, 0x010)                                          \
@@ -98,8 +102,9 @@ struct virtio_pci_bus {
 };
 
 /*
- * The n-th block device, made ready to be mapped. Errors: NOT_FOUND; UNSUPPORTED (no registers of virtio 1, not behind one memory
- * BAR, no line); OUT_OF_MEMORY (the window is too small); CORRUPT (capabilities outside of the BAR).
+ * The n-th block device, made ready to be mapped. Errors: NOT_FOUND; UNSUPPORTED (no registers of virtio 1, not
+ * behind one memory BAR, no line); OUT_OF_MEMORY (the window is too small); CORRUPT (capabilities outside of the
+ * BAR).
  */
 enum qy_error virtio_pci_find(struct virtio_pci_bus *bus, unsigned n, struct virtio_place *place);
 
@@ -145,7 +150,10 @@ void virtq_init(struct virtq *queue, volatile struct virtq_memory *memory, uint1
 /* Hand a chain to the device; *head names it. Errors: TOO_MANY. */
 enum qy_error virtq_add(struct virtq *queue, const struct virtq_part *parts, unsigned count,
                         uint16_t *head);
-/* A chain that the device has done, and the bytes that it says it wrote. Errors: WOULD_WAIT; CORRUPT (it cannot be so). */
+/*
+ * A chain that the device has done, and the bytes that it says it wrote. Errors: WOULD_WAIT; CORRUPT (it cannot be
+ * so).
+ */
 enum qy_error virtq_take(struct virtq *queue, uint16_t *head, uint32_t *bytes);
 
 /* All that the device and the driver share but the data: it fits one page. */
@@ -170,7 +178,10 @@ struct virtio_blk {
     bool read_only, flushes, open;
 };
 
-/* Reset the device and make it ready. Errors: DEAD (it does not reset), UNSUPPORTED (virtio 1 is not offered, or no queue), CORRUPT. */
+/*
+ * Reset the device and make it ready. Errors: DEAD (it does not reset), UNSUPPORTED (virtio 1 is not offered, or no
+ * queue), CORRUPT.
+ */
 enum qy_error virtio_blk_open(struct virtio_blk *blk, const struct virtio_device *device,
                               volatile struct virtio_blk_memory *memory, uint64_t physical);
 
@@ -180,8 +191,8 @@ bool virtio_blk_is_running(const struct virtio_blk *blk);
 /*
  * Read or write whole sectors to or from one piece of physical memory, or flush what was written (no memory), and wait
  * for it. Errors: INVALID_ARGUMENT (no whole sectors, or not on the disk), NO_RIGHTS (a disk that can only be read),
- * IO_ERROR (the device says that it failed, or read too little), UNSUPPORTED; CORRUPT and DEAD close the device, which may not
- * have been stopped: it breaks the rules; does not answer, was reset, has vanished, or is not open.
+ * IO_ERROR (the device says that it failed, or read too little), UNSUPPORTED; CORRUPT and DEAD close the device,
+ * which may not have been stopped: it breaks the rules; does not answer, was reset, has vanished, or is not open.
  */
 enum qy_error virtio_blk_request(struct virtio_blk *blk, enum virtio_blk_type type, uint64_t sector,
                                  uint64_t physical, uint64_t bytes);

@@ -39,7 +39,10 @@ void memory_expect(struct memory_test *test, bool ok, const char *format, ...);
 /* Start a child on its job; what it did before has ended. */
 bool memory_start(struct memory_test *test, struct child *child, struct job *job);
 
-/* What children say next: a fault, or (label 0) the end: word 0 is the error of a call or the byte read, word 1 its first result. */
+/*
+ * What children say next: a fault, or (label 0) the end: word 0 is the error of a call or the byte read, word 1 its
+ * first result.
+ */
 struct message memory_hear(const struct memory_test *test);
 bool memory_is_end(const struct message *message, uint64_t value);
 /* A fault that says that, about a page of that number. */

@@ -16,7 +16,6 @@
  *     place.c     threads stay with their memory               (word `place`)
  *     storm.c     calls of many threads at random              (words `storm`, `storm=CALLS`, `seed=N`)
  *     revoke.c    revoke of 100,000 objects                    (word `revoke`)
- *     storm.c     calls of many threads at random              (words `storm`, `storm=CALLS`, `seed=N`)
  *     seen.c      pages for the emulator to look at        (word `seen`)
  *     exhaust.c   tasks that take all they can get             (word `exhaust`)
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
@@ -109,8 +108,8 @@ enum qy_error child_make(struct root *root, qy_handle_t budget, uint64_t stack_p
                          struct child *out) CALL_MUST_USE;
 
 /*
- * The same in an address space of its own, which the budget pays for, too: this program is cloned into it. Its stack is one page
- * that ends at stack_top, with a guard below it that moves so many times.
+ * The same in an address space of its own, which the budget pays for, too: this program is cloned into it. Its stack
+ * is one page that ends at stack_top, with a guard below it that moves so many times.
  */
 enum qy_error child_make_apart(struct root *root, qy_handle_t budget, uint64_t stack_top,
                                uint64_t moves, struct child *out) CALL_MUST_USE;
@@ -166,8 +165,8 @@ void devices_run(struct root *root);
 void disk_run(struct root *root);
 
 /*
- * The n-th block device of the machine (user/root/ARCH/bus.c), and what it is behind. Made out of the budget and left there:
- * whatever looking for it takes. Errors: NOT_FOUND, and virtio_pci_find's.
+ * The n-th block device of the machine (user/root/ARCH/bus.c), and what it is behind. Made out of the budget and left
+ * there: whatever looking for it takes. Errors: NOT_FOUND, and virtio_pci_find's.
  */
 struct virtio_place;
 enum qy_error bus_find(struct root *root, qy_handle_t budget, unsigned n,

@@ -33,7 +33,8 @@ void kernel_tables_finish(const struct qy_map *map);
  * Walk the live tables and compare them with the layout: every page lies in a window and has at most its rights,
  * none is writable and executable, all are global and the kernel's only; the direct map is one; kernel text
  * and constants have no writable alias; stacks have their guard pages; nothing is mapped in the user half.
- * Prints how many pages of each size every window has. Null, or a sentence that says what is wrong (the address is printed).
+ * Prints how many pages of each size every window has. Null, or a sentence that says what is wrong (the address is
+ * printed).
  */
 const char *kernel_layout_check(const struct qy_pt *pt, const struct qy_topology *topology) QY_MUST_USE;
 
@@ -65,8 +66,8 @@ void kernel_selftest_on_request(const char *command_line, const struct qy_topolo
 void kernel_stress_on_request(const char *command_line, struct kernel_arenas *arenas);
 
 /*
- * The boot option translations: print every translation of the space that the CPU is about to run, and wait for the end.
- * Returns at once if the option is not there.
+ * The boot option translations: print every translation of the space that the CPU is about to run, and wait for the
+ * end. Returns at once if the option is not there.
  */
 struct cpu;
 void kernel_translations_on_request(const char *command_line, const struct cpu *cpu);

@@ -35,8 +35,8 @@ _Noreturn void check_and_exit(unsigned code) QY_REQUIRES(qy_class_caps);
 
 #if QY_CONFIG_BOOT_REPORTS
 /*
- * The boot option plant=KIND: before the last check something is damaged that it has to find. check_plant does it, if it
- * was asked for.
+ * The boot option plant=KIND: before the last check something is damaged that it has to find. check_plant does it, if
+ * it was asked for.
  */
 void check_plant_on_request(const char *command_line);
 void check_plant(struct qy_map *map, const struct qy_pt *tables, struct kernel_arenas *arenas)

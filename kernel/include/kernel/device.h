@@ -7,7 +7,8 @@
  *
  * Device memory is what no memory of the firmware's map covers; the root task gets an object for each stretch of it.
  * A frame of it has two origins: the device memory that it is made of, and the untyped that pays for its header.
- * Its capabilities hang from an anchor in the header, and both origins list the frame, so a revoke of either finds them:
+ * Its capabilities hang from an anchor in the header, and both origins list the frame, so a revoke of either finds
+ * them:
  *
  *     device memory --frames--> frame <--device_frames-- untyped
  *           '--tree--> by address  '-- anchor -- capabilities
@@ -69,8 +70,8 @@ struct device_frame {
 };
 
 /*
- * Bind the interrupt that `by` names to the number of a line, which the CPU that asks will serve, and to the notification
- * of `to`, until either capability goes. Errors: INVALID_ARGUMENT, UNSUPPORTED, BUSY, REVOKED.
+ * Bind the interrupt that `by` names to the number of a line, which the CPU that asks will serve, and to the
+ * notification of `to`, until either capability goes. Errors: INVALID_ARGUMENT, UNSUPPORTED, BUSY, REVOKED.
  */
 enum qy_error interrupt_bind(struct slot *by, uint64_t number, struct slot *to) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);

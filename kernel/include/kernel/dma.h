@@ -5,10 +5,11 @@
  *             ^                      ^                |   a value that stops it is written there, and is read back
  *             '------- pins[] -------'----------------'   as soon as it has stopped
  *
- * A program learns where a frame lies only by pinning it, through a DMA device that somebody with the system's capability
- * has bound to one register of a device. The pin belongs to the capability that made it, as a mapping does. It ends when
- * the program says that the device does not use the frame any more (frame_unpin); in any other way (the capability is
- * deleted or revoked, the DMA device goes) the kernel stops the device first, which ends all of its pins.
+ * A program learns where a frame lies only by pinning it, through a DMA device that somebody with the system's
+ * capability has bound to one register of a device. The pin belongs to the capability that made it, as a mapping
+ * does. It ends when the program says that the device does not use the frame any more (frame_unpin); in any other way
+ * (the capability is deleted or revoked, the DMA device goes) the kernel stops the device first, which ends all of
+ * its pins.
  *
  * A device that does not stop keeps what it has: the frame stays pinned, and is stuck once no capability names it
  * (kernel/teardown.h). What a machine without an IOMMU cannot keep a device from is in docs/adr/0022-pins.md.
@@ -50,8 +51,8 @@ enum qy_error dma_bind(struct dma *dma, const struct frame *registers, uint64_t 
 
 /*
  * Pin the frame that a slot names, by its capability; *address is where it lies. Errors: INVALID_ARGUMENT (a frame of
- * device memory), NOT_FOUND (the device is not bound), BUSY (the frame has a pin, or the device is being stopped), DEAD (the
- * device did not stop when it was told to), TOO_MANY.
+ * device memory), NOT_FOUND (the device is not bound), BUSY (the frame has a pin, or the device is being stopped),
+ * DEAD (the device did not stop when it was told to), TOO_MANY.
  */
 enum qy_error dma_pin(struct dma *dma, struct slot *slot, paddr_t *address) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
@@ -74,8 +75,9 @@ enum dismantle dma_dismantle(struct dma *dma, struct teardown *teardown) QY_REQU
 const char *dma_check(const struct dma *dma) QY_REQUIRES(qy_class_caps);
 
 /*
- * One access to a register of a device, of 1, 2 or 4 bytes, through a page of the kernel's window (registers.c). The address is
- * aligned and device memory's. False: no device answers. registers_init: at boot, with the kernel's tables.
+ * One access to a register of a device, of 1, 2 or 4 bytes, through a page of the kernel's window (registers.c). The
+ * address is aligned and device memory's. False: no device answers. registers_init: at boot, with the kernel's
+ * tables.
  */
 struct qy_pt;
 void registers_init(const struct qy_pt *kernel_tables);

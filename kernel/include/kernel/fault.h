@@ -11,8 +11,9 @@
 struct thread;
 
 /*
- * A CPU touched an address of the space that it has loaded, as *cause says. OK: the tables allow it now, try again. Else the errors
- * of qy_space_fault and qy_object_fault, and the rest of *cause. No locks: a space that is loaded stays.
+ * A CPU touched an address of the space that it has loaded, as *cause says. OK: the tables allow it now, try again.
+ * Else the errors of qy_space_fault and qy_object_fault, and the rest of *cause. No locks: a space that is loaded
+ * stays.
  */
 enum qy_error fault_resolve(struct cpu *cpu, struct fault_cause *cause) QY_MUST_USE
     QY_EXCLUDES(qy_class_caps);
@@ -21,8 +22,8 @@ enum qy_error fault_resolve(struct cpu *cpu, struct fault_cause *cause) QY_MUST_
 bool fault_of_copy(struct cpu *cpu, uint64_t address, enum qy_access access);
 
 /*
- * A call of the current thread, which has changed nothing yet, gives up since a copy faulted. True: on a page that a pager is to
- * supply, so the thread faults there as if it had touched it, and makes the call again afterwards.
+ * A call of the current thread, which has changed nothing yet, gives up since a copy faulted. True: on a page that a
+ * pager is to supply, so the thread faults there as if it had touched it, and makes the call again afterwards.
  */
 bool fault_restarts_call(struct cpu *cpu, struct thread *thread) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);

@@ -65,7 +65,10 @@ static inline void heap_refused(struct qy_cache *cache, void *header)
 }
 #endif
 
-/* The boot options crash=redzone, poison and double-free: they do not return in a build with debug_checks and heap_tools. */
+/*
+ * The boot options crash=redzone, poison and double-free: they do not return in a build with debug_checks and
+ * heap_tools.
+ */
 struct kernel_arenas;
 #if QY_CONFIG_HEAP_TOOLS
 void heap_crash_redzone(struct kernel_arenas *arenas);

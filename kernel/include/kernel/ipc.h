@@ -57,9 +57,9 @@ struct notification {
 };
 
 /*
- * The current thread sends by a capability of an endpoint. kind: QY_THREAD_SENDING (a send), CALLING or FAULTED (they want a
- * reply). If a receiver waits it is completed; a call or fault then waits for the reply. Returns
- * true if the thread waits now, false if its call is over with *error.
+ * The current thread sends by a capability of an endpoint. kind: QY_THREAD_SENDING (a send), CALLING or FAULTED (they
+ * want a reply). If a receiver waits it is completed; a call or fault then waits for the reply. Returns true if the
+ * thread waits now, false if its call is over with *error.
  */
 bool ipc_send(struct thread *sender, struct slot *by, const struct message *message,
               enum qy_thread_state kind, enum qy_error *error) QY_REQUIRES(qy_class_caps);

@@ -5,12 +5,12 @@
  *                      |           + pager: an endpoint that is asked for pages that are not there
  *     region's binding: id  -----> found when a page of the region is touched; gone: the page is revoked
  *
- * A region names its object by an id that is never used again, so an object goes without a look at who maps it: it is taken
- * out of the table of ids, every CPU leaves its section (kernel/space.h), then nobody can come to it any more, and its pages are
- * taken from everybody.
+ * A region names its object by an id that is never used again, so an object goes without a look at who maps it: it is
+ * taken out of the table of ids, every CPU leaves its section (kernel/space.h), then nobody can come to it any more,
+ * and its pages are taken from everybody.
  *
- * Locking: the table is changed under qy_class_caps, and read with that or inside a section. Pages by the locks of their
- * tables; calls pin the object and let qy_class_caps go. Cost: O(1) to find; qy/object.h.
+ * Locking: the table is changed under qy_class_caps, and read with that or inside a section. Pages by the locks of
+ * their tables; calls pin the object and let qy_class_caps go. Cost: O(1) to find; qy/object.h.
  */
 #ifndef KERNEL_MEMORY_H
 #define KERNEL_MEMORY_H

@@ -150,7 +150,8 @@ void untyped_drain(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
 
 /*
  * The same for the magazines and frame caches of all CPUs. Waits for them, and lets the lock go meanwhile: afterwards
- * the untyped is still there, but may be dying. False, with the lock kept, if no CPU has any, and no space had tables of it.
+ * the untyped is still there, but may be dying. False, with the lock kept, if no CPU has any, and no space had tables
+ * of it.
  */
 bool untyped_gather(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
 

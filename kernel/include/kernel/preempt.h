@@ -4,13 +4,13 @@
  *     call --- step, step ... step ---o--- step ... ---o---- end
  *                                     no lock: timers, devices, other CPUs' requests
  *
- * The kernel runs with interrupts off. A call whose length depends on what it is about (revoke, delete, zeroing a large frame) works
- * in steps of bounded length, and comes by such a point between them, without locks. What an interrupt does there it could do on
- * any other CPU at that moment: it signals, wakes, answers, and asks for a choice of thread at the call's end. So interrupts wait for one
- * stretch at most, and threads of this CPU for the call.
+ * The kernel runs with interrupts off. A call whose length depends on what it is about (revoke, delete, zeroing a
+ * large frame) works in steps of bounded length, and comes by such a point between them, without locks. What an
+ * interrupt does there it could do on any other CPU at that moment: it signals, wakes, answers, and asks for a choice
+ * of thread at the call's end. So interrupts wait for one stretch at most, and threads of this CPU for the call.
  *
- * The longest stretch of each CPU is measured: longest_stretch of its record, in the clock's ticks, which under an emulator that
- * counts are instructions.
+ * The longest stretch of each CPU is measured: longest_stretch of its record, in the clock's ticks, which under an
+ * emulator that counts are instructions.
  */
 #ifndef KERNEL_PREEMPT_H
 #define KERNEL_PREEMPT_H

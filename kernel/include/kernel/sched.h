@@ -78,8 +78,8 @@ bool sched_is_current(struct thread *thread) QY_REQUIRES(qy_class_caps);
 
 /*
  * True while another CPU may still run instructions of a thread that has been started and is suspended; interrupts that
- * CPU. A CPU that waits inside a call for others runs none before it looks at the mark, so two that suspend each other's
- * threads do not wait in a circle.
+ * CPU. A CPU that waits inside a call for others runs none before it looks at the mark, so two that suspend each
+ * other's threads do not wait in a circle.
  */
 bool sched_suspended_runs(struct thread *thread) QY_REQUIRES(qy_class_caps);
 

@@ -98,8 +98,9 @@ struct space *space_find(uint64_t id) QY_REQUIRES(qy_class_caps);
 enum qy_error space_bind_budget(struct space *space, struct untyped *untyped) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
 /*
- * After OUT_OF_MEMORY, by whoever holds no lock: what all CPUs keep of an untyped's memory goes back to it (qy_budget_reclaim), and of what
- * pays for a space. True: try once more. The caller sees to it that the untyped, or the space, stays.
+ * After OUT_OF_MEMORY, by whoever holds no lock: what all CPUs keep of an untyped's memory goes back to it
+ * (qy_budget_reclaim), and of what pays for a space. True: try once more. The caller sees to it that the untyped, or
+ * the space, stays.
  */
 bool untyped_find_more(struct untyped *untyped) QY_EXCLUDES(qy_class_caps);
 bool space_find_more(struct space *space) QY_EXCLUDES(qy_class_caps);
@@ -131,7 +132,10 @@ enum qy_error frame_flags_check(const struct slot *slot, uint64_t flags) QY_MUST
 /* Is the memory type of these flags that of a mapping that has `had`? */
 bool frame_type_stays(unsigned had, uint64_t flags);
 
-/* May the capability map its frame there? Errors: those, INVALID_ADDRESS (alignment), ALREADY_MAPPED (it maps it elsewhere). */
+/*
+ * May the capability map its frame there? Errors: those, INVALID_ADDRESS (alignment), ALREADY_MAPPED (it maps it
+ * elsewhere).
+ */
 enum qy_error frame_map_check(const struct slot *slot, uint64_t address, uint64_t flags) QY_MUST_USE
     QY_REQUIRES(qy_class_caps);
 
@@ -140,8 +144,8 @@ enum qy_error frame_map_in(struct space *space, const struct frame *frame, uint6
                            unsigned rights, unsigned *level) QY_MUST_USE;
 
 /*
- * The page that a region left to a pager, in place of its mark. Errors: UNSUPPORTED (a frame that is no page of one size, or device
- * memory), those of qy_space_map_frame.
+ * The page that a region left to a pager, in place of its mark. Errors: UNSUPPORTED (a frame that is no page of one
+ * size, or device memory), those of qy_space_map_frame.
  */
 enum qy_error frame_supply_in(struct space *space, const struct frame *frame, uint64_t address,
                               unsigned flags, unsigned *level) QY_MUST_USE;

@@ -62,7 +62,10 @@ static inline void teardown_init(struct teardown *teardown)
     __builtin_memset(teardown, 0, offsetof(struct teardown, unmaps));
 }
 
-/* What is left of an object after a step of taking it apart. STUCK: a device has it that does not stop; it stays for good. */
+/*
+ * What is left of an object after a step of taking it apart. STUCK: a device has it that does not stop; it stays for
+ * good.
+ */
 enum dismantle { DISMANTLE_DONE, DISMANTLE_MORE, DISMANTLE_WAIT, DISMANTLE_STUCK };
 
 static inline bool teardown_has_room(const struct teardown *teardown)
@@ -70,7 +73,9 @@ static inline bool teardown_has_room(const struct teardown *teardown)
     return teardown->unmap_count < TEARDOWN_UNMAPS;
 }
 
-/* Note a mapping that has to go, if it still is there, and a device that has to stop; it pins. The teardown has room. */
+/*
+ * Note a mapping that has to go, if it still is there, and a device that has to stop; it pins. The teardown has room.
+ */
 void teardown_unmap(struct teardown *teardown, struct unmap unmap) QY_REQUIRES(qy_class_caps);
 
 /* These threads wait by a capability that goes, to be told one by one. Until they are, none else of its kind goes. */

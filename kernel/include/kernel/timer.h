@@ -32,8 +32,8 @@ struct timer {
 };
 
 /*
- * Arm the timer that `by` names, anew if it was, to signal the notification of `to` with its badge: in delay_ns from now,
- * then each period_ns (0 = once). Both at most TIMER_LONGEST_NS. It is disarmed when either capability goes.
+ * Arm the timer that `by` names, anew if it was, to signal the notification of `to` with its badge: in delay_ns from
+ * now, then each period_ns (0 = once). Both at most TIMER_LONGEST_NS. It is disarmed when either capability goes.
  */
 void timer_arm(struct slot *by, struct slot *to, uint64_t delay_ns, uint64_t period_ns)
     QY_REQUIRES(qy_class_caps);

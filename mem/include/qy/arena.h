@@ -107,9 +107,9 @@ enum qy_error qy_arena_free(struct qy_arena *arena, pfn_t block, unsigned order,
                             enum qy_frame_state state) QY_MUST_USE;
 
 /*
- * Give n single frames back at once (order 0, frame numbers in `at`, which is sorted meanwhile), under one lock. Errors: as
- * qy_arena_free, for the first that it is true of (a frame named twice: NOT_ALLOCATED), INVALID_ARGUMENT (n); nothing has changed then.
- * O(n), and O(log n) for each 64 neighbouring frames.
+ * Give n single frames back at once (order 0, frame numbers in `at`, which is sorted meanwhile), under one lock.
+ * Errors: as qy_arena_free, for the first that it is true of (a frame named twice: NOT_ALLOCATED), INVALID_ARGUMENT
+ * (n); nothing has changed then. O(n), and O(log n) for each 64 neighbouring frames.
  */
 #define QY_FREE_FRAMES_MAX 64u
 enum qy_error qy_arena_free_frames(struct qy_arena *arena, uint64_t *at, unsigned n,

@@ -32,7 +32,9 @@
 #define QY_CONFIG_MAP_RANGES 1024
 #endif
 
-/* Frames that each CPU keeps of the arenas it uses (qy/frame_cache.h); without them every frame comes from its arena. */
+/*
+ * Frames that each CPU keeps of the arenas it uses (qy/frame_cache.h); without them every frame comes from its arena.
+ */
 #ifndef QY_CONFIG_FRAME_CACHES
 #define QY_CONFIG_FRAME_CACHES 1
 #endif

@@ -123,8 +123,8 @@ enum qy_error qy_frame_set_state(struct qy_framedb *db, pfn_t start, enum qy_fra
 
 /*
  * One word that the owner of an allocated block keeps with it (OBJECT, SLAB, TABLE, METADATA; USER and
- * DEVICE blocks use it for their mappings, and are BUSY while there are any); 0 after allocation. `start` is the first frame
- * of the block.
+ * DEVICE blocks use it for their mappings, and are BUSY while there are any); 0 after allocation. `start` is the
+ * first frame of the block.
  */
 uint64_t qy_frame_word(const struct qy_framedb *db, pfn_t start);
 void qy_frame_set_word(struct qy_framedb *db, pfn_t start, uint64_t word);

@@ -90,7 +90,8 @@ void qy_sizes_origin_set(struct qy_sizes *sizes, void *piece, const struct qy_ow
  * Change a piece's size in place if its class allows it, or its pages do: pages shrink in place, and grow
  * where those behind them are free. Else a new piece gets what the old one holds, and *piece. What is new
  * holds zeroes, unless the classes are UNZEROED. A piece of a class whose end is watched (QY_CACHE_EXACT) always
- * moves, so that whoever kept the old address is found. Its origin stays. Errors: as the two above; *piece is as it was then.
+ * moves, so that whoever kept the old address is found. Its origin stays. Errors: as the two above; *piece is as it
+ * was then.
  */
 enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void **piece,
                               size_t bytes) QY_MUST_USE QY_REQUIRES(qy_irq_off);

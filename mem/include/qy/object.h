@@ -7,9 +7,9 @@
  *                    private   as after a clone: read-only and COW; a write copies into the mapper's budget
  *
  * So an object is a space whose CPUs are its mappers: what a TLB is to a space, their entries are to an object. Whoever
- * takes pages out of it makes everybody forget them, between two steps of the change (qy/vm.h), by giving the entries back the marks that
- * are behind them; those of an object that goes become marks `revoked`. A page that is not there is zeroes, made when it is touched; of a
- * `paged` object it is somebody's to supply.
+ * takes pages out of it makes everybody forget them, between two steps of the change (qy/vm.h), by giving the entries
+ * back the marks that are behind them; those of an object that goes become marks `revoked`. A page that is not there
+ * is zeroes, made when it is touched; of a `paged` object it is somebody's to supply.
  *
  * Invariants
  *   PAID        tables and frames of an object come out of its budget, whoever maps it
@@ -35,40 +35,52 @@ struct qy_object {
     atomic_bool dead;       /* being destroyed */
 };
 
-/* An object without pages, of so many; all that it needs comes out of the budget. Errors: INVALID_ARGUMENT (pages), OUT_OF_MEMORY, REVOKED. */
+/*
+ * An object without pages, of so many; all that it needs comes out of the budget. Errors: INVALID_ARGUMENT (pages),
+ * OUT_OF_MEMORY, REVOKED.
+ */
 enum qy_error qy_object_init(struct qy_object *object, struct qy_vm *vm, struct qy_budget *budget,
                              uint64_t pages) QY_MUST_USE;
 
 /*
- * One step of taking it apart, at most one table of pages: OK = it is gone, BUSY = call again. The caller sees to it that nobody is in
- * another call on it any more.
+ * One step of taking it apart, at most one table of pages: OK = it is gone, BUSY = call again. The caller sees to it
+ * that nobody is in another call on it any more.
  */
 enum qy_error qy_object_destroy_step(struct qy_object *object) QY_MUST_USE;
 
 /*
- * A thread touched an address where a region of the object is; qy_space_fault has said WOULD_WAIT. OK: touch it again. Errors: WOULD_WAIT
- * (supply the page out->mark.offset), NOT_MAPPED (behind the end), NO_RIGHTS, INVALID_FLAGS (WXOR), OUT_OF_MEMORY (the object's or
- * the space's), TOO_MANY (mappings), REVOKED.
+ * A thread touched an address where a region of the object is; qy_space_fault has said WOULD_WAIT. OK: touch it
+ * again. Errors: WOULD_WAIT (supply the page out->mark.offset), NOT_MAPPED (behind the end), NO_RIGHTS, INVALID_FLAGS
+ * (WXOR), OUT_OF_MEMORY (the object's or the space's), TOO_MANY (mappings), REVOKED.
  */
 enum qy_error qy_object_fault(struct qy_object *object, struct qy_space *space, uint64_t address,
                               enum qy_access access, struct qy_fault *out) QY_MUST_USE;
 
 /*
- * A page with a frame of the caller's, which qy_object_frame made and which is the object's if this succeeds. Errors: ALREADY_MAPPED (it is
- * there), NOT_MAPPED (behind the end), OUT_OF_MEMORY, REVOKED.
+ * A page with a frame of the caller's, which qy_object_frame made and which is the object's if this succeeds. Errors:
+ * ALREADY_MAPPED (it is there), NOT_MAPPED (behind the end), OUT_OF_MEMORY, REVOKED.
  */
 enum qy_error qy_object_put(struct qy_object *object, uint64_t page, pfn_t frame) QY_MUST_USE;
 /* A frame out of its budget, zeroed or to be overwritten; and back. Errors: OUT_OF_MEMORY, REVOKED. */
 enum qy_error qy_object_frame(struct qy_object *object, bool zeroed, pfn_t *out) QY_MUST_USE;
 void qy_object_frame_free(struct qy_object *object, pfn_t frame);
 
-/* One step towards so many pages, from the end on: BUSY = call again. Pages that go are taken from everybody. Errors: INVALID_ARGUMENT. */
+/*
+ * One step towards so many pages, from the end on: BUSY = call again. Pages that go are taken from everybody. Errors:
+ * INVALID_ARGUMENT.
+ */
 enum qy_error qy_object_resize_step(struct qy_object *object, uint64_t pages) QY_MUST_USE;
 
-/* The pages of a range go, from everybody; touched again they are zeroes, or supplied. What lies behind the end is nothing. O(range). */
+/*
+ * The pages of a range go, from everybody; touched again they are zeroes, or supplied. What lies behind the end is
+ * nothing. O(range).
+ */
 void qy_object_discard(struct qy_object *object, uint64_t page, uint64_t count);
 
-/* Pages from `page` on of which the first is there, or is not, and so are the others: at least 1, or 0 behind the end. A long run may be cut short. */
+/*
+ * Pages from `page` on of which the first is there, or is not, and so are the others: at least 1, or 0 behind the
+ * end. A long run may be cut short.
+ */
 uint64_t qy_object_run(struct qy_object *object, uint64_t page, bool *there);
 
 /* Null, or the id of the first invariant that does not hold. Nobody else uses it meanwhile. O(pages). */

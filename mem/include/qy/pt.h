@@ -38,8 +38,8 @@
 
 /*
  * Rights and attributes of a mapping, independent of the format. READ goes with every mapping: x86-64 cannot refuse
- * it, and Sv48 has no writable page without it. ACCESSED and DIRTY are only reported. SOFT_0 and SOFT_1 are bits that the
- * CPU ignores, for the caller's use.
+ * it, and Sv48 has no writable page without it. ACCESSED and DIRTY are only reported. SOFT_0 and SOFT_1 are bits that
+ * the CPU ignores, for the caller's use.
  */
 /* X(NAME, bit) */
 #define QY_PT_FLAGS(X)                                                                             \
@@ -181,10 +181,10 @@ static inline paddr_t qy_pt_entry_address(const struct qy_pt_format *format, uin
  *     63 ........... 48   47 .. 43    42 ............ 1   0
  *     ~mark, bits 57..42  1 1 1 1 1   ~mark, bits 41..0   0
  *
- * x86-64: a CPU with the L1TF flaw takes bits 12 and up of such an entry for a frame number, and may read what its cache
- * has there. With the ones every mark leads into the upper half of what 44 to 48 address bits reach, where no machine with
- * that flaw has RAM; nearly all of them compare 44 or 46. The inversion leads small values high on the rest of them. Sv48
- * looks at bit 0 alone, and has the same layout. An entry of 0 stays "nothing".
+ * x86-64: a CPU with the L1TF flaw takes bits 12 and up of such an entry for a frame number, and may read what its
+ * cache has there. With the ones every mark leads into the upper half of what 44 to 48 address bits reach, where no
+ * machine with that flaw has RAM; nearly all of them compare 44 or 46. The inversion leads small values high on the
+ * rest of them. Sv48 looks at bit 0 alone, and has the same layout. An entry of 0 stays "nothing".
  */
 #define QY_PT_MARK_BITS 58u
 #define QY_PT_MARK_LOW_BITS 42u /* below the ones */
@@ -211,8 +211,8 @@ static inline bool qy_pt_is_mark(const struct qy_pt_format *format, uint64_t ent
 }
 
 /*
- * What the change of an entry means to CPUs that may hold a translation, from harmless to not. The change of several entries is
- * the largest one.
+ * What the change of an entry means to CPUs that may hold a translation, from harmless to not. The change of several
+ * entries is the largest one.
  */
 enum qy_pt_change {
     QY_PT_UNCHANGED, /* the same to a CPU */
@@ -222,8 +222,8 @@ enum qy_pt_change {
 };
 
 /*
- * The change from one entry to another, both of a table of `level`. More rights are WRITE, EXEC, and ACCESSED and DIRTY set; a CPU
- * that holds a translation as dirty would not set a DIRTY that has been cleared.
+ * The change from one entry to another, both of a table of `level`. More rights are WRITE, EXEC, and ACCESSED and
+ * DIRTY set; a CPU that holds a translation as dirty would not set a DIRTY that has been cleared.
  */
 enum qy_pt_change qy_pt_classify(const struct qy_pt_format *format, uint64_t old, uint64_t new, unsigned level);
 
@@ -241,10 +241,11 @@ struct qy_pt_walk qy_pt_walk(const struct qy_pt *pt, vaddr_t address);
 
 /*
  * Map `pages` neighbouring pages of `level` (1, 2 or 3) to neighbouring frames, all through one table: one descent,
- * one store a page; the change is QY_PT_FRESH. *missing (may be null) is the level of the table that has to be installed first.
- * Errors: INVALID_ARGUMENT (level, no pages, or they do not lie in one table), INVALID_ADDRESS (not canonical, address
- * or frame not aligned to the page or too large, page 0), INVALID_FLAGS (not supported, or USER where the address is
- * in the kernel's half, or the reverse), ALREADY_MAPPED (a page, or a table below, is there), MISSING_TABLE.
+ * one store a page; the change is QY_PT_FRESH. *missing (may be null) is the level of the table that has to be
+ * installed first. Errors: INVALID_ARGUMENT (level, no pages, or they do not lie in one table), INVALID_ADDRESS (not
+ * canonical, address or frame not aligned to the page or too large, page 0), INVALID_FLAGS (not supported, or USER
+ * where the address is in the kernel's half, or the reverse), ALREADY_MAPPED (a page, or a table below, is there),
+ * MISSING_TABLE.
  */
 enum qy_error qy_pt_map_run(struct qy_pt *pt, vaddr_t address, paddr_t frame, unsigned level, unsigned pages,
                             unsigned flags, unsigned *missing) QY_MUST_USE;
@@ -258,8 +259,8 @@ enum qy_error qy_pt_unmap_run(struct qy_pt *pt, vaddr_t address, unsigned level,
     QY_MUST_USE;
 
 /*
- * Change the flags of such pages; old as above, *change (may be null): what the CPUs have to know. ACCESSED and DIRTY that are on stay
- * on. Errors: as above, INVALID_FLAGS.
+ * Change the flags of such pages; old as above, *change (may be null): what the CPUs have to know. ACCESSED and DIRTY
+ * that are on stay on. Errors: as above, INVALID_FLAGS.
  */
 enum qy_error qy_pt_protect_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages, unsigned flags,
                                 uint64_t *old, enum qy_pt_change *change) QY_MUST_USE;
@@ -315,7 +316,10 @@ struct qy_pt_region {
  */
 enum qy_error qy_pt_region(const struct qy_pt *pt, vaddr_t address, struct qy_pt_region *out) QY_MUST_USE;
 
-/* Call visit for every page in [first, last] (both canonical; pages that reach into it too), in order; stop when it returns false. */
+/*
+ * Call visit for every page in [first, last] (both canonical; pages that reach into it too), in order; stop when it
+ * returns false.
+ */
 void qy_pt_each_in(const struct qy_pt *pt, vaddr_t first, vaddr_t last,
                    bool (*visit)(void *context, vaddr_t address, uint64_t entry, unsigned level), void *context);
 
@@ -326,15 +330,17 @@ void qy_pt_each(const struct qy_pt *pt,
 /* ---- marks, by their slots ---- */
 
 /*
- * Put the same mark into `pages` neighbouring empty entries of a table of `level` (1 to 4: marks may stand for 512 GiB).
- * Errors: INVALID_ARGUMENT, INVALID_ADDRESS as qy_pt_map_run, ALREADY_MAPPED (a page, a table or a mark is there), MISSING_TABLE.
+ * Put the same mark into `pages` neighbouring empty entries of a table of `level` (1 to 4: marks may stand for 512
+ * GiB). Errors: INVALID_ARGUMENT, INVALID_ADDRESS as qy_pt_map_run, ALREADY_MAPPED (a page, a table or a mark is
+ * there), MISSING_TABLE.
  */
 enum qy_error qy_pt_mark_run(struct qy_pt *pt, vaddr_t address, unsigned level, unsigned pages, uint64_t mark,
                              unsigned *missing) QY_MUST_USE;
 
 /*
- * Put `entry` where `mark` is: 0, another mark's (qy_pt_mark_encode), or a page's (qy_pt_encode). It is one compare-and-exchange,
- * so that of two who try, one succeeds. Errors: INVALID_ARGUMENT, INVALID_ADDRESS as above, NOT_MAPPED (that mark is not there).
+ * Put `entry` where `mark` is: 0, another mark's (qy_pt_mark_encode), or a page's (qy_pt_encode). It is one
+ * compare-and-exchange, so that of two who try, one succeeds. Errors: INVALID_ARGUMENT, INVALID_ADDRESS as above,
+ * NOT_MAPPED (that mark is not there).
  */
 enum qy_error qy_pt_replace_mark(struct qy_pt *pt, vaddr_t address, unsigned level, uint64_t mark, uint64_t entry)
     QY_MUST_USE;
@@ -349,33 +355,36 @@ struct qy_pt_tables {
 };
 
 /*
- * See to it that there is a table of `level` (1 to 3) over address, with those above it. Errors: INVALID_ARGUMENT, INVALID_ADDRESS
- * (not canonical), ALREADY_MAPPED (a page or a mark is in the way), and those of tables->alloc; nothing has changed then.
+ * See to it that there is a table of `level` (1 to 3) over address, with those above it. Errors: INVALID_ARGUMENT,
+ * INVALID_ADDRESS (not canonical), ALREADY_MAPPED (a page or a mark is in the way), and those of tables->alloc;
+ * nothing has changed then.
  */
 enum qy_error qy_pt_ensure(struct qy_pt *pt, vaddr_t address, unsigned level, const struct qy_pt_tables *tables)
     QY_MUST_USE;
 
 /*
- * Put a table of `level` (1 or 2) in the place of the page of the level above that holds address: 512 pages with the same
- * frames, flags, ACCESSED and DIRTY. table: a frame of any content. To a CPU it is QY_PT_REPLACE, since it may not hold two sizes of a page
- * forever; invalidating one address of the page is enough. Errors: INVALID_ARGUMENT (level), INVALID_ADDRESS (not canonical; table not
- * aligned or too large), NOT_MAPPED (no such page).
+ * Put a table of `level` (1 or 2) in the place of the page of the level above that holds address: 512 pages with the
+ * same frames, flags, ACCESSED and DIRTY. table: a frame of any content. To a CPU it is QY_PT_REPLACE, since it may
+ * not hold two sizes of a page forever; invalidating one address of the page is enough. Errors: INVALID_ARGUMENT
+ * (level), INVALID_ADDRESS (not canonical; table not aligned or too large), NOT_MAPPED (no such page).
  */
 enum qy_error qy_pt_split(struct qy_pt *pt, vaddr_t address, unsigned level, paddr_t table) QY_MUST_USE;
 
 /*
- * Map [address, address + bytes) to frame on, with the largest pages that fit, up to max_level, and that no table is in the way of.
- * Everything is checked, then the tables are taken, then written. tables may be null: it needs none. The change is QY_PT_FRESH.
- * Errors: as qy_pt_map_run (INVALID_ADDRESS also if the range is empty, wraps or leaves its half), OUT_OF_MEMORY (tables are
- * needed and there is no source), and those of tables->alloc; nothing has changed then.
+ * Map [address, address + bytes) to frame on, with the largest pages that fit, up to max_level, and that no table is
+ * in the way of. Everything is checked, then the tables are taken, then written. tables may be null: it needs none.
+ * The change is QY_PT_FRESH. Errors: as qy_pt_map_run (INVALID_ADDRESS also if the range is empty, wraps or leaves
+ * its half), OUT_OF_MEMORY (tables are needed and there is no source), and those of tables->alloc; nothing has
+ * changed then.
  */
 enum qy_error qy_pt_map_range(struct qy_pt *pt, vaddr_t address, paddr_t frame, uint64_t bytes, unsigned max_level,
                               unsigned flags, const struct qy_pt_tables *tables) QY_MUST_USE;
 
 /*
- * Unmap [address, address + bytes), of pages of any size; a large page that reaches out of it is split. gone (may be null) is called
- * for each page that goes, with its last entry. Tables stay, also when they are empty. The change is QY_PT_REPLACE.
- * Errors: INVALID_ADDRESS as above, NOT_MAPPED (some page is not there), OUT_OF_MEMORY and those of tables->alloc; nothing has changed then.
+ * Unmap [address, address + bytes), of pages of any size; a large page that reaches out of it is split. gone (may be
+ * null) is called for each page that goes, with its last entry. Tables stay, also when they are empty. The change is
+ * QY_PT_REPLACE. Errors: INVALID_ADDRESS as above, NOT_MAPPED (some page is not there), OUT_OF_MEMORY and those of
+ * tables->alloc; nothing has changed then.
  */
 enum qy_error qy_pt_unmap_range(struct qy_pt *pt, vaddr_t address, uint64_t bytes, const struct qy_pt_tables *tables,
                                 void (*gone)(void *context, vaddr_t address, uint64_t entry, unsigned level),
@@ -388,9 +397,9 @@ enum qy_error qy_pt_protect_range(struct qy_pt *pt, vaddr_t address, uint64_t by
 /* ---- the cursor ---- */
 
 /*
- * It stops at each entry of a range that does not point at a table: page, mark or nothing, of any size. The next one is one load, and a
- * way up and down at the end of a table. What it stops at may be changed by qy_pt_cursor_put, and by calls for addresses behind it;
- * tables that it is in must stay.
+ * It stops at each entry of a range that does not point at a table: page, mark or nothing, of any size. The next one
+ * is one load, and a way up and down at the end of a table. What it stops at may be changed by qy_pt_cursor_put, and
+ * by calls for addresses behind it; tables that it is in must stay.
  *
  *     qy_pt_cursor_begin(&c, pt, first, last);
  *     do { ... c.address, c.level, c.entry ... } while (qy_pt_cursor_next(&c));
@@ -433,7 +442,10 @@ static inline uint64_t qy_pt_cursor_put(struct qy_pt_cursor *c, uint64_t entry)
 /* A table has been put where it stops: go down to the part of the range in it. */
 void qy_pt_cursor_enter(struct qy_pt_cursor *c);
 
-/* Null, or the id of the first invariant that does not hold: PT-TREE, PT-RESERVED, PT-EMPTY, WXOR, ISOLATED. O(entries). */
+/*
+ * Null, or the id of the first invariant that does not hold: PT-TREE, PT-RESERVED, PT-EMPTY, WXOR, ISOLATED.
+ * O(entries).
+ */
 const char *qy_pt_check(const struct qy_pt *pt);
 
 #endif

@@ -43,8 +43,8 @@ static inline unsigned qy_mapping_index(uint64_t mapping)
 }
 
 /*
- * Add a mapping. *node: one, used if there is a mapping already, null then afterwards. Errors: INVALID_FLAGS (class), TOO_MANY,
- * BUSY (counted mappings), OUT_OF_MEMORY (it needs a node: *node is null).
+ * Add a mapping. *node: one, used if there is a mapping already, null then afterwards. Errors: INVALID_FLAGS (class),
+ * TOO_MANY, BUSY (counted mappings), OUT_OF_MEMORY (it needs a node: *node is null).
  */
 enum qy_error qy_rmap_add(_Atomic uint64_t *word, uint64_t mapping, bool writable, bool executable,
                           struct qy_rmap_node **node) QY_MUST_USE;
@@ -54,7 +54,9 @@ enum qy_error qy_rmap_add(_Atomic uint64_t *word, uint64_t mapping, bool writabl
 bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_node **freed,
                     bool *last) QY_MUST_USE;
 
-/* So many mappings get these rights; if there are no others, the block has no more than these. Errors: INVALID_FLAGS. */
+/*
+ * So many mappings get these rights; if there are no others, the block has no more than these. Errors: INVALID_FLAGS.
+ */
 enum qy_error qy_rmap_class(_Atomic uint64_t *word, unsigned mappings, bool writable, bool executable) QY_MUST_USE;
 
 /* Would it? */

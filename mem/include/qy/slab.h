@@ -303,7 +303,10 @@ static inline QY_MUST_USE enum qy_error qy_cache_alloc(struct qy_cpu_objects *cp
     return qy_cache_alloc_from(cpu, cache, NULL, out);
 }
 
-/* An object that this magazine, if it is the cache's, handed out from this depth last goes back there; false: it is another. */
+/*
+ * An object that this magazine, if it is the cache's, handed out from this depth last goes back there; false: it is
+ * another.
+ */
 static inline bool qy_magazine_push_last(struct qy_magazine *magazine, const struct qy_cache *cache,
                                          const void *object)
 {
@@ -360,7 +363,10 @@ enum qy_error qy_cache_release(struct qy_cpu_objects *cpu, struct qy_cache *cach
 enum qy_error qy_heap_find(struct qy_heap *heap, const void *pointer, struct qy_cache **cache,
                            void **object) QY_MUST_USE;
 
-/* Called with each live object of the heap that is no guarded one, with the heap's lock held: it calls nothing of the heap. */
+/*
+ * Called with each live object of the heap that is no guarded one, with the heap's lock held: it calls nothing of the
+ * heap.
+ */
 void qy_heap_each(struct qy_heap *heap,
                   void (*visit)(void *context, struct qy_cache *cache, void *object),
                   void *context);
@@ -369,7 +375,10 @@ void qy_heap_each(struct qy_heap *heap,
  * What tools hold goes too. O(slots + what goes back). */
 void qy_heap_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap) QY_REQUIRES(qy_irq_off);
 
-/* Does it keep batches of objects between magazines? One of them goes back to its slabs; false: there is none. O(a magazine). */
+/*
+ * Does it keep batches of objects between magazines? One of them goes back to its slabs; false: there is none. O(a
+ * magazine).
+ */
 bool qy_heap_keeps_batches(struct qy_heap *heap);
 bool qy_heap_drain_step(struct qy_heap *heap);
 

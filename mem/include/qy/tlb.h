@@ -165,7 +165,10 @@ void qy_tlb_gather_all(struct qy_tlb_gather *gather);
 /* Executable pages have appeared: what their frames held before must not run. */
 void qy_tlb_gather_code(struct qy_tlb_gather *gather);
 
-/* The change of `pages` entries of `level`, all pages before, if they were anything, and now: gathered if CPUs have to be told. */
+/*
+ * The change of `pages` entries of `level`, all pages before, if they were anything, and now: gathered if CPUs have
+ * to be told.
+ */
 static inline void qy_tlb_gather_change(struct qy_tlb_gather *gather, enum qy_pt_change change, vaddr_t start,
                                         uint64_t pages, unsigned level)
 {
@@ -186,7 +189,10 @@ bool qy_tlb_answer(struct qy_tlb *tlb, struct qy_tlb_cpu *cpu);
 /* Returns once that CPU, another one, has answered a request made now, which is a full barrier (qy_port_fence_cpu). */
 void qy_tlb_fence_cpu(struct qy_tlb *tlb, struct qy_tlb_cpu *cpu);
 
-/* Null, or the id of the first invariant that does not hold for a CPU that is in none of these functions; the spaces' list ends with null. */
+/*
+ * Null, or the id of the first invariant that does not hold for a CPU that is in none of these functions; the spaces'
+ * list ends with null.
+ */
 const char *qy_tlb_check(const struct qy_tlb *tlb, const struct qy_tlb_cpu *cpu, struct qy_tlb_space *const *spaces);
 
 #endif

@@ -92,8 +92,9 @@ struct qy_table; /* vm_impl.h */
 struct qy_vm;
 
 /*
- * After OUT_OF_MEMORY: what CPUs keep of the budget for later comes back to it, and tables that have left every CPU. The calls below
- * do not do this themselves: it waits for other CPUs, so it is for whoever holds no lock at all. True: try once more.
+ * After OUT_OF_MEMORY: what CPUs keep of the budget for later comes back to it, and tables that have left every CPU.
+ * The calls below do not do this themselves: it waits for other CPUs, so it is for whoever holds no lock at all.
+ * True: try once more.
  */
 bool qy_budget_reclaim(struct qy_vm *vm, struct qy_budget *budget)
     QY_EXCLUDES(qy_class_caps, qy_class_sched, qy_class_space, qy_class_slab, qy_class_arena);
@@ -111,8 +112,8 @@ struct qy_vm {
     struct qy_vm_cpu *cpus; /* by qy_port_cpu() */
     unsigned cpu_count;
     /*
-     * Make every CPU forget what it has of [start, end) of the space. level: of the smallest pages in it; 0: tables on the
-     * way to them have gone, too. Called without locks; may wait for CPUs.
+     * Make every CPU forget what it has of [start, end) of the space. level: of the smallest pages in it; 0: tables
+     * on the way to them have gone, too. Called without locks; may wait for CPUs.
      */
     void (*flush)(void *context, struct qy_space *space, vaddr_t start, uint64_t end, unsigned level);
     void *context;
@@ -166,7 +167,10 @@ enum qy_error qy_space_init(struct qy_space *space, struct qy_vm *vm,
  */
 enum qy_error qy_space_destroy_step(struct qy_space *space) QY_MUST_USE;
 
-/* An index for an object, the one that it has if it has. Errors: OUT_OF_MEMORY, TOO_MANY, INVALID_ARGUMENT (null), UNSUPPORTED (not delegated). */
+/*
+ * An index for an object, the one that it has if it has. Errors: OUT_OF_MEMORY, TOO_MANY, INVALID_ARGUMENT (null),
+ * UNSUPPORTED (not delegated).
+ */
 enum qy_error qy_space_bind(struct qy_space *space, void *object, uint64_t cookie,
                             unsigned *index) QY_MUST_USE;
 /* The index is free again; faults on marks that still name it are as on revoked ones. */
@@ -184,7 +188,10 @@ struct qy_binding qy_space_binding(struct qy_space *space, unsigned index);
 enum qy_error qy_space_map_region(struct qy_space *space, uint64_t *address, uint64_t bytes,
                                   const struct qy_mark *mark) QY_MUST_USE;
 
-/* Empty a range, holes included. Errors: INVALID_ADDRESS, NOT_MAPPED (nothing is there), OUT_OF_MEMORY (a split), TOO_MANY (parts of a large block), REVOKED. */
+/*
+ * Empty a range, holes included. Errors: INVALID_ADDRESS, NOT_MAPPED (nothing is there), OUT_OF_MEMORY (a split),
+ * TOO_MANY (parts of a large block), REVOKED.
+ */
 enum qy_error qy_space_unmap_region(struct qy_space *space, uint64_t address, uint64_t bytes) QY_MUST_USE;
 
 /*
@@ -204,11 +211,17 @@ struct qy_region {
     bool more;           /* it goes on at `end`: that was all that a call looks at */
 };
 
-/* The first region that ends above address. Errors: NOT_FOUND, INVALID_ADDRESS, REVOKED. O(entries of it), at most QY_QUERY_ENTRIES. */
+/*
+ * The first region that ends above address. Errors: NOT_FOUND, INVALID_ADDRESS, REVOKED. O(entries of it), at most
+ * QY_QUERY_ENTRIES.
+ */
 #define QY_QUERY_ENTRIES 4096u
 enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy_region *out) QY_MUST_USE;
 
-/* Pages of 4 KiB; tables include the root. Counted by a walk: O(tables + pages), or of so many tables of pages a step. */
+/*
+ * Pages of 4 KiB; tables include the root. Counted by a walk: O(tables + pages), or of so many tables of pages a
+ * step.
+ */
 #define QY_STATS_TABLES 64u
 struct qy_space_stats {
     uint64_t resident, private_pages, shared_pages, tables, shared_tables;
@@ -224,19 +237,20 @@ struct qy_fault {
 };
 
 /*
- * A thread touched an address. OK: touch it again. Errors: WOULD_WAIT (for the pager: OBJECT, PAGER and SWAPPED), NOT_MAPPED
- * (nothing, or a guard that cannot move), NO_RIGHTS, REVOKED (the page, see out->mark, or the space), OUT_OF_MEMORY, MISSING_TABLE (not
- * delegated), INVALID_ADDRESS.
+ * A thread touched an address. OK: touch it again. Errors: WOULD_WAIT (for the pager: OBJECT, PAGER and SWAPPED),
+ * NOT_MAPPED (nothing, or a guard that cannot move), NO_RIGHTS, REVOKED (the page, see out->mark, or the space),
+ * OUT_OF_MEMORY, MISSING_TABLE (not delegated), INVALID_ADDRESS.
  */
 enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_access access,
                              struct qy_fault *out) QY_MUST_USE;
 
 /*
- * Map a frame of its owner's (USER or DEVICE) at an address; it is not freed with the mapping. level: 1 to 3. supply: the entry
- * is a mark (OBJECT if not shared, PAGER, SWAPPED, ANON), kept behind the page; else it is empty, or `revoked`. flags: rights and, for DEVICE, a memory type; max: rights that
- * protect_region may give it. *missing: the level of the table that is missing.
- * Errors: INVALID_ADDRESS, INVALID_FLAGS, ALREADY_MAPPED, NOT_MAPPED (supply, no mark), NO_RIGHTS (supply, more than the region may have), MISSING_TABLE, OUT_OF_MEMORY, TOO_MANY,
- * NOT_ALLOCATED, REVOKED.
+ * Map a frame of its owner's (USER or DEVICE) at an address; it is not freed with the mapping. level: 1 to 3. supply:
+ * the entry is a mark (OBJECT if not shared, PAGER, SWAPPED, ANON), kept behind the page; else it is empty, or
+ * `revoked`. flags: rights and, for DEVICE, a memory type; max: rights that protect_region may give it. *missing: the
+ * level of the table that is missing.
+ * Errors: INVALID_ADDRESS, INVALID_FLAGS, ALREADY_MAPPED, NOT_MAPPED (supply, no mark), NO_RIGHTS (supply, more than
+ * the region may have), MISSING_TABLE, OUT_OF_MEMORY, TOO_MANY, NOT_ALLOCATED, REVOKED.
  */
 enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t frame, unsigned level,
                                  unsigned flags, unsigned max, bool supply,
@@ -250,9 +264,9 @@ enum qy_error qy_space_map_block(struct qy_space *space, uint64_t address, pfn_t
                                  unsigned *missing) QY_MUST_USE;
 
 /*
- * The same for raw frames, which no entry of the database stands for (device registers, what firmware left): they have no
- * reverse map, so revoke does not find them; whoever mapped them knows where. Never executable. Errors: INVALID_ARGUMENT (the
- * database has the frame).
+ * The same for raw frames, which no entry of the database stands for (device registers, what firmware left): they
+ * have no reverse map, so revoke does not find them; whoever mapped them knows where. Never executable. Errors:
+ * INVALID_ARGUMENT (the database has the frame).
  */
 enum qy_error qy_space_map_raw(struct qy_space *space, uint64_t address, pfn_t frame, unsigned level,
                                unsigned count, unsigned flags, unsigned max,
@@ -263,8 +277,8 @@ enum qy_error qy_space_map_raw(struct qy_space *space, uint64_t address, pfn_t f
 bool qy_space_holds_frame(struct qy_space *space, uint64_t address, pfn_t frame, unsigned *flags) QY_MUST_USE;
 
 /*
- * Unmap or protect a range that holds the block beginning at that foreign frame, all of it and in place. Errors: as for regions; NOT_MAPPED:
- * it does not, and nothing has changed.
+ * Unmap or protect a range that holds the block beginning at that foreign frame, all of it and in place. Errors: as
+ * for regions; NOT_MAPPED: it does not, and nothing has changed.
  */
 enum qy_error qy_space_unmap_frame(struct qy_space *space, uint64_t address, uint64_t bytes,
                                    pfn_t frame) QY_MUST_USE;
@@ -274,7 +288,10 @@ enum qy_error qy_space_protect_frame(struct qy_space *space, uint64_t address, u
 /* Undo a mapping with `supply`, if it still is there: the mark behind it is the entry again. */
 void qy_space_take_frame(struct qy_space *space, uint64_t address, pfn_t frame);
 
-/* Install a frame (TABLE, zeroed, its owner's) as the table of that level; `payer` pays for its descriptor. Errors: as qy_pt_install, OUT_OF_MEMORY, REVOKED. */
+/*
+ * Install a frame (TABLE, zeroed, its owner's) as the table of that level; `payer` pays for its descriptor. Errors:
+ * as qy_pt_install, OUT_OF_MEMORY, REVOKED.
+ */
 enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, unsigned level, pfn_t frame,
                                      struct qy_budget *payer, unsigned *missing) QY_MUST_USE;
 
@@ -291,9 +308,10 @@ bool qy_vm_is_mapped(const struct qy_vm *vm, pfn_t frame) QY_MUST_USE;
 bool qy_table_is_installed(const struct qy_vm *vm, pfn_t frame);
 
 /*
- * Take a frame or a table away from everybody: afterwards no entry leads to it, entries that did are marks `revoked`. A step takes
- * up to QY_REVOKE_BATCH mappings in one table by one shootdown, or one table that has none below it. True: done. *own is set if the
- * frame was a space's private one, which is the caller's now. The caller sees to it that no new mappings are made.
+ * Take a frame or a table away from everybody: afterwards no entry leads to it, entries that did are marks `revoked`.
+ * A step takes up to QY_REVOKE_BATCH mappings in one table by one shootdown, or one table that has none below it.
+ * True: done. *own is set if the frame was a space's private one, which is the caller's now. The caller sees to it
+ * that no new mappings are made.
  */
 #define QY_REVOKE_BATCH 32u
 bool qy_vm_revoke_step(struct qy_vm *vm, pfn_t frame, bool *own) QY_MUST_USE;
@@ -301,8 +319,8 @@ bool qy_vm_revoke_step(struct qy_vm *vm, pfn_t frame, bool *own) QY_MUST_USE;
 bool qy_vm_revoke(struct qy_vm *vm, pfn_t frame);
 
 /*
- * Take all frames and tables of an arena away from the spaces that have them, and free those that are the spaces' own; such a step
- * each call. *cursor 0 at first. True: done.
+ * Take all frames and tables of an arena away from the spaces that have them, and free those that are the spaces'
+ * own; such a step each call. *cursor 0 at first. True: done.
  */
 bool qy_vm_revoke_arena_step(struct qy_vm *vm, struct qy_arena *arena, uint64_t *cursor);
 
@@ -317,7 +335,8 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
 
 /*
  * Make everything at and above *address the space's own, by copies into its budget: one table or page a
- * call, and *address moves on; it is QY_USER_END when done. FOREIGN frames stay. Errors: OUT_OF_MEMORY (*address: where), REVOKED.
+ * call, and *address moves on; it is QY_USER_END when done. FOREIGN frames stay. Errors: OUT_OF_MEMORY (*address:
+ * where), REVOKED.
  */
 enum qy_error qy_space_settle_step(struct qy_space *space, uint64_t *address) QY_MUST_USE;
 

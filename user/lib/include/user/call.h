@@ -145,7 +145,10 @@ struct space_region {
     uint64_t page_bytes;
 };
 
-/* The untyped pays for regions and faults of the space from now on; until it is revoked or destroyed. BUSY: another does. */
+/*
+ * The untyped pays for regions and faults of the space from now on; until it is revoked or destroyed. BUSY: another
+ * does.
+ */
 static inline CALL_MUST_USE enum qy_error space_bind(qy_handle_t space, qy_handle_t untyped)
 {
     return qy_call(QY_CALL_space_bind, space, untyped, 0, 0, 0, 0).error;
@@ -255,7 +258,10 @@ static inline CALL_MUST_USE enum qy_error space_clone(qy_handle_t to, qy_handle_
     return QY_OK;
 }
 
-/* What the space shares with others becomes its own, at and above *address. OUT_OF_MEMORY: *address says how far it came. */
+/*
+ * What the space shares with others becomes its own, at and above *address. OUT_OF_MEMORY: *address says how far it
+ * came.
+ */
 static inline CALL_MUST_USE enum qy_error space_settle(qy_handle_t space, uint64_t *address)
 {
     struct call_result r = {.error = QY_OK, .value = {0, *address}};
@@ -556,8 +562,9 @@ static inline CALL_MUST_USE enum qy_error dma_bind(qy_handle_t dma, qy_handle_t 
 }
 
 /*
- * Where the frame lies, for the device: value[1], and its bytes: value[2]. The frame keeps its place until frame_unpin; if the capability or the
- * DMA device goes before that, the kernel stops the device. BUSY: pinned already, or the device is being stopped.
+ * Where the frame lies, for the device: value[1], and its bytes: value[2]. The frame keeps its place until
+ * frame_unpin; if the capability or the DMA device goes before that, the kernel stops the device. BUSY: pinned
+ * already, or the device is being stopped.
  */
 static inline CALL_MUST_USE struct call_result frame_pin(qy_handle_t frame, qy_handle_t dma)
 {
@@ -597,7 +604,10 @@ static inline CALL_MUST_USE enum qy_error system_power_off(qy_handle_t system, u
     return qy_call(QY_CALL_system_power_off, system, code, 0, 0, 0, 0).error;
 }
 
-/* Run every validator, while all other CPUs stand still. name: of the first invariant that does not hold; "" = all do. */
+/*
+ * Run every validator, while all other CPUs stand still. name: of the first invariant that does not hold; "" = all
+ * do.
+ */
 #define SYSTEM_CHECK_NAME 41
 static inline CALL_MUST_USE enum qy_error system_check(qy_handle_t system,
                                                        char name[SYSTEM_CHECK_NAME])

@@ -66,9 +66,9 @@ struct process {
 };
 
 /*
- * Make a process that does not run yet. *why is a sentence for people, on an error. Errors: CORRUPT, TRUNCATED, TOO_MANY
- * (the image; or arguments that do not fit a page; or no slots), OUT_OF_MEMORY (the untyped, or the budget), and those
- * of the calls that make it.
+ * Make a process that does not run yet. *why is a sentence for people, on an error. Errors: CORRUPT, TRUNCATED,
+ * TOO_MANY (the image; or arguments that do not fit a page; or no slots), OUT_OF_MEMORY (the untyped, or the budget),
+ * and those of the calls that make it.
  */
 enum qy_error process_create(const struct process_plan *plan, struct process *out,
                              const char **why) CALL_MUST_USE;

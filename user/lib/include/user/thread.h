@@ -30,8 +30,9 @@ struct thread {
 };
 
 /*
- * Start function(argument) on a CPU, or QY_CPU_ANY. Its faults go to `handler` with that badge (0: they end it). *thread
- * stays where it is until it is joined. Errors: OUT_OF_MEMORY, TOO_MANY (slots), and those of the calls that make it.
+ * Start function(argument) on a CPU, or QY_CPU_ANY. Its faults go to `handler` with that badge (0: they end it).
+ * *thread stays where it is until it is joined. Errors: OUT_OF_MEMORY, TOO_MANY (slots), and those of the calls that
+ * make it.
  */
 enum qy_error thread_create(struct thread *thread, uint64_t (*function)(void *argument),
                             void *argument, uint64_t cpu, qy_handle_t handler,
