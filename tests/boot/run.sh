@@ -17,7 +17,7 @@ selected() { # NAME
 boot_lines() {
   grep -v -e '^#' -e '^$' "$matrix" | while read -r line; do
     case $line in
-    *long*) [ "$tests_all" = yes ] || [ -n "$pattern" ] || continue ;;
+    *[+\ ]long\ *) [ "$tests_all" = yes ] || [ -n "$pattern" ] || continue ;;
     esac
     selected "$(test_name "$line")" && printf '%s\n' "$line"
   done
