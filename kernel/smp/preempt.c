@@ -7,11 +7,14 @@
 void preempt_begin(struct cpu *cpu)
 {
     cpu->stretch = arch_clock();
+    cpu->stretch_cause = cpu->cause;
 }
 
 void preempt_end(struct cpu *cpu)
 {
     uint64_t stretch = arch_clock() - cpu->stretch;
+    if (cpu->stretch_cause != cpu->cause) /* it began in another call; this one is not measured */
+        return;
     if (stretch > cpu->stats.longest_stretch)
         cpu->stats.longest_stretch = stretch;
 }

@@ -43,6 +43,7 @@ struct cpu {
     atomic_bool online;
     uint64_t cause;             /* number of the entry being handled: (index << 48) + entries so far */
     uint64_t stretch;           /* when the stretch without interrupts that is measured began (kernel/preempt.h) */
+    uint64_t stretch_cause;     /* the entry that it began in */
     struct qy_record_cpu stats;
     _Atomic uint64_t kernel_flushed; /* the last flush of the kernel's half that it has done, kernel/smp/kernel_flush.c */
     void (*_Atomic work)(void); /* what it was asked to run before threads are there (kernel/cpus.h); null: nothing */
