@@ -6,26 +6,26 @@
 /* Turns of waiting for another thread before it is called stuck. */
 #define PATIENCE 2000000u
 
+/* A thread, and what it needs to be heard. */
+static enum qy_error make_thread(struct root *root, struct child *child)
+{
+    enum qy_error error = root_make(root, child->budget, QY_OBJ_ENDPOINT, 1, &child->endpoint);
+    if (error == QY_OK)
+        error = root_make(root, child->budget, QY_OBJ_REPLY, 1, &child->reply);
+    if (error == QY_OK)
+        error = root_make(root, child->budget, QY_OBJ_THREAD, 1, &child->thread);
+    return error;
+}
+
 enum qy_error child_make(struct root *root, qy_handle_t budget, uint64_t stack_page,
                          struct child *out)
 {
     struct child child = {.budget = budget, .stack_top = stack_page + PAGE_BYTES};
-    const struct {
-        enum qy_object_type type;
-        qy_handle_t *handle;
-    } parts[] = {
-        {QY_OBJ_ENDPOINT, &child.endpoint},
-        {QY_OBJ_REPLY, &child.reply},
-        {QY_OBJ_THREAD, &child.thread},
-        {QY_OBJ_FRAME, &child.stack},
-    };
-    enum qy_error error;
-
-    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        error = root_make(root, budget, parts[i].type, 1, parts[i].handle);
-        if (error != QY_OK)
-            return error;
-    }
+    enum qy_error error = make_thread(root, &child);
+    if (error == QY_OK)
+        error = root_make(root, budget, QY_OBJ_FRAME, 1, &child.stack);
+    if (error != QY_OK)
+        return error;
     error =
         root_map(root, budget, child.stack, stack_page, QY_MAP_READ | QY_MAP_WRITE, false, NULL);
     if (error != QY_OK)
@@ -55,19 +55,9 @@ enum qy_error child_make_apart(struct root *root, qy_handle_t budget, uint64_t s
                                uint64_t moves, struct child *out)
 {
     struct child child = {.budget = budget, .stack_top = stack_top};
-    const struct {
-        enum qy_object_type type;
-        qy_handle_t *handle;
-    } parts[] = {
-        {QY_OBJ_ENDPOINT, &child.endpoint},
-        {QY_OBJ_REPLY, &child.reply},
-        {QY_OBJ_THREAD, &child.thread},
-        {QY_OBJ_ADDRESS_SPACE, &child.space},
-    };
-    enum qy_error error = QY_OK;
-
-    for (unsigned i = 0; error == QY_OK && i < sizeof(parts) / sizeof(parts[0]); i++)
-        error = root_make(root, budget, parts[i].type, 1, parts[i].handle);
+    enum qy_error error = make_thread(root, &child);
+    if (error == QY_OK)
+        error = root_make(root, budget, QY_OBJ_ADDRESS_SPACE, 1, &child.space);
     if (error == QY_OK)
         error = furnish(&child, moves);
     if (error != QY_OK)

@@ -222,7 +222,7 @@ void show_clone(struct root *root)
 {
     static struct family family;
     uint32_t mark = root_mark(root);
-    struct untyped_state before, after;
+    struct untyped_state before;
 
     print("\n6. Copy on write\n");
     family = (struct family){.root = root};
@@ -240,10 +240,5 @@ void show_clone(struct root *root)
     root_check(root, done && root_take_back(root, family.child.budget, "the clone's budget"),
                "the demonstration of copy on write did not come to its end");
     root_release(root, mark);
-    bool same =
-        untyped_info(root->untyped, &after) == QY_OK && after.free_bytes == before.free_bytes;
-    print("   free in the untyped: %llu bytes at first, %llu now: %s\n",
-          (unsigned long long)before.free_bytes, (unsigned long long)after.free_bytes,
-          same ? "conserved" : "NOT THE SAME");
-    root_check(root, same, "the two spaces did not give everything back");
+    root_conserved(root, &before, "the two spaces did not give everything back");
 }

@@ -34,6 +34,17 @@ bool root_take_back(struct root *root, qy_handle_t budget, const char *what)
     return root_check(root, whole, "a revoked budget is not one free whole");
 }
 
+void root_conserved(struct root *root, const struct untyped_state *before, const char *wrong)
+{
+    struct untyped_state now;
+    bool same = untyped_info(root->untyped, &now) == QY_OK &&
+                now.free_bytes == before->free_bytes && now.objects == before->objects;
+    print("   free in the untyped: %llu bytes at first, %llu now: %s\n",
+          (unsigned long long)before->free_bytes, (unsigned long long)now.free_bytes,
+          same ? "conserved" : "NOT THE SAME");
+    root_check(root, same, wrong);
+}
+
 /* Regions of the range; returns how many. */
 static unsigned list(uint64_t from, uint64_t end)
 {
@@ -180,7 +191,7 @@ void show_regions(struct root *root)
 {
     struct scene scene = {.root = root};
     uint32_t mark = root_mark(root);
-    struct untyped_state before, after;
+    struct untyped_state before;
 
     print("\n5. Memory on demand\n");
     enum qy_error error = untyped_info(root->untyped, &before);
@@ -196,10 +207,5 @@ void show_regions(struct root *root)
     play(&scene);
     root_take_back(root, scene.budget, "the budget");
     root_release(root, mark);
-    bool same =
-        untyped_info(root->untyped, &after) == QY_OK && after.free_bytes == before.free_bytes;
-    print("   free in the untyped: %llu bytes at first, %llu now: %s\n",
-          (unsigned long long)before.free_bytes, (unsigned long long)after.free_bytes,
-          same ? "conserved" : "NOT THE SAME");
-    root_check(root, same, "memory on demand was not given back whole");
+    root_conserved(root, &before, "memory on demand was not given back whole");
 }

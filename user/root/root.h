@@ -85,6 +85,9 @@ void root_release(struct root *root, uint32_t mark);
 /* Revoke a budget, say so, see that it is one free whole, and delete it. */
 bool root_take_back(struct root *root, qy_handle_t budget, const char *what);
 
+/* Print and check that the root task's untyped has as much free, and as many objects, as before; else: what is wrong. */
+void root_conserved(struct root *root, const struct untyped_state *before, const char *wrong);
+
 /*
  * Map a frame into the root task's space, and make from `untyped` the tables that it lacks, level
  * by level. With `tell` each step is printed and its cost kept. *made (may be null) is what the
