@@ -36,8 +36,10 @@ static const char *const prose[QY_CALL_COUNT] = {
         "handle of the first. At most 256 objects are made by one call: all of them, or none.",
     [QY_CALL_untyped_info] =
         "How much memory the untyped has, how much of it is free, the order of its largest free "
-        "block (2^order pages), how many objects were made of it, and where it lies (zone 0 is "
-        "below 4 GiB, zone 1 above).",
+        "block (2^order pages), how many objects were made of it (untyped_objects tells them by "
+        "type), and where it lies (zone 0 is below 4 GiB, zone 1 above). `fragmentation` is how "
+        "much of the free memory lies in no free block of 2 MiB, so that no large page can be made "
+        "of it, in thousandths.",
     [QY_CALL_untyped_objects] =
         "How many objects of a type that were made of the untyped exist, and the bytes that they "
         "take of it; type 0 stands for all types. Untypeds made of it count as objects; what is in "

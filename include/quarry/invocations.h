@@ -23,7 +23,7 @@
     X(0, null, NONE, 0, "", "")                                                                    \
     X(1, untyped_retype, UNTYPED, QY_RIGHT_WRITE, "type, pages, node, slot, count", "handle")      \
     X(2, untyped_info, UNTYPED, QY_RIGHT_READ, "",                                                 \
-      "total_bytes, free_bytes, largest_order, objects, node | zone << 16")                        \
+      "total_bytes, free_bytes, largest_order, objects, node | zone << 16 | fragmentation << 32")  \
     X(3, cap_copy, CAP_NODE, QY_RIGHT_WRITE, "slot, source, rights, badge", "handle")              \
     X(4, cap_delete, NONE, 0, "", "")                                                              \
     X(5, cap_revoke, NONE, 0, "", "")                                                              \

@@ -29,6 +29,7 @@
     F(zone, "0 = DMA32, 1 = normal")                                                               \
     F(total_bytes, "all that the arena was given")                                                 \
     F(free_bytes, "free in the buddy")                                                             \
+    F(large_bytes, "of it in free blocks of 2 MiB and more")                                       \
     F(largest_order, "order of the largest free block")                                            \
     F(cache_bytes, "free pages in CPUs' caches")                                                   \
     F(object_bytes, "pages of objects")                                                            \

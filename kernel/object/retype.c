@@ -171,6 +171,13 @@ enum qy_error call_untyped_retype(struct call *call)
     return error;
 }
 
+/* How much of what is free no large page can be made of, in thousandths. */
+static uint64_t fragmentation(const struct qy_record_arena *arena)
+{
+    uint64_t small = arena->free_bytes - arena->large_bytes;
+    return arena->free_bytes ? small * 1000 / arena->free_bytes : 0;
+}
+
 enum qy_error call_untyped_info(struct call *call)
 {
     struct untyped *untyped = (struct untyped *)call->slot->object;
@@ -181,7 +188,7 @@ enum qy_error call_untyped_info(struct call *call)
     call->values[1] = record.free_bytes;
     call->values[2] = record.largest_order;
     call->values[3] = untyped->objects;
-    call->values[4] = record.node | record.zone << 16;
+    call->values[4] = record.node | record.zone << 16 | fragmentation(&record) << 32;
     return QY_OK;
 }
 

@@ -233,6 +233,7 @@ void qy_arena_record(struct qy_arena *arena, struct qy_record_arena *out)
     out->zone = arena->zone;
     out->total_bytes = arena->total_pages * QY_PAGE_BYTES;
     out->free_bytes = pages[QY_FRAME_FREE] * QY_PAGE_BYTES;
+    out->large_bytes = arena->large_pages * QY_PAGE_BYTES;
     out->largest_order = order < 0 ? UINT64_MAX : (uint64_t)order;
     out->cache_bytes = pages[QY_FRAME_CACHED] * QY_PAGE_BYTES;
     out->object_bytes = pages[QY_FRAME_OBJECT] * QY_PAGE_BYTES;

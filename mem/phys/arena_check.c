@@ -136,7 +136,7 @@ static const char *check_fine_list(const struct qy_arena *arena, unsigned order,
 static const char *check(struct qy_arena *arena) QY_REQUIRES(qy_class_arena)
 {
     struct tally tally = {.map_block = UINT64_MAX};
-    uint64_t own = 0, sum = 0;
+    uint64_t own = 0, sum = 0, large = 0;
     const char *broken = NULL;
     for (uint64_t at = arena->base.raw; at < arena->end.raw && !broken;) {
         struct qy_found f = qy_framedb_find(arena->db, at);
@@ -144,8 +144,10 @@ static const char *check(struct qy_arena *arena) QY_REQUIRES(qy_class_arena)
             broken = tally_own(arena, &f, &tally);
         at = f.start + (1ull << f.order);
     }
-    for (unsigned o = 0; o <= QY_MAX_ORDER && !broken; o++)
+    for (unsigned o = 0; o <= QY_MAX_ORDER && !broken; o++) {
         broken = check_list(arena, o, tally.lists[o]);
+        large += o >= QY_BLOCK_ORDER ? tally.lists[o] << o : 0;
+    }
     for (unsigned o = 0; o < QY_BLOCK_ORDER && !broken; o++)
         broken = check_fine_list(arena, o, tally.fine[o]);
     for (unsigned s = 0; s < QY_FRAME_STATE_COUNT; s++) {
@@ -155,6 +157,8 @@ static const char *check(struct qy_arena *arena) QY_REQUIRES(qy_class_arena)
         if (!broken && s != QY_FRAME_CHILD && tally.pages[s] != pages)
             broken = "ARENA-COUNT";
     }
+    if (!broken && large != arena->large_pages)
+        broken = "ARENA-COUNT";
     if (!broken)
         broken = qy_caches_check(arena);
     if (!broken && (sum != arena->total_pages || own + arena->pages[QY_FRAME_CHILD] != sum))

@@ -3,7 +3,8 @@
  * 18) and of 2 MiB blocks (below), newest first, with one bit per order for "not empty".
  *
  * Invariant ARENA-LIST: next and prev agree; what is on the list of an order has that order; the
- * bit is right. Locking: the arena's. A descriptor is on a list of its owner only. Cost: O(1).
+ * bit is right, and large_pages is what the lists of 2 MiB and more add up to. Locking: the arena's. A
+ * descriptor is on a list of its owner only. Cost: O(1).
  */
 #include "arena_impl.h"
 
@@ -25,6 +26,12 @@ static bool is_link(const struct qy_framedb *db, unsigned order, uint32_t index)
     return index == QY_NIL || index < count;
 }
 
+/* Pages of a block on the list of an order; none where the list is of maps, which have blocks of any smaller order. */
+static uint64_t large_pages(unsigned order)
+{
+    return order >= QY_BLOCK_ORDER ? 1ull << order : 0;
+}
+
 void qy_lists_push(struct qy_arena *arena, unsigned order, uint32_t index)
 {
     struct links l = links(arena->db, order, index);
@@ -35,6 +42,7 @@ void qy_lists_push(struct qy_arena *arena, unsigned order, uint32_t index)
         *links(arena->db, order, first).prev = index;
     arena->lists[order].first = index;
     arena->nonempty |= 1u << order;
+    arena->large_pages += large_pages(order);
 }
 
 void qy_lists_remove(struct qy_arena *arena, unsigned order, uint32_t index)
@@ -53,6 +61,7 @@ void qy_lists_remove(struct qy_arena *arena, unsigned order, uint32_t index)
         *links(db, order, next).prev = prev;
     if (arena->lists[order].first == QY_NIL)
         arena->nonempty &= ~(1u << order);
+    arena->large_pages -= large_pages(order);
 }
 
 unsigned qy_lists_fit(const struct qy_arena *arena, unsigned order)

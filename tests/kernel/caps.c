@@ -281,6 +281,33 @@ static void exhaustion_is_an_error_and_everything_comes_back(void)
     scene_end();
 }
 
+/* Fragmentation is what remains when all large frames that there is room for have been made. */
+static void fragmentation_is_told(void)
+{
+    enum { PAGES = 2048, LARGE = 512 };
+    qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, PAGES);
+    make(untyped, QY_OBJ_FRAME, 1);
+    struct result fresh = CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0), now;
+    uint64_t large = 0, free = fresh.x[2] / QY_PAGE_BYTES;
+    while (CALL(QY_CALL_untyped_retype, untyped, QY_OBJ_FRAME, LARGE, ROOT_NODE, scene_slot, 1)
+               .error == QY_OK) {
+        scene_slot++;
+        large += LARGE;
+    }
+    CHECK(large >= LARGE && large < free);
+    CHECK_EQ(fresh.x[5] >> 32, (free - large) * 1000 / free);
+    now = CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0);
+    CHECK_EQ(now.x[2], (free - large) * QY_PAGE_BYTES);
+    CHECK_EQ(now.x[5] >> 32, 1000);
+    struct result counted = CALL(QY_CALL_untyped_objects, untyped, QY_OBJ_FRAME, 0, 0, 0, 0);
+    CHECK_EQ(counted.x[1], large / LARGE + 1);
+    qy_handle_t small = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 4);
+    make(small, QY_OBJ_FRAME, 2);
+    make(small, QY_OBJ_FRAME, 1);
+    CHECK_EQ(CALL(QY_CALL_untyped_info, small, 0, 0, 0, 0, 0).x[5] >> 32, 0); /* nothing is free */
+    scene_end();
+}
+
 /* An untyped of two pages holds a frame and headers of many types. What empty slabs keep is free memory too. */
 static void kept_slabs_do_not_stand_in_the_way(void)
 {
@@ -424,6 +451,7 @@ static const struct test tests[] = {
     {"retype refuses and changes nothing", retype_refuses_and_changes_nothing},
     {"exhaustion is an error, and everything comes back",
      exhaustion_is_an_error_and_everything_comes_back},
+    {"fragmentation is told", fragmentation_is_told},
     {"kept slabs do not stand in the way", kept_slabs_do_not_stand_in_the_way},
     {"memory is zeroed for the next owner", memory_is_zeroed_for_the_next_owner},
     {"nested untypeds go with their parent", nested_untypeds_go_with_their_parent},

@@ -227,6 +227,15 @@ int model_largest(const struct model *m, unsigned arena)
     return largest;
 }
 
+uint64_t model_large_pages(const struct model *m, unsigned arena)
+{
+    uint64_t large = 0;
+    for (uint64_t at = 0; at + QY_BLOCK_PAGES <= m->count; at += QY_BLOCK_PAGES)
+        if (next_frame(m, at, at + QY_BLOCK_PAGES, arena, false) == at + QY_BLOCK_PAGES)
+            large += QY_BLOCK_PAGES;
+    return large;
+}
+
 /* Whether there is no place for so many pages in one piece. */
 static bool may_fail(const struct model *m, unsigned arena, uint64_t pages)
 {

@@ -71,6 +71,9 @@ bool model_carve(struct model *m, unsigned parent, unsigned child, uint64_t page
 /* The order of the largest free aligned block of an arena, -1 if there is none. */
 int model_largest(const struct model *m, unsigned arena);
 
+/* Pages of an arena's 2 MiB blocks all of which is free. */
+uint64_t model_large_pages(const struct model *m, unsigned arena);
+
 /* The first frame of the allocated block that holds `frame`, or 0. */
 uint64_t model_head(const struct model *m, uint64_t frame);
 

@@ -224,6 +224,10 @@ void pair_check(struct pair *p, bool frames)
             differ(p, broken, i);
         if (qy_arena_largest(p->arenas[i]) != model_largest(&p->model, i))
             differ(p, "largest", i);
+        struct qy_record_arena record;
+        qy_arena_record(p->arenas[i], &record);
+        if (record.large_bytes != model_large_pages(&p->model, i) * QY_PAGE_BYTES)
+            differ(p, "large", i);
         counts(p, i);
     }
     uint64_t where = 0;

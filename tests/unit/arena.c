@@ -298,6 +298,7 @@ static void record(void)
     CHECK_EQ(r.free_bytes, 510 * 4096);
     CHECK_EQ(r.object_bytes, 2 * 4096);
     CHECK_EQ(r.largest_order, 8);
+    CHECK_EQ(r.large_bytes, 0);
     CHECK_EQ(r.allocations, QY_CONFIG_STATISTICS);
     CHECK_EQ(r.failures, QY_CONFIG_STATISTICS);
     done();
@@ -321,6 +322,9 @@ static void validator_sees_damage(void) QY_UNCHECKED
     arena.nonempty ^= 1;
     CHECK(qy_arena_check(&arena) != NULL);
     arena.nonempty ^= 1;
+    arena.large_pages += 512;
+    CHECK(qy_arena_check(&arena) != NULL);
+    arena.large_pages -= 512;
     done();
 }
 

@@ -52,11 +52,11 @@ static void heads(struct table *table, const char *const *names)
 void show_untypeds(struct root *root)
 {
     static const char *const names[] = {
-        "handle", "node", "zone", "size", "free", "largest free block", NULL};
+        "handle", "node", "zone", "size", "free", "largest free block", "fragmented", NULL};
     static char text[TEXT_BYTES];
     struct table table;
 
-    table_begin(&table, text, sizeof(text), ">><>>>");
+    table_begin(&table, text, sizeof(text), ">><>>>>");
     heads(&table, names);
     for (unsigned i = 0; i < root->info->untypeds; i++) {
         struct untyped_state state;
@@ -70,6 +70,7 @@ void show_untypeds(struct root *root)
         table_cell(&table, "%S", state.free_bytes);
         table_cell(&table, "%S",
                    state.free_bytes ? PAGE_BYTES << state.largest_order : (uint64_t)0);
+        table_cell(&table, "%u.%u %%", state.fragmentation / 10, state.fragmentation % 10);
     }
     root_table(&table);
 }

@@ -64,6 +64,7 @@ struct qy_arena {
     struct qy_list_head lists[QY_MAX_ORDER + 1] QY_GUARDED_BY(qy_class_arena);
     struct qy_fine_head fine[QY_BLOCK_ORDER] QY_GUARDED_BY(qy_class_arena);
     uint64_t pages[QY_FRAME_STATE_COUNT] QY_GUARDED_BY(qy_class_arena); /* in each state */
+    uint64_t large_pages QY_GUARDED_BY(qy_class_arena); /* free ones, in blocks of 2 MiB and more */
     uint64_t allocations QY_GUARDED_BY(qy_class_arena);
     uint64_t frees QY_GUARDED_BY(qy_class_arena);
     uint64_t failures QY_GUARDED_BY(qy_class_arena);

@@ -34,6 +34,7 @@ static inline CALL_MUST_USE struct call_result untyped_retype(qy_handle_t untype
 struct untyped_state {
     uint64_t total_bytes, free_bytes, largest_order, objects;
     uint32_t node, zone;
+    uint32_t fragmentation; /* of what is free, thousandths that are in no free block of 2 MiB */
 };
 
 static inline CALL_MUST_USE enum qy_error untyped_info(qy_handle_t untyped,
@@ -45,7 +46,8 @@ static inline CALL_MUST_USE enum qy_error untyped_info(qy_handle_t untyped,
                                   .largest_order = r.value[3],
                                   .objects = r.value[4],
                                   .node = (uint32_t)(r.value[5] & 0xffff),
-                                  .zone = (uint32_t)(r.value[5] >> 16 & 0xffff)};
+                                  .zone = (uint32_t)(r.value[5] >> 16 & 0xffff),
+                                  .fragmentation = (uint32_t)(r.value[5] >> 32)};
     return r.error;
 }
 
@@ -159,7 +161,8 @@ static inline CALL_MUST_USE enum qy_error space_map_region(qy_handle_t space, ui
                                                            uint64_t bytes, uint64_t flags,
                                                            uint64_t first)
 {
-    struct call_result r = qy_call(QY_CALL_space_map_region, space, *address, bytes, flags, first, 0);
+    struct call_result r =
+        qy_call(QY_CALL_space_map_region, space, *address, bytes, flags, first, 0);
     if (r.error == QY_OK)
         *address = r.value[1];
     return r.error;
@@ -185,8 +188,9 @@ static inline CALL_MUST_USE enum qy_error space_handler(qy_handle_t space, qy_ha
 }
 
 struct memory_state {
-    uint64_t pages;     /* the object has */
-    uint64_t run;       /* from the page on that are there, or are not, like it; 0: it lies behind the end */
+    uint64_t pages; /* the object has */
+    uint64_t
+        run; /* from the page on that are there, or are not, like it; 0: it lies behind the end */
     bool there, paged;
 };
 
@@ -352,7 +356,7 @@ static inline CALL_MUST_USE enum qy_error thread_info(qy_handle_t thread, struct
 {
     struct call_result r = qy_call(QY_CALL_thread_info, thread, 0, 0, 0, 0, 0);
     *out = (struct thread_status){r.value[1], (uint32_t)r.value[2], (uint32_t)(r.value[2] >> 32),
-                                  r.value[3], r.value[4], r.value[5]};
+                                  r.value[3], r.value[4],           r.value[5]};
     return r.error;
 }
 
@@ -485,9 +489,9 @@ static inline CALL_MUST_USE enum qy_error timer_set(qy_handle_t timer, qy_handle
 }
 
 struct timer_state {
-    uint64_t now_ns; /* since boot */
+    uint64_t now_ns;            /* since boot */
     uint64_t due_ns, period_ns; /* 0 = not armed; once */
-    uint64_t missed; /* periods that passed without a signal of their own */
+    uint64_t missed;            /* periods that passed without a signal of their own */
 };
 
 static inline CALL_MUST_USE enum qy_error timer_info(qy_handle_t timer, struct timer_state *out)
