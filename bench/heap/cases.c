@@ -13,6 +13,7 @@
  */
 #include "subject.h"
 
+#include <lib/random.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -42,14 +43,6 @@ struct scene {
     bool threads;        /* it makes its own: instructions of one thread say nothing */
 };
 
-static uint64_t random_below(struct task *task, uint64_t limit)
-{
-    task->random ^= task->random << 13;
-    task->random ^= task->random >> 7;
-    task->random ^= task->random << 17;
-    return (uint64_t)((unsigned __int128)task->random * limit >> 64);
-}
-
 static inline void *take(const struct subject *subject, size_t bytes)
 {
     void *object = subject->alloc(bytes);
@@ -73,7 +66,7 @@ static uint16_t lifo[BATCH], fifo[BATCH], scattered[BATCH];
 
 static void orders_make(void)
 {
-    struct task dice = {.random = 88172645463325252ull};
+    uint64_t dice = 0;
     for (unsigned i = 0; i < BATCH; i++) {
         fifo[i] = scattered[i] = (uint16_t)i;
         lifo[i] = (uint16_t)(BATCH - 1 - i);
@@ -115,17 +108,17 @@ static void batch_random(struct task *task)
 /* 16 bytes to 4 KiB, each power of two as often as the next; one of 64 up to 64 KiB. */
 static size_t random_size(struct task *task)
 {
-    unsigned shift = 4 + (unsigned)random_below(task, 8);
-    if (random_below(task, 64) == 0)
+    unsigned shift = 4 + (unsigned)random_below(&task->random, 8);
+    if (random_below(&task->random, 64) == 0)
         shift += 4;
-    return (1ull << shift) + random_below(task, 1ull << shift);
+    return (1ull << shift) + random_below(&task->random, 1ull << shift);
 }
 
 static void mixed(struct task *task)
 {
     const struct subject subject = *task->subject;
     for (uint64_t i = 0; i < task->operations; i++) {
-        uint64_t at = random_below(task, LIVE);
+        uint64_t at = random_below(&task->random, LIVE);
         if (task->objects[at])
             subject.free(task->objects[at]);
         task->objects[at] = take(&subject, random_size(task));

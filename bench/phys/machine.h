@@ -5,6 +5,7 @@
 #define BENCH_PHYS_MACHINE_H
 
 #include "subject.h"
+#include <lib/random.h>
 
 /* RAM from 1 GiB up, all of it in `arena`; its descriptors in huge pages, as a kernel maps them. */
 void machine_make(uint64_t bytes);
@@ -38,13 +39,5 @@ void held_free(struct held *held, uint64_t index);
 unsigned free_in_large_blocks(void);
 
 double now_ns(void);
-
-static inline uint64_t random_below(uint64_t *random, uint64_t limit)
-{
-    *random ^= *random << 13;
-    *random ^= *random >> 7;
-    *random ^= *random << 17;
-    return (uint64_t)((unsigned __int128)*random * limit >> 64);
-}
 
 #endif

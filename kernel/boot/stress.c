@@ -21,6 +21,7 @@
 #include <kernel/cpus.h>
 #include <kernel/guard.h>
 #include <kernel/print.h>
+#include <lib/random.h>
 #include <lib/string.h>
 #include <platform/parse.h>
 #include <qy/heap.h>
@@ -73,8 +74,7 @@ static void fail(const char *what, uint64_t number)
 
 static uint64_t below(struct worker *w, uint64_t limit)
 {
-    w->random = w->random * 6364136223846793005ull + 1442695040888963407ull;
-    return (w->random >> 33) % limit;
+    return random_below(&w->random, limit);
 }
 
 static uint64_t last_word(const struct label *label)

@@ -34,21 +34,28 @@ static void take_run(struct qy_arena *arena, uint64_t at, uint64_t end, enum qy_
     }
 }
 
+/* The end of a search under the lock: hand out the run that it found, or say why there is none. */
+static enum qy_error take_if(struct qy_arena *arena, bool found, uint64_t at, uint64_t pages,
+                             enum qy_frame_state state, pfn_t *out) QY_REQUIRES(qy_class_arena)
+{
+    QY_COUNT(arena->failures, !found);
+    if (!found)
+        return arena->dying ? QY_REVOKED : QY_OUT_OF_MEMORY;
+    take_run(arena, at, at + pages, state);
+    QY_COUNT(arena->allocations, 1);
+    *out = pfn(at);
+    return QY_OK;
+}
+
 enum qy_error qy_arena_alloc_pages(struct qy_arena *arena, uint64_t pages,
                                    enum qy_frame_state state, pfn_t *out)
 {
-    uint64_t at;
+    uint64_t at = 0;
     if (pages == 0 || !qy_state_is_handed_out(state))
         return QY_INVALID_ARGUMENT;
     qy_arena_lock(arena);
     bool found = !arena->dying && qy_range_find(arena, pages, &at);
-    enum qy_error error = found ? QY_OK : arena->dying ? QY_REVOKED : QY_OUT_OF_MEMORY;
-    if (error == QY_OK) {
-        take_run(arena, at, at + pages, state);
-        QY_COUNT(arena->allocations, 1);
-        *out = pfn(at);
-    }
-    QY_COUNT(arena->failures, error != QY_OK);
+    enum qy_error error = take_if(arena, found, at, pages, state, out);
     qy_arena_unlock(arena);
     return error;
 }
@@ -144,19 +151,13 @@ enum qy_error qy_arena_alloc_in(struct qy_arena *arena, uint64_t pages,
                                 const struct qy_bounds *bounds, enum qy_frame_state state,
                                 pfn_t *out)
 {
-    uint64_t at;
+    uint64_t at = 0;
     if (pages == 0 || !qy_state_is_handed_out(state) || bounds->base.raw >= bounds->end.raw ||
         bounds->align_order > QY_BOUNDS_ALIGN_MAX)
         return QY_INVALID_ARGUMENT;
     qy_arena_lock(arena);
     bool found = !arena->dying && find_within(arena, pages, bounds, &at);
-    enum qy_error error = found ? QY_OK : arena->dying ? QY_REVOKED : QY_OUT_OF_MEMORY;
-    if (error == QY_OK) {
-        take_run(arena, at, at + pages, state);
-        QY_COUNT(arena->allocations, 1);
-        *out = pfn(at);
-    }
-    QY_COUNT(arena->failures, error != QY_OK);
+    enum qy_error error = take_if(arena, found, at, pages, state, out);
     qy_arena_unlock(arena);
     return error;
 }

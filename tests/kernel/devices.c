@@ -4,6 +4,7 @@
  */
 #include "scene.h"
 
+#include <lib/random.h>
 #include <string.h>
 
 #define SYSTEM ((qy_handle_t)QY_SLOT_SYSTEM)
@@ -291,14 +292,7 @@ static void frames_of_device_memory_do_not_overlap(void)
 #define PLACES 256u
 #define STEPS 3000u
 
-static uint64_t random_below(uint64_t limit)
-{
-    static uint64_t state = 88172645463325252ull;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state % limit;
-}
+static uint64_t random_state;
 
 /* Random frames over a few pages beside a plain array of owners. */
 static void random_frames_agree_with_an_array(void)
@@ -307,11 +301,12 @@ static void random_frames_agree_with_an_array(void)
     const uint64_t base = 0x1234500000ull;
     unsigned made = 0, refused = 0;
     for (unsigned step = 0; step < STEPS; step++) {
-        uint64_t pages = 1ull << random_below(5), first = random_below(PLACES / pages) * pages;
+        uint64_t pages = 1ull << random_below(&random_state, 5),
+                 first = random_below(&random_state, PLACES / pages) * pages;
         qy_handle_t there = 0;
         for (uint64_t i = first; i < first + pages; i++)
             there = there ? there : owner[i];
-        if (there && random_below(2)) {
+        if (there && random_below(&random_state, 2)) {
             CHECK_EQ(erase(there), QY_OK);
             for (unsigned i = 0; i < PLACES; i++)
                 owner[i] = owner[i] == there ? 0 : owner[i];

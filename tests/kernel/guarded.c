@@ -8,6 +8,7 @@
 
 #include <hosted/window.h>
 #include <kernel/heap.h>
+#include <lib/random.h>
 #include <qy/heap.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -159,14 +160,6 @@ static struct live {
 static unsigned live_count;
 static uint64_t guarded, guarded_resized, refused;
 
-static uint64_t below(uint64_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state * 0x2545f4914f6cdd1dull >> 20) % limit;
-}
-
 static struct qy_site *piece_site(void)
 {
     return QY_SITE("a piece");
@@ -179,12 +172,14 @@ static bool is(const unsigned char *at, size_t bytes, unsigned char value)
 
 static size_t some_bytes(void)
 {
-    return 1 + (size_t)below(below(8) ? 3000 : 12000);
+    return 1 + (size_t)random_below(&random_state, random_below(&random_state, 8) ? 3000 : 12000);
 }
 
 static void take_piece(void) QY_UNCHECKED
 {
-    size_t bytes = some_bytes(), align = below(4) ? 1 : 1ull << below(11), room;
+    size_t bytes = some_bytes(),
+           align = random_below(&random_state, 4) ? 1 : 1ull << random_below(&random_state, 11),
+           room;
     void *piece;
     enum qy_error error = qy_sizes_alloc_from(&cpu, &sizes, bytes, align, piece_site(), &piece);
     if (error != QY_OK || live_count == LIVE_MAX) {
@@ -195,18 +190,21 @@ static void take_piece(void) QY_UNCHECKED
     CHECK_EQ(qy_sizes_room(&sizes, piece, &room), QY_OK);
     CHECK(is_guarded(piece) ? room == bytes : room >= bytes);
     guarded += is_guarded(piece);
-    live[live_count] = (struct live){piece, bytes, (unsigned char)(1 + below(255))};
+    live[live_count] =
+        (struct live){piece, bytes, (unsigned char)(1 + random_below(&random_state, 255))};
     memset(piece, live[live_count++].fill, bytes);
 }
 
 static void give_piece(void) QY_UNCHECKED
 {
-    unsigned i = (unsigned)below(live_count);
+    unsigned i = (unsigned)random_below(&random_state, live_count);
     struct live l = live[i];
     live[i] = live[--live_count];
     CHECK(is(l.piece, l.bytes, l.fill));
     if (l.bytes > 1)
-        CHECK_EQ(qy_sizes_free(&cpu, &sizes, l.piece + 1 + below(l.bytes - 1)), QY_NOT_ALLOCATED);
+        CHECK_EQ(
+            qy_sizes_free(&cpu, &sizes, l.piece + 1 + random_below(&random_state, l.bytes - 1)),
+            QY_NOT_ALLOCATED);
     CHECK(qy_cache_free(&cpu, &cache, l.piece) != QY_OK); /* no object of that cache */
     CHECK_EQ(qy_sizes_free(&cpu, &sizes, l.piece), QY_OK);
     CHECK(qy_sizes_free(&cpu, &sizes, l.piece) != QY_OK);
@@ -215,7 +213,7 @@ static void give_piece(void) QY_UNCHECKED
 
 static void resize_piece(void) QY_UNCHECKED
 {
-    struct live *l = &live[below(live_count)];
+    struct live *l = &live[random_below(&random_state, live_count)];
     size_t bytes = some_bytes(), kept = bytes < l->bytes ? bytes : l->bytes, room;
     void *piece = l->piece;
     bool was_guarded = is_guarded(piece);
@@ -264,7 +262,7 @@ static void random_pieces(uint32_t every, uint64_t pages, uint32_t flags)
     live_count = 0;
     guarded = guarded_resized = refused = 0;
     for (unsigned i = 0; i < OPERATIONS; i++) {
-        uint64_t what = below(100);
+        uint64_t what = random_below(&random_state, 100);
         if (live_count == 0 || what < (i / 2000 % 2 ? 35u : 52u))
             take_piece();
         else if (what < 85)

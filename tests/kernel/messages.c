@@ -163,6 +163,9 @@ static void a_server_answers_and_receives_in_one_call(void)
              QY_BUSY);
     CHECK_EQ(CALL(QY_CALL_endpoint_reply_receive, endpoint, endpoint, 0, 0, 0, 0).error,
              QY_WRONG_TYPE);
+    CHECK_EQ(erase(endpoint), QY_OK); /* the server hears that nobody can reach it any more */
+    world_pick(2);
+    CHECK_EQ(world_result(server).error, QY_DEAD);
     scene_end();
 }
 

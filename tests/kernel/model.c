@@ -9,6 +9,7 @@
 #include "scene.h"
 
 #include <kernel/timer.h>
+#include <lib/random.h>
 #include <string.h>
 
 #define OBJECTS 600
@@ -58,14 +59,6 @@ static uint64_t random_state;
 static uint64_t baseline[QY_OBJ_COUNT];
 static qy_handle_t mail; /* an endpoint outside of the model, and who receives there */
 static const struct thread *receiver;
-
-static uint32_t random_below(uint32_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) % limit);
-}
 
 /* ---- the model ---- */
 
@@ -318,10 +311,10 @@ struct choice {
 
 static struct choice choose(void)
 {
-    uint32_t slot = FIRST_SLOT + random_below(ROOT_SLOTS);
+    uint32_t slot = FIRST_SLOT + random_below(&random_state, ROOT_SLOTS);
     int cap = cap_at(NOBODY, slot);
     uint64_t generation = *generation_of(NOBODY, slot);
-    if (random_below(30) == 0) {
+    if (random_below(&random_state, 30) == 0) {
         generation ^= 1; /* stale, or not yet */
         cap = NOBODY;
     }
@@ -352,12 +345,12 @@ static enum qy_error destination(qy_handle_t *handle, int *node, uint32_t *slot)
 {
     *handle = ROOT_NODE;
     *node = NOBODY;
-    *slot = FIRST_SLOT + random_below(ROOT_SLOTS);
-    if (random_below(3))
+    *slot = FIRST_SLOT + random_below(&random_state, ROOT_SLOTS);
+    if (random_below(&random_state, 3))
         return QY_OK;
     struct choice choice = choose_typed(QY_OBJ_CAP_NODE);
     *handle = choice.handle;
-    *slot = 1 + random_below(63);
+    *slot = 1 + random_below(&random_state, 63);
     enum qy_error error = lookup(choice, QY_OBJ_CAP_NODE, QY_RIGHT_WRITE);
     if (error == QY_OK)
         *node = caps[choice.cap].object;
@@ -371,15 +364,15 @@ static void do_retype(void)
         QY_OBJ_THREAD,       QY_OBJ_ENDPOINT,      QY_OBJ_ENDPOINT, QY_OBJ_REPLY,
         QY_OBJ_PAGE_TABLE,   QY_OBJ_ADDRESS_SPACE, QY_OBJ_TIMER,    QY_OBJ_TIMER,
         QY_OBJ_NOTIFICATION, QY_OBJ_NOTIFICATION};
-    enum qy_object_type type = types[random_below(sizeof(types) / sizeof(types[0]))];
+    enum qy_object_type type = types[random_below(&random_state, sizeof(types) / sizeof(types[0]))];
     struct choice from = choose_typed(QY_OBJ_UNTYPED);
     qy_handle_t handle;
     int node;
     uint32_t slot;
     enum qy_error expected = lookup(from, QY_OBJ_UNTYPED, QY_RIGHT_WRITE);
     enum qy_error other = destination(&handle, &node, &slot);
-    uint64_t pages = type == QY_OBJ_UNTYPED ? 32 + random_below(500) : 1;
-    uint64_t count = 1 + random_below(2);
+    uint64_t pages = type == QY_OBJ_UNTYPED ? 32 + random_below(&random_state, 500) : 1;
+    uint64_t count = 1 + random_below(&random_state, 2);
     if (expected == QY_OK)
         expected = other;
     if (expected == QY_OK && node == NOBODY && slot + count > FIRST_SLOT + ROOT_SLOTS)
@@ -411,9 +404,10 @@ static void do_copy(void)
     int node;
     uint32_t slot;
     enum qy_error expected = destination(&handle, &node, &slot);
-    unsigned rights = random_below(4) ? QY_RIGHT_ALL : random_below(18);
-    uint64_t badge = random_below(3) ? 0 : 1 + random_below(9);
-    if (random_below(2) && source.cap != NOBODY)
+    unsigned rights =
+        random_below(&random_state, 4) ? QY_RIGHT_ALL : random_below(&random_state, 18);
+    uint64_t badge = random_below(&random_state, 3) ? 0 : 1 + random_below(&random_state, 9);
+    if (random_below(&random_state, 2) && source.cap != NOBODY)
         rights &= caps[source.cap].rights;
     const struct cap_model *from = source.cap == NOBODY ? NULL : &caps[source.cap];
     bool has_badge = from && type_has_queue(objects[from->object].type);
@@ -463,7 +457,7 @@ static void do_move(void)
 static void do_arm(void)
 {
     struct choice timer = choose_typed(QY_OBJ_TIMER), to = choose_typed(QY_OBJ_NOTIFICATION);
-    bool disarm = random_below(5) == 0;
+    bool disarm = random_below(&random_state, 5) == 0;
     enum qy_error expected = lookup(timer, QY_OBJ_TIMER, QY_RIGHT_WRITE);
     if (expected == QY_OK && !disarm)
         expected = lookup(to, QY_OBJ_NOTIFICATION, QY_RIGHT_WRITE);
@@ -482,7 +476,7 @@ static void do_arm(void)
 static void do_bind(void)
 {
     struct choice by = choose_typed(QY_OBJ_NOTIFICATION), to = choose_typed(QY_OBJ_THREAD);
-    bool unbind = random_below(5) == 0;
+    bool unbind = random_below(&random_state, 5) == 0;
     enum qy_error expected = lookup(by, QY_OBJ_NOTIFICATION, QY_RIGHT_READ);
     if (expected == QY_OK && !unbind)
         expected = lookup(to, QY_OBJ_THREAD, QY_RIGHT_WRITE);
@@ -504,7 +498,7 @@ static void do_bind(void)
 static void do_send(void)
 {
     struct choice source = choose();
-    uint32_t slot = FIRST_SLOT + random_below(ROOT_SLOTS);
+    uint32_t slot = FIRST_SLOT + random_below(&random_state, ROOT_SLOTS);
     const struct cap_model *from = source.cap == NOBODY ? NULL : &caps[source.cap];
     enum qy_error expected = !from                           ? QY_INVALID_HANDLE
                              : from->rights & QY_RIGHT_GRANT ? QY_OK
@@ -553,7 +547,8 @@ static void do_map(void)
 {
     static const uint64_t kinds[] = {QY_MAP_READ, RW, QY_MAP_READ | QY_MAP_EXEC};
     struct choice choice = choose_typed(QY_OBJ_FRAME);
-    uint64_t address = AREA + random_below(PLACES) * QY_PAGE_BYTES, flags = kinds[random_below(3)];
+    uint64_t address = AREA + random_below(&random_state, PLACES) * QY_PAGE_BYTES,
+             flags = kinds[random_below(&random_state, 3)];
     enum qy_error expected = lookup(choice, QY_OBJ_FRAME, QY_RIGHT_READ);
     struct cap_model *cap = choice.cap == NOBODY ? NULL : &caps[choice.cap];
     unsigned wanted =
@@ -592,7 +587,7 @@ static void do_unmap(void)
     struct choice choice = choose_typed(QY_OBJ_FRAME);
     struct cap_model *cap = choice.cap == NOBODY ? NULL : &caps[choice.cap];
     enum qy_error expected = lookup(choice, QY_OBJ_FRAME, 0);
-    uint64_t address = cap && cap->address && random_below(8) ? cap->address : AREA;
+    uint64_t address = cap && cap->address && random_below(&random_state, 8) ? cap->address : AREA;
     if (expected == QY_OK && cap->address != address)
         expected = QY_NOT_MAPPED;
     struct result result = CALL(QY_CALL_frame_unmap, choice.handle, ROOT_SPACE, address, 0, 0, 0);
@@ -633,10 +628,10 @@ static unsigned run(uint64_t seed, unsigned steps)
     failure = NULL;
     unsigned step = 0;
     for (; step < steps && !failure && objects[0].alive; step++) {
-        if (random_below(25) == 0)
+        if (random_below(&random_state, 25) == 0)
             do_revoke();
         else
-            acts[random_below(sizeof(acts) / sizeof(acts[0]))]();
+            acts[random_below(&random_state, sizeof(acts) / sizeof(acts[0]))]();
         if (!failure)
             compare_all();
     }

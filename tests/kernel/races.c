@@ -8,20 +8,13 @@
 #include "scene.h"
 
 #include <kernel/timer.h>
+#include <lib/random.h>
 #include <string.h>
 
 #define AREA 0x40000000ull
 #define STEPS_MAX 2000000u
 
 static uint64_t random_state;
-
-static uint32_t random_below(uint32_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state >> 32) % limit);
-}
 
 static void begin(unsigned cpu, enum qy_invocation number, uint64_t x0, uint64_t x1, uint64_t x2,
                   uint64_t x3, uint64_t x4, uint64_t x5)
@@ -551,14 +544,14 @@ static void a_thread_moves_while_another_cpu_looks_for_it(void)
 
 static qy_handle_t any_handle(void)
 {
-    uint32_t index = FIRST_SLOT + random_below(SLOTS);
+    uint32_t index = FIRST_SLOT + random_below(&random_state, SLOTS);
     return slot_handle(&world_root_node()->slots[index], index);
 }
 
 /* A handle of that type if there is one, else any. */
 static qy_handle_t handle_of(enum qy_object_type type)
 {
-    uint32_t start = random_below(SLOTS);
+    uint32_t start = random_below(&random_state, SLOTS);
     for (uint32_t i = 0; i < SLOTS; i++) {
         uint32_t index = FIRST_SLOT + (start + i) % SLOTS;
         const struct slot *slot = &world_root_node()->slots[index];
@@ -570,7 +563,7 @@ static qy_handle_t handle_of(enum qy_object_type type)
 
 static qy_handle_t any_space(void)
 {
-    return random_below(2) ? ROOT_SPACE : handle_of(QY_OBJ_ADDRESS_SPACE);
+    return random_below(&random_state, 2) ? ROOT_SPACE : handle_of(QY_OBJ_ADDRESS_SPACE);
 }
 
 /* CPU 0 does not wait for messages and signals: somebody has to go on. */
@@ -579,12 +572,12 @@ static void random_message(unsigned cpu, uint64_t x[6], enum qy_invocation *numb
     static const enum qy_invocation calls[] = {QY_CALL_endpoint_send, QY_CALL_endpoint_call,
                                                QY_CALL_endpoint_receive,
                                                QY_CALL_endpoint_reply_receive};
-    *number = cpu == 0 ? QY_CALL_reply_send : calls[random_below(4)];
+    *number = cpu == 0 ? QY_CALL_reply_send : calls[random_below(&random_state, 4)];
     bool receives =
         *number == QY_CALL_endpoint_receive || *number == QY_CALL_endpoint_reply_receive;
     x[0] = handle_of(cpu == 0 ? QY_OBJ_REPLY : QY_OBJ_ENDPOINT);
-    x[1] = receives ? handle_of(QY_OBJ_REPLY) : random_below(2);
-    x[5] = receives || random_below(2) ? 0 : any_handle();
+    x[1] = receives ? handle_of(QY_OBJ_REPLY) : random_below(&random_state, 2);
+    x[5] = receives || random_below(&random_state, 2) ? 0 : any_handle();
 }
 
 static void random_signal(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
@@ -592,9 +585,9 @@ static void random_signal(unsigned cpu, uint64_t x[6], enum qy_invocation *numbe
     static const enum qy_invocation calls[] = {QY_CALL_notification_signal,
                                                QY_CALL_notification_poll, QY_CALL_notification_bind,
                                                QY_CALL_notification_wait};
-    *number = calls[random_below(cpu == 0 ? 3 : 4)];
+    *number = calls[random_below(&random_state, cpu == 0 ? 3 : 4)];
     x[0] = handle_of(QY_OBJ_NOTIFICATION);
-    x[1] = random_below(4) ? handle_of(QY_OBJ_THREAD) : 0;
+    x[1] = random_below(&random_state, 4) ? handle_of(QY_OBJ_THREAD) : 0;
 }
 
 static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
@@ -604,27 +597,28 @@ static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
         QY_OBJ_PAGE_TABLE,   QY_OBJ_PAGE_TABLE, QY_OBJ_ADDRESS_SPACE, QY_OBJ_CAP_NODE,
         QY_OBJ_THREAD,       QY_OBJ_THREAD,     QY_OBJ_ENDPOINT,      QY_OBJ_REPLY,
         QY_OBJ_NOTIFICATION, QY_OBJ_TIMER};
-    enum qy_object_type type = types[random_below(sizeof(types) / sizeof(types[0]))];
-    uint64_t address = AREA + (uint64_t)random_below(16) * QY_PAGE_BYTES;
-    qy_handle_t node = random_below(4) ? ROOT_NODE : handle_of(QY_OBJ_CAP_NODE);
-    uint64_t slot = node == ROOT_NODE ? FIRST_SLOT + random_below(SLOTS) : 1 + random_below(20);
+    enum qy_object_type type = types[random_below(&random_state, sizeof(types) / sizeof(types[0]))];
+    uint64_t address = AREA + (uint64_t)random_below(&random_state, 16) * QY_PAGE_BYTES;
+    qy_handle_t node = random_below(&random_state, 4) ? ROOT_NODE : handle_of(QY_OBJ_CAP_NODE);
+    uint64_t slot = node == ROOT_NODE ? FIRST_SLOT + random_below(&random_state, SLOTS)
+                                      : 1 + random_below(&random_state, 20);
     memset(x, 0, 6 * sizeof(x[0]));
-    switch (random_below(24)) {
+    switch (random_below(&random_state, 24)) {
     case 0:
     case 1:
     case 2:
     case 3:
         *number = QY_CALL_untyped_retype;
-        x[0] = random_below(2) ? ROOT_UNTYPED : handle_of(QY_OBJ_UNTYPED);
+        x[0] = random_below(&random_state, 2) ? ROOT_UNTYPED : handle_of(QY_OBJ_UNTYPED);
         x[1] = type;
-        x[2] = type == QY_OBJ_UNTYPED ? 16 + random_below(600) : 1;
+        x[2] = type == QY_OBJ_UNTYPED ? 16 + random_below(&random_state, 600) : 1;
         x[3] = node;
         x[4] = slot;
-        x[5] = 1 + random_below(3);
+        x[5] = 1 + random_below(&random_state, 3);
         break;
     case 4:
     case 5:
-        *number = random_below(3) ? QY_CALL_cap_copy : QY_CALL_cap_move;
+        *number = random_below(&random_state, 3) ? QY_CALL_cap_copy : QY_CALL_cap_move;
         x[0] = node;
         x[1] = slot;
         x[2] = any_handle();
@@ -637,7 +631,7 @@ static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
         break;
     case 8:
         *number = QY_CALL_cap_revoke;
-        x[0] = random_below(3) ? handle_of(QY_OBJ_UNTYPED) : any_handle();
+        x[0] = random_below(&random_state, 3) ? handle_of(QY_OBJ_UNTYPED) : any_handle();
         break;
     case 9:
     case 10:
@@ -645,10 +639,10 @@ static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
         x[0] = handle_of(QY_OBJ_FRAME);
         x[1] = any_space();
         x[2] = address;
-        x[3] = random_below(4) ? RW : QY_MAP_READ | QY_MAP_EXEC;
+        x[3] = random_below(&random_state, 4) ? RW : QY_MAP_READ | QY_MAP_EXEC;
         break;
     case 11:
-        *number = random_below(2) ? QY_CALL_frame_unmap : QY_CALL_frame_protect;
+        *number = random_below(&random_state, 2) ? QY_CALL_frame_unmap : QY_CALL_frame_protect;
         x[0] = handle_of(QY_OBJ_FRAME);
         x[1] = any_space();
         {
@@ -658,31 +652,31 @@ static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
         x[3] = QY_MAP_READ;
         break;
     case 12:
-        *number = random_below(4) ? QY_CALL_table_map : QY_CALL_table_unmap;
+        *number = random_below(&random_state, 4) ? QY_CALL_table_map : QY_CALL_table_unmap;
         x[0] = handle_of(QY_OBJ_PAGE_TABLE);
         x[1] = any_space();
         x[2] = address;
-        x[3] = 1 + random_below(3);
+        x[3] = 1 + random_below(&random_state, 3);
         break;
     case 13:
         *number = QY_CALL_thread_configure;
         x[0] = handle_of(QY_OBJ_THREAD);
         x[1] = any_space();
         x[2] = node;
-        x[3] = random_below(2) ? handle_of(QY_OBJ_ENDPOINT) : 0;
+        x[3] = random_below(&random_state, 2) ? handle_of(QY_OBJ_ENDPOINT) : 0;
         break;
     case 14:
-        *number = random_below(3) ? QY_CALL_thread_start : QY_CALL_thread_suspend;
+        *number = random_below(&random_state, 3) ? QY_CALL_thread_start : QY_CALL_thread_suspend;
         x[0] = handle_of(QY_OBJ_THREAD);
         x[1] = 0x400000;
-        x[4] = 1 + random_below(WORLD_CPUS - 1);
+        x[4] = 1 + random_below(&random_state, WORLD_CPUS - 1);
         break;
     case 15:
     case 16:
-        *number = random_below(3) ? QY_CALL_thread_schedule : QY_CALL_thread_resume;
+        *number = random_below(&random_state, 3) ? QY_CALL_thread_schedule : QY_CALL_thread_resume;
         x[0] = handle_of(QY_OBJ_THREAD);
-        x[1] = random_below(33);
-        x[2] = 1 + random_below(WORLD_CPUS - 1);
+        x[1] = random_below(&random_state, 33);
+        x[2] = 1 + random_below(&random_state, WORLD_CPUS - 1);
         break;
     case 17:
     case 18:
@@ -694,11 +688,11 @@ static void random_call(unsigned cpu, uint64_t x[6], enum qy_invocation *number)
         x[1] = slot;
         break;
     case 20:
-        *number = random_below(2) ? QY_CALL_reply_map : QY_CALL_timer_set;
+        *number = random_below(&random_state, 2) ? QY_CALL_reply_map : QY_CALL_timer_set;
         x[0] = handle_of(*number == QY_CALL_reply_map ? QY_OBJ_REPLY : QY_OBJ_TIMER);
         x[1] = handle_of(*number == QY_CALL_reply_map ? QY_OBJ_FRAME : QY_OBJ_NOTIFICATION);
-        x[2] = *number == QY_CALL_reply_map ? RW : random_below(500);
-        x[3] = *number == QY_CALL_reply_map ? 0 : random_below(500);
+        x[2] = *number == QY_CALL_reply_map ? RW : random_below(&random_state, 500);
+        x[3] = *number == QY_CALL_reply_map ? 0 : random_below(&random_state, 500);
         break;
     default:
         random_message(cpu, x, number);
@@ -711,7 +705,7 @@ static void random_tick(unsigned cpu)
 {
     struct cpu *before = fake_cpu_current;
     fake_cpu_current = cpu_at(cpu);
-    world_time_ns += random_below(200);
+    world_time_ns += random_below(&random_state, 200);
     sched_tick(cpu_at(cpu));
     timer_tick();
     world_pick(cpu);
@@ -723,17 +717,17 @@ static void random_run(uint64_t seed, unsigned calls)
     static const char *broken;
     random_state = seed;
     for (unsigned n = 0; n < calls; n++) {
-        unsigned cpu = random_below(WORLD_CPUS);
+        unsigned cpu = random_below(&random_state, WORLD_CPUS);
         if (world_busy(cpu)) {
             world_step(cpu);
             continue;
         }
         world_interrupts(cpu);
-        if (random_below(16) == 0)
+        if (random_below(&random_state, 16) == 0)
             random_tick(cpu);
         if (!cpu_at(cpu)->current && !world_pick(cpu))
             continue;
-        if (random_below(64) == 0 && cpu != 0) {
+        if (random_below(&random_state, 64) == 0 && cpu != 0) {
             world_begin_fault(cpu, AREA + 0x100000, QY_ACCESS_READ, 0x400000);
             continue;
         }
@@ -749,7 +743,7 @@ static void random_run(uint64_t seed, unsigned calls)
                 break;
             world_fill_tlbs();
         }
-        world_yields_at_exit = random_below(4) == 0;
+        world_yields_at_exit = random_below(&random_state, 4) == 0;
         world_begin(cpu, number, x);
         if (world_broken)
             broken = world_broken;

@@ -4,6 +4,7 @@
 #include "scene.h"
 
 #include <kernel/timer.h>
+#include <lib/random.h>
 
 #define SET(timer, notification, delay, period)                                                    \
     CALL(QY_CALL_timer_set, timer, notification, delay, period, 0, 0)
@@ -98,14 +99,7 @@ static void what_goes_takes_its_timers_along(void)
 #define TIMERS 60u
 #define STEPS 4000u
 
-static uint64_t random_below(uint64_t limit)
-{
-    static uint64_t state = 88172645463325252ull;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state % limit;
-}
+static uint64_t random_state;
 
 /* Random settings beside an array of due times; each signals a notification of its own. */
 static void random_settings_agree_with_a_list(void)
@@ -117,18 +111,18 @@ static void random_settings_agree_with_a_list(void)
         notes[i] = make(ROOT_UNTYPED, QY_OBJ_NOTIFICATION, 1);
     }
     for (unsigned step = 0; step < STEPS; step++) {
-        unsigned i = (unsigned)random_below(TIMERS);
-        uint64_t delay = 1 + random_below(1000);
-        if (random_below(4) == 0) {
+        unsigned i = (unsigned)random_below(&random_state, TIMERS);
+        uint64_t delay = 1 + random_below(&random_state, 1000);
+        if (random_below(&random_state, 4) == 0) {
             CHECK_EQ(SET(timers[i], 0, 0, 0).error, QY_OK);
             due[i] = 0;
         } else {
             CHECK_EQ(SET(timers[i], notes[i], delay, 0).error, QY_OK);
             due[i] = world_time_ns + delay;
         }
-        if (random_below(3) != 0)
+        if (random_below(&random_state, 3) != 0)
             continue;
-        world_time_ns += random_below(200);
+        world_time_ns += random_below(&random_state, 200);
         for (unsigned tick = 0; tick < TIMERS / TIMERS_A_TICK + 1; tick++)
             at(world_time_ns);
         for (unsigned j = 0; j < TIMERS; j++) {

@@ -12,6 +12,7 @@
 #include "../tap.h"
 
 #include <dirent.h>
+#include <lib/random.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -302,16 +303,15 @@ static void random_damage(void)
 {
     static const char special[] = "\0\n 0f-x[]()|:\xff"
                                   "9:,.\x1b";
-    uint64_t state = 88172645463325252ull;
+    uint64_t random = 0;
 
     for (unsigned i = 0; i < file_count; i++) {
         uint8_t *copy = malloc(files[i].count);
         for (unsigned round = 0; round < 1500; round++) {
             memcpy(copy, files[i].bytes, files[i].count);
             for (unsigned hits = 0; hits <= round % 4; hits++) {
-                state = state * 6364136223846793005ull + 1442695040888963407ull;
-                size_t at = (state >> 33) % files[i].count;
-                unsigned how = state >> 20 & 63;
+                size_t at = random_below(&random, files[i].count);
+                unsigned how = (unsigned)random_below(&random, 64);
                 copy[at] = how < sizeof(special) - 1 ? (uint8_t)special[how]
                                                      : copy[at] ^ (uint8_t)(1u << how % 8);
             }

@@ -7,6 +7,7 @@
  * beyond 1.25 GiB. The seed is printed; TEST_SEED=n repeats a run, TEST_OPS=n changes its length from a
  * million (the suite "long": ten).
  */
+#include <lib/random.h>
 #include <model/pair.h>
 #include <stdlib.h>
 #include <tap.h>
@@ -25,39 +26,30 @@ static struct {
 } runs[RUNS_MAX]; /* of pages, taken by one call each */
 static unsigned run_count;
 
-static uint64_t random_u64(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * 0x2545f4914f6cdd1dull >> 16;
-}
-
-static uint64_t below(uint64_t limit)
-{
-    return random_u64() % limit;
-}
-
 static unsigned random_arena(void)
 {
     unsigned i;
     do
-        i = (unsigned)below(MODEL_ARENAS);
+        i = (unsigned)random_below(&random_state, MODEL_ARENAS);
     while (!pair.model.arenas[i].exists);
     return i;
 }
 
 static enum qy_frame_state random_state_of_block(void)
 {
-    return below(50) ? (enum qy_frame_state)(QY_FRAME_OBJECT + below(4))
-                     : (enum qy_frame_state)below(12);
+    return random_below(&random_state, 50)
+               ? (enum qy_frame_state)(QY_FRAME_OBJECT + random_below(&random_state, 4))
+               : (enum qy_frame_state)random_below(&random_state, 12);
 }
 
 /* Small orders mostly; now and then any, too large ones among them. */
 static unsigned random_order(void)
 {
-    unsigned span = below(8) ? 4 : below(4) ? 10 : below(4) ? 15 : 20;
-    return (unsigned)below(span);
+    unsigned span = random_below(&random_state, 8)   ? 4
+                    : random_below(&random_state, 4) ? 10
+                    : random_below(&random_state, 4) ? 15
+                                                     : 20;
+    return (unsigned)random_below(&random_state, span);
 }
 
 static void note(uint64_t at)
@@ -76,8 +68,8 @@ static void op_alloc(void)
 static void op_alloc_at(void)
 {
     unsigned order = random_order(), arena = random_arena();
-    uint64_t at = below(frames + 100);
-    if (below(10) && order <= QY_MAX_ORDER)
+    uint64_t at = random_below(&random_state, frames + 100);
+    if (random_below(&random_state, 10) && order <= QY_MAX_ORDER)
         at &= ~((1ull << order) - 1);
     if (live_count < LIVE_MAX &&
         pair_alloc_at(&pair, arena, at, order, random_state_of_block()) == QY_OK)
@@ -88,13 +80,13 @@ static void op_free(void)
 {
     if (live_count == 0)
         return;
-    unsigned i = (unsigned)below(live_count);
+    unsigned i = (unsigned)random_below(&random_state, live_count);
     uint64_t at = live[i];
     struct model_frame f = pair.model.frames[at];
     enum qy_error error = pair_free(&pair, f.arena - 1u, at, f.order, (enum qy_frame_state)f.state);
     if (error == QY_OK) {
         live[i] = live[--live_count];
-        if (!below(16)) /* at once again: a double free */
+        if (!random_below(&random_state, 16)) /* at once again: a double free */
             pair_free(&pair, f.arena - 1u, at, f.order, (enum qy_frame_state)f.state);
     } else { /* mapped or pinned: let go, so that memory does not fill up with it */
         while (pair_unmap(&pair, at) == QY_OK) {
@@ -114,7 +106,9 @@ static void note_run(unsigned arena, uint64_t at, uint64_t pages, enum qy_frame_
 
 static uint64_t random_pages(void)
 {
-    return below(below(6) ? 40 : below(4) ? 1500 : 2 * frames);
+    return random_below(&random_state, random_below(&random_state, 6)   ? 40
+                                       : random_below(&random_state, 4) ? 1500
+                                                                        : 2 * frames);
 }
 
 static void op_alloc_pages(void)
@@ -130,12 +124,17 @@ static void op_alloc_in(void)
 {
     unsigned arena = random_arena();
     const struct model_arena *a = &pair.model.arenas[arena];
-    uint64_t pages = random_pages(), at, base = a->base + below(a->end - a->base);
+    uint64_t pages = random_pages(), at,
+             base = a->base + random_below(&random_state, a->end - a->base);
     enum qy_frame_state state = random_state_of_block();
-    struct qy_bounds bounds = {pfn(below(3) ? base : below(frames)), pfn(0), (unsigned)below(5)};
-    bounds.end = pfn(below(20) ? bounds.base.raw + below(3 * pages + 10) : below(frames + 100));
-    if (!below(10))
-        bounds.align_order = (unsigned)below(40);
+    struct qy_bounds bounds = {
+        pfn(random_below(&random_state, 3) ? base : random_below(&random_state, frames)), pfn(0),
+        (unsigned)random_below(&random_state, 5)};
+    bounds.end = pfn(random_below(&random_state, 20)
+                         ? bounds.base.raw + random_below(&random_state, 3 * pages + 10)
+                         : random_below(&random_state, frames + 100));
+    if (!random_below(&random_state, 10))
+        bounds.align_order = (unsigned)random_below(&random_state, 40);
     if (run_count < RUNS_MAX && pair_alloc_in(&pair, arena, pages, &bounds, state, &at) == QY_OK)
         note_run(arena, at, pages, state);
 }
@@ -155,7 +154,7 @@ static void free_pages_wrong(unsigned i)
 {
     unsigned other = random_arena();
     enum qy_frame_state state = (enum qy_frame_state)pair.model.frames[runs[i].at].state;
-    uint64_t part = 1 + below(runs[i].pages);
+    uint64_t part = 1 + random_below(&random_state, runs[i].pages);
     if (other != runs[i].arena)
         pair_free_pages(&pair, other, runs[i].at, runs[i].pages, runs[i].state);
     state = state == QY_FRAME_USER ? QY_FRAME_SLAB : QY_FRAME_USER;
@@ -171,12 +170,12 @@ static void op_free_pages(void)
 {
     if (run_count == 0 || live_count > LIVE_MAX - 64)
         return;
-    unsigned i = (unsigned)below(run_count);
-    if (!below(4))
+    unsigned i = (unsigned)random_below(&random_state, run_count);
+    if (!random_below(&random_state, 4))
         free_pages_wrong(i);
     if (pair_free_pages(&pair, runs[i].arena, runs[i].at, runs[i].pages, runs[i].state) != QY_OK)
         break_run(i);
-    else if (!below(8))
+    else if (!random_below(&random_state, 8))
         pair_free_pages(&pair, runs[i].arena, runs[i].at, runs[i].pages, runs[i].state);
     runs[i] = runs[--run_count];
 }
@@ -186,11 +185,11 @@ static void op_free_wrong(void)
 {
     if (live_count == 0)
         return;
-    uint64_t at = live[below(live_count)];
+    uint64_t at = live[random_below(&random_state, live_count)];
     struct model_frame f = pair.model.frames[at];
     unsigned arena = f.arena - 1u, order = f.order;
     enum qy_frame_state state = (enum qy_frame_state)f.state;
-    switch (below(5)) {
+    switch (random_below(&random_state, 5)) {
     case 0:
         arena = random_arena();
         order = arena == f.arena - 1u ? order + 1 : order;
@@ -200,13 +199,13 @@ static void op_free_wrong(void)
         order += order == f.order;
         break;
     case 2:
-        at += 1 + below(2ull << order);
+        at += 1 + random_below(&random_state, 2ull << order);
         break;
     case 3:
         state = (enum qy_frame_state)(QY_FRAME_OBJECT + (state - QY_FRAME_OBJECT + 1) % 4);
         break;
     default:
-        at = below(frames + 100);
+        at = random_below(&random_state, frames + 100);
         break;
     }
     if (at < frames && pair.model.frames[at].head && pair.model.frames[at].arena == arena + 1 &&
@@ -217,8 +216,10 @@ static void op_free_wrong(void)
 
 static void op_state(void)
 {
-    uint64_t at = live_count && below(4) ? live[below(live_count)] : below(frames + 100);
-    enum qy_frame_state from = at < frames && below(4)
+    uint64_t at = live_count && random_below(&random_state, 4)
+                      ? live[random_below(&random_state, live_count)]
+                      : random_below(&random_state, frames + 100);
+    enum qy_frame_state from = at < frames && random_below(&random_state, 4)
                                    ? (enum qy_frame_state)pair.model.frames[at].state
                                    : random_state_of_block();
     pair_set_state(&pair, at, from, random_state_of_block());
@@ -226,11 +227,13 @@ static void op_state(void)
 
 static void op_mapping(void)
 {
-    uint64_t at = live_count && below(8) ? live[below(live_count)] : below(frames + 100);
-    bool w = below(2), x = !below(3);
+    uint64_t at = live_count && random_below(&random_state, 8)
+                      ? live[random_below(&random_state, live_count)]
+                      : random_below(&random_state, frames + 100);
+    bool w = random_below(&random_state, 2), x = !random_below(&random_state, 3);
     if (at < frames && pair.model.frames[at].head)
-        at += below(1ull << pair.model.frames[at].order);
-    switch (below(4)) {
+        at += random_below(&random_state, 1ull << pair.model.frames[at].order);
+    switch (random_below(&random_state, 4)) {
     case 0:
         pair_unmap(&pair, at);
         break;
@@ -238,7 +241,7 @@ static void op_mapping(void)
         pair_remap(&pair, at, w, x);
         break;
     case 2:
-        pair_pin(&pair, at, below(2) ? 1 : -1);
+        pair_pin(&pair, at, random_below(&random_state, 2) ? 1 : -1);
         break;
     default:
         pair_map(&pair, at, w, x);
@@ -251,9 +254,11 @@ static void op_carve(void)
     unsigned child = 0, parent = random_arena();
     while (child < MODEL_ARENAS && pair.model.arenas[child].exists)
         child++;
-    uint64_t span = below(4) ? 64 : below(3) ? 3000 : 150000;
+    uint64_t span = random_below(&random_state, 4)   ? 64
+                    : random_below(&random_state, 3) ? 3000
+                                                     : 150000;
     if (child < MODEL_ARENAS)
-        pair_carve(&pair, parent, child, below(span));
+        pair_carve(&pair, parent, child, random_below(&random_state, span));
 }
 
 static void op_return(void)
@@ -263,7 +268,7 @@ static void op_return(void)
 
 static void one_op(void)
 {
-    uint64_t kind = below(100);
+    uint64_t kind = random_below(&random_state, 100);
     if (live_count > 2500 ? kind < 16 : kind < 24)
         op_alloc();
     else if (kind < 29)

@@ -4,6 +4,7 @@
 #include "../data/acpi_plain.h"
 #include "../data/fdt_plain.h"
 #include "result.h"
+#include <lib/random.h>
 #include <qy/config.h>
 
 #define LIMIT (1ull << 40)
@@ -86,14 +87,7 @@ static void so_is_what_else_may_be_memory_or_kept(void)
     expect(NULL, 0);
 }
 
-static uint64_t random_below(uint64_t limit)
-{
-    static uint64_t state = 88172645463325252ull;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state % limit;
-}
+static uint64_t random_state;
 
 #define PAGES 64u
 
@@ -103,11 +97,12 @@ static void random_maps_agree_with_a_picture(void)
     for (unsigned round = 0; round < 20000; round++) {
         bool memory[PAGES + 1] = {false};
         begin();
-        for (uint64_t i = random_below(9); i > 0; i--) {
-            uint64_t base = random_below(PAGES * 0x1000), bytes = 1 + random_below(0x6000);
+        for (uint64_t i = random_below(&random_state, 9); i > 0; i--) {
+            uint64_t base = random_below(&random_state, PAGES * 0x1000),
+                     bytes = 1 + random_below(&random_state, 0x6000);
             uint64_t end = base + bytes < PAGES * 0x1000 ? base + bytes : PAGES * 0x1000;
-            if (random_below(3))
-                range(base, end, (enum qy_mem_type)random_below(QY_MEM_BAD + 1));
+            if (random_below(&random_state, 3))
+                range(base, end, (enum qy_mem_type)random_below(&random_state, QY_MEM_BAD + 1));
             else
                 qy_topology_keep(&topology, base, end - base);
             for (uint64_t page = base / 0x1000; page <= (end - 1) / 0x1000; page++)

@@ -7,6 +7,7 @@
  * TEST_SEED=n repeats a run, TEST_OPS=n changes its length.
  */
 #include <hosted/hosted.h>
+#include <lib/random.h>
 #include <qy/frame_cache.h>
 #include <stdlib.h>
 #include <string.h>
@@ -359,12 +360,6 @@ static void every_allocation_fails_once(void)
 
 static uint64_t random_state;
 
-static uint64_t below(uint64_t limit)
-{
-    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-    return (random_state >> 33) % limit;
-}
-
 static struct {
     uint8_t state, order; /* of the block that begins here; 0 = none */
     bool covered;
@@ -406,15 +401,15 @@ static void model_give(unsigned i)
 static void random_alloc(struct qy_cpu_frames *cpu) QY_REQUIRES(qy_irq_off)
 {
     static const unsigned orders[] = {0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 9, 10};
-    unsigned order = orders[below(12)];
-    enum qy_frame_state state =
-        (enum qy_frame_state)(QY_FRAME_OBJECT + below(4)); /* OBJECT SLAB TABLE USER */
+    unsigned order = orders[random_below(&random_state, 12)];
+    enum qy_frame_state state = (enum qy_frame_state)(
+        QY_FRAME_OBJECT + random_below(&random_state, 4)); /* OBJECT SLAB TABLE USER */
     pfn_t out;
     bool zeroed = false;
     enum qy_error error;
     if (live_count >= 4000)
         return;
-    if (below(3) == 0)
+    if (random_below(&random_state, 3) == 0)
         error = qy_frame_try_alloc_zeroed(cpu, &arena, order, state, &out, &zeroed);
     else
         error = qy_frame_alloc(cpu, &arena, order, state, &out);
@@ -422,7 +417,7 @@ static void random_alloc(struct qy_cpu_frames *cpu) QY_REQUIRES(qy_irq_off)
         model_take(out.raw, order, state);
         unsigned char *at = qy_port_ram(pfn_to_paddr(out));
         CHECK(!zeroed || (at[0] == 0 && at[4095] == 0 && memcmp(at, at + 1, 4095) == 0));
-        at[below(4096)] = 0xee;
+        at[random_below(&random_state, 4096)] = 0xee;
     }
 }
 
@@ -430,28 +425,33 @@ static void random_free(struct qy_cpu_frames *cpu) QY_REQUIRES(qy_irq_off)
 {
     if (live_count == 0)
         return;
-    unsigned i = below(4) ? live_count - 1 - (unsigned)below(live_count < 20 ? live_count : 20)
-                          : (unsigned)below(live_count);
+    unsigned i = random_below(&random_state, 4)
+                     ? live_count - 1 -
+                           (unsigned)random_below(&random_state, live_count < 20 ? live_count : 20)
+                     : (unsigned)random_below(&random_state, live_count);
     uint64_t at = live[i].at;
     unsigned order = live[i].order;
     enum qy_frame_state state = (enum qy_frame_state)model[at].state;
-    enum qy_error error = below(20) ? qy_frame_free(cpu, &arena, pfn(at), order, state)
-                                    : qy_arena_free(&arena, pfn(at), order, state);
+    enum qy_error error = random_below(&random_state, 20)
+                              ? qy_frame_free(cpu, &arena, pfn(at), order, state)
+                              : qy_arena_free(&arena, pfn(at), order, state);
     CHECK_EQ(error, QY_OK);
     model_give(i);
-    if (below(8) == 0)
-        CHECK_EQ(qy_frame_free(&cpus[below(CPUS)], &arena, pfn(at), order, state),
-                 QY_NOT_ALLOCATED);
+    if (random_below(&random_state, 8) == 0)
+        CHECK_EQ(
+            qy_frame_free(&cpus[random_below(&random_state, CPUS)], &arena, pfn(at), order, state),
+            QY_NOT_ALLOCATED);
 }
 
 static void random_lie(struct qy_cpu_frames *cpu) QY_REQUIRES(qy_irq_off)
 {
-    uint64_t at = below(FRAMES + 100);
-    unsigned order = (unsigned)below(11);
-    enum qy_frame_state state = (enum qy_frame_state)(QY_FRAME_OBJECT + below(4));
-    if (live_count && below(2)) {
-        at = live[below(live_count)].at;
-        order = below(2) ? model[at].order : order;
+    uint64_t at = random_below(&random_state, FRAMES + 100);
+    unsigned order = (unsigned)random_below(&random_state, 11);
+    enum qy_frame_state state =
+        (enum qy_frame_state)(QY_FRAME_OBJECT + random_below(&random_state, 4));
+    if (live_count && random_below(&random_state, 2)) {
+        at = live[random_below(&random_state, live_count)].at;
+        order = random_below(&random_state, 2) ? model[at].order : order;
     }
     if (at < FRAMES && model[at].state == state && model[at].order == order)
         return;
@@ -490,8 +490,9 @@ static void random_calls(void)
     setup(30000);
     qy_irq_is_off();
     for (uint64_t i = 0; i < ops && !tap_failures; i++) {
-        struct qy_cpu_frames *cpu = &cpus[below(CPUS)];
-        uint64_t kind = below(1000), phase = i / 20000 % 4; /* fills up, empties, wanders */
+        struct qy_cpu_frames *cpu = &cpus[random_below(&random_state, CPUS)];
+        uint64_t kind = random_below(&random_state, 1000),
+                 phase = i / 20000 % 4; /* fills up, empties, wanders */
         uint64_t allocs = phase == 0 ? 700 : phase == 1 ? 250 : 480;
         if (kind < allocs)
             random_alloc(cpu);
@@ -502,15 +503,15 @@ static void random_calls(void)
         else if (kind < 990)
             qy_frame_zero_one(cpu);
         else if (kind < 995)
-            qy_frame_drain(cpu, below(2) ? &arena : NULL);
+            qy_frame_drain(cpu, random_below(&random_state, 2) ? &arena : NULL);
         else
             qy_frame_reclaim(&arena);
         compare(i % 64 == 0);
     }
     while (live_count) {
         uint64_t at = live[live_count - 1].at;
-        CHECK_EQ(qy_frame_free(&cpus[below(CPUS)], &arena, pfn(at), live[live_count - 1].order,
-                               (enum qy_frame_state)model[at].state),
+        CHECK_EQ(qy_frame_free(&cpus[random_below(&random_state, CPUS)], &arena, pfn(at),
+                               live[live_count - 1].order, (enum qy_frame_state)model[at].state),
                  QY_OK);
         model_give(live_count - 1);
     }

@@ -6,6 +6,7 @@
  * under ThreadSanitizer too; TEST_OPS=n changes the length.
  */
 #include <hosted/hosted.h>
+#include <lib/random.h>
 #include <pthread.h>
 #include <qy/frame_cache.h>
 #include <stdlib.h>
@@ -21,12 +22,6 @@ static struct qy_cpu_frames cpus[CPUS];
 static atomic_uint owner[FRAMES], failures, refusals;
 static _Atomic uint64_t mailbox[64];
 static uint64_t ops;
-
-static uint64_t below(uint64_t *state, uint64_t limit)
-{
-    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
-    return (*state >> 33) % limit;
-}
 
 static void fail(const char *what)
 {
@@ -59,8 +54,8 @@ static void *churn(void *argument)
     qy_irq_is_off();
     for (uint64_t i = 0; i < ops; i++) {
         pfn_t out;
-        if (n < HELD && below(&r, 100) < 60) {
-            enum qy_error error = below(&r, 2)
+        if (n < HELD && random_below(&r, 100) < 60) {
+            enum qy_error error = random_below(&r, 2)
                                       ? qy_frame_alloc(cpu, &arena, 0, QY_FRAME_USER, &out)
                                       : qy_frame_try_alloc(cpu, &arena, 0, QY_FRAME_USER, &out);
             if (error == QY_OK) {
@@ -70,25 +65,25 @@ static void *churn(void *argument)
                 atomic_fetch_add(&refusals, 1);
             }
         } else if (n > 0) {
-            unsigned k = (unsigned)below(&r, n);
+            unsigned k = (unsigned)random_below(&r, n);
             uint64_t mine = held[k], theirs;
             held[k] = held[--n];
-            if (below(&r, 2)) {
+            if (random_below(&r, 2)) {
                 give(cpu, mine, who);
                 continue;
             }
             atomic_store(&owner[mine], 100); /* in the post */
-            theirs = atomic_exchange(&mailbox[below(&r, 64)], mine);
+            theirs = atomic_exchange(&mailbox[random_below(&r, 64)], mine);
             if (theirs)
                 give(cpu, theirs, 100);
         }
-        if (below(&r, 500) == 0)
+        if (random_below(&r, 500) == 0)
             qy_frame_reclaim(&arena);
-        if (below(&r, 300) == 0)
+        if (random_below(&r, 300) == 0)
             qy_frame_zero_one(cpu);
-        if (below(&r, 700) == 0)
+        if (random_below(&r, 700) == 0)
             qy_frame_drain(cpu, NULL);
-        if (below(&r, 200) == 0 && qy_arena_pages(&arena, QY_FRAME_FREE) > arena.total_pages)
+        if (random_below(&r, 200) == 0 && qy_arena_pages(&arena, QY_FRAME_FREE) > arena.total_pages)
             fail("more is free than there is");
     }
     while (n > 0)
@@ -105,7 +100,7 @@ static void *whole_again(void *argument)
     hosted_cpu_set(who - 1);
     qy_irq_is_off();
     for (uint64_t i = 0; i < ops / 4; i++) {
-        struct qy_arena *from = &children[below(&r, CPUS)];
+        struct qy_arena *from = &children[random_below(&r, CPUS)];
         pfn_t out[6];
         unsigned n = 0;
         for (; n < 6; n++)
@@ -114,7 +109,7 @@ static void *whole_again(void *argument)
         while (n > 0)
             if (qy_frame_free(cpu, from, out[--n], 0, QY_FRAME_TABLE) != QY_OK)
                 fail("a free was refused");
-        if (below(&r, 30) == 0)
+        if (random_below(&r, 30) == 0)
             qy_frame_reclaim(&children[who - 1]);
     }
     return NULL;

@@ -8,6 +8,7 @@
  * n-th request for frames fails too. TEST_SEED=n repeats a run, TEST_OPS=n changes its length.
  */
 #include <hosted/hosted.h>
+#include <lib/random.h>
 #include <qy/guard.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,14 +148,6 @@ static unsigned live_count;
 static unsigned char *freed[64]; /* some that were */
 static unsigned freed_count;
 
-static uint64_t below(uint64_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state * 0x2545f4914f6cdd1dull >> 20) % limit;
-}
-
 static void take(unsigned a, size_t bytes, uint32_t align)
 {
     struct qy_guard_what what = {
@@ -190,13 +183,15 @@ static void take(unsigned a, size_t bytes, uint32_t align)
 
 static void op_take(void)
 {
-    take((unsigned)below(ARENAS), 1 + below(SLOT_PAGES * QY_PAGE_BYTES), 1u << below(13));
+    take((unsigned)random_below(&random_state, ARENAS),
+         1 + random_below(&random_state, SLOT_PAGES * QY_PAGE_BYTES),
+         1u << random_below(&random_state, 13));
 }
 
 static void give(unsigned i)
 {
-    if (qy_guard_free(&guard, &arenas[live[i].arena], below(2) ? &live : NULL, live[i].object) !=
-        QY_OK)
+    if (qy_guard_free(&guard, &arenas[live[i].arena], random_below(&random_state, 2) ? &live : NULL,
+                      live[i].object) != QY_OK)
         differ("free refused");
     freed[freed_count++ % 64] = live[i].object;
     live[i] = live[--live_count];
@@ -205,7 +200,7 @@ static void give(unsigned i)
 static void op_give(void)
 {
     if (live_count)
-        give((unsigned)below(live_count));
+        give((unsigned)random_below(&random_state, live_count));
 }
 
 static bool is_live(const unsigned char *object)
@@ -218,12 +213,14 @@ static bool is_live(const unsigned char *object)
 
 static void op_wrong_free(void)
 {
-    unsigned char *object = freed_count && below(2)
-                                ? freed[below(freed_count < 64 ? freed_count : 64)]
-                                : window + below(WINDOW_PAGES * QY_PAGE_BYTES);
+    unsigned char *object =
+        freed_count && random_below(&random_state, 2)
+            ? freed[random_below(&random_state, freed_count < 64 ? freed_count : 64)]
+            : window + random_below(&random_state, WINDOW_PAGES * QY_PAGE_BYTES);
     if (is_live(object))
         return;
-    enum qy_error error = qy_guard_free(&guard, &arenas[below(ARENAS)], NULL, object);
+    enum qy_error error =
+        qy_guard_free(&guard, &arenas[random_below(&random_state, ARENAS)], NULL, object);
     if (error == QY_OK)
         differ("a wrong free is obeyed");
     refused_frees++;
@@ -236,7 +233,8 @@ static void op_wrong_free(void)
 static void op_explain(void)
 {
     struct qy_guard_report report;
-    uint64_t address = (uintptr_t)window + below(WINDOW_PAGES * QY_PAGE_BYTES);
+    uint64_t address =
+        (uintptr_t)window + random_below(&random_state, WINDOW_PAGES * QY_PAGE_BYTES);
     bool known = qy_guard_explain(&guard, address, &report);
     for (unsigned i = 0; i < live_count; i++) {
         uint64_t start = (uintptr_t)live[i].object, end = start + live[i].bytes;
@@ -281,7 +279,7 @@ static void check(void)
 static void run(uint64_t ops)
 {
     for (uint64_t i = 0; i < ops && !wrong; i++) {
-        uint64_t what = below(100);
+        uint64_t what = random_below(&random_state, 100);
         if (what < 45)
             op_take();
         else if (what < 80)
@@ -293,7 +291,9 @@ static void run(uint64_t ops)
         else if (what < 99)
             flush_finishes();
         else
-            qy_guard_gather(&guard, below(2) ? &arenas[below(ARENAS)] : NULL);
+            qy_guard_gather(&guard, random_below(&random_state, 2)
+                                        ? &arenas[random_below(&random_state, ARENAS)]
+                                        : NULL);
         check();
     }
 }

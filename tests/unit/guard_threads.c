@@ -7,6 +7,7 @@
  * another object's frame shows through, shows.
  */
 #include <hosted/window.h>
+#include <lib/random.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <tap.h>
@@ -34,12 +35,6 @@ struct worker {
     uint64_t *held[HELD];
 };
 
-static uint64_t below(struct worker *w, uint64_t limit)
-{
-    w->random = w->random * 6364136223846793005ull + 1442695040888963407ull;
-    return (w->random >> 33) % limit;
-}
-
 static void fail(const char *what)
 {
     if (atomic_fetch_add(&failures, 1) < 5)
@@ -50,7 +45,7 @@ static void take(struct worker *w)
 {
     struct qy_guard_what what = {
         .arena = &arena, .heap = &guard, .cache = &arena, .name = "word", .align = 16};
-    size_t bytes = 16 + 16 * below(w, 300);
+    size_t bytes = 16 + 16 * random_below(&w->random, 300);
     void *object;
     if (qy_guard_alloc(&guard, &what, bytes, &object) != QY_OK) {
         atomic_fetch_add(&refused, 1);
@@ -80,16 +75,16 @@ static void *work(void *context)
     struct worker *w = context;
     hosted_cpu_set(w->number);
     for (uint64_t i = 0; i < ops; i++) {
-        uint64_t what = below(w, 8);
+        uint64_t what = random_below(&w->random, 8);
         if (what == 7)
-            atomic_store(&window.hold, below(w, 2));
+            atomic_store(&window.hold, random_below(&w->random, 2));
         if (w->held_count == 0 || (what < 4 && w->held_count < HELD)) {
             take(w);
             continue;
         }
         uint64_t *object = w->held[--w->held_count];
         if (what >= 6) {
-            object = atomic_exchange(&boxes[below(w, BOXES)], object);
+            object = atomic_exchange(&boxes[random_below(&w->random, BOXES)], object);
             atomic_fetch_add(&swapped, object != NULL);
         }
         if (object)

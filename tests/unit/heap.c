@@ -6,6 +6,7 @@
  * other CPUs at the same instant (mem_threads). TEST_SEED=n repeats a run, TEST_OPS=n changes its length.
  */
 #include <hosted/hosted.h>
+#include <lib/random.h>
 #include <qy/frame_cache.h>
 #include <qy/heap.h>
 #include <stdlib.h>
@@ -334,33 +335,30 @@ static struct live {
 } live[LIVE_MAX];
 static unsigned live_count, refused;
 
-static uint64_t below(uint64_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state * 0x2545f4914f6cdd1dull >> 20) % limit;
-}
-
 static size_t some_size(void)
 {
-    uint64_t kind = below(100);
-    return kind < 60 ? 1 + below(300) : kind < 90 ? 1 + below(4000) : 1 + below(40000);
+    uint64_t kind = random_below(&random_state, 100);
+    return kind < 60   ? 1 + random_below(&random_state, 300)
+           : kind < 90 ? 1 + random_below(&random_state, 4000)
+                       : 1 + random_below(&random_state, 40000);
 }
 
 static bool op_alloc(bool zeroed) QY_UNCHECKED
 {
-    size_t bytes = some_size(), align = below(4) ? 1 : 1ull << below(13);
+    size_t bytes = some_size(),
+           align = random_below(&random_state, 4) ? 1 : 1ull << random_below(&random_state, 13);
     void *piece;
     if (live_count == LIVE_MAX)
         return true;
-    if (qy_sizes_alloc(&cpus[below(CPUS)], &sizes, bytes, align, &piece) != QY_OK) {
+    if (qy_sizes_alloc(&cpus[random_below(&random_state, CPUS)], &sizes, bytes, align, &piece) !=
+        QY_OK) {
         refused++;
         return true;
     }
     if (qy_port_paddr(piece).raw % align || (zeroed && !all_bytes_are(piece, bytes, 0)))
         return false;
-    live[live_count] = (struct live){piece, bytes, (unsigned char)(1 + below(255))};
+    live[live_count] =
+        (struct live){piece, bytes, (unsigned char)(1 + random_below(&random_state, 255))};
     memset(piece, live[live_count++].fill, bytes);
     return true;
 }
@@ -369,24 +367,25 @@ static bool op_free(void) QY_UNCHECKED
 {
     if (live_count == 0)
         return true;
-    unsigned i = (unsigned)below(live_count);
+    unsigned i = (unsigned)random_below(&random_state, live_count);
     struct live l = live[i];
     live[i] = live[--live_count];
     if (!all_bytes_are(l.piece, l.bytes, l.fill) ||
         (l.bytes > 1 && qy_sizes_free(&cpus[0], &sizes, l.piece + 1) != QY_NOT_ALLOCATED))
         return false;
-    return qy_sizes_free(&cpus[below(CPUS)], &sizes, l.piece) == QY_OK &&
-           qy_sizes_free(&cpus[below(CPUS)], &sizes, l.piece) != QY_OK;
+    return qy_sizes_free(&cpus[random_below(&random_state, CPUS)], &sizes, l.piece) == QY_OK &&
+           qy_sizes_free(&cpus[random_below(&random_state, CPUS)], &sizes, l.piece) != QY_OK;
 }
 
 static bool op_resize(void) QY_UNCHECKED
 {
     if (live_count == 0)
         return true;
-    struct live *l = &live[below(live_count)];
+    struct live *l = &live[random_below(&random_state, live_count)];
     size_t bytes = some_size(), kept = bytes < l->bytes ? bytes : l->bytes;
     void *piece = l->piece;
-    enum qy_error error = qy_sizes_resize(&cpus[below(CPUS)], &sizes, &piece, bytes);
+    enum qy_error error =
+        qy_sizes_resize(&cpus[random_below(&random_state, CPUS)], &sizes, &piece, bytes);
     if (error != QY_OK)
         return error == QY_OUT_OF_MEMORY && piece == l->piece &&
                all_bytes_are(piece, l->bytes, l->fill);
@@ -406,9 +405,9 @@ static void random_calls(uint64_t pages, uint32_t flags) QY_UNCHECKED
     live_count = refused = 0;
     bool right = true;
     for (uint64_t i = 0; i < ops && right; i++) {
-        uint64_t kind = below(100), fill = i / 20000 % 2 ? 30 : 55;
+        uint64_t kind = random_below(&random_state, 100), fill = i / 20000 % 2 ? 30 : 55;
         right = kind < fill ? op_alloc(flags == 0) : kind < 85 ? op_free() : op_resize();
-        if (below(3000) == 0)
+        if (random_below(&random_state, 3000) == 0)
             qy_heap_reclaim(&heap);
         if (i % 512 == 0)
             right &= check();

@@ -3,6 +3,7 @@
  * that knows type, use and node of every page of a small machine. Without the model, an error in
  * one segment's end would go unseen.
  */
+#include <lib/random.h>
 #include <qy/map.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,11 +377,6 @@ struct model {
 static struct model model;
 static uint64_t seed;
 
-static uint64_t below(uint64_t limit)
-{
-    return next_random(&seed) % limit;
-}
-
 static void model_build(const struct qy_range *ranges, size_t count, uint64_t limit)
 {
     memset(&model, 0, sizeof(model));
@@ -460,25 +456,27 @@ static void random_operation(void)
 {
     static const uint8_t uses[] = {QY_USE_BOOT_DATA, QY_USE_FRAME_DB, QY_USE_UNTYPED,
                                    QY_USE_BOOT_ARCHIVE};
-    uint64_t base = below(PAGES * 4096), end = base + 1 + below(40 * 4096), taken = 0;
-    uint8_t use = uses[below(COUNT(uses))];
+    uint64_t base = random_below(&seed, PAGES * 4096),
+             end = base + 1 + random_below(&seed, 40 * 4096), taken = 0;
+    uint8_t use = uses[random_below(&seed, COUNT(uses))];
 
-    switch (below(4)) {
+    switch (random_below(&seed, 4)) {
     case 0:
         if (qy_map_reserve(&map, base, end, use, &taken) == QY_OK)
             model_reserve(base, end, use, taken);
         break;
     case 1: {
-        uint16_t node = (uint16_t)below(3);
+        uint16_t node = (uint16_t)random_below(&seed, 3);
         if (qy_map_set_node(&map, base, end, node) == QY_OK)
             for (uint64_t q = base / 4096 * 4; q < end / 4096 * 4 && q < QUARTERS; q++)
                 model.node[q] = node;
         break;
     }
     case 2: {
-        uint64_t pages = 1 + below(12), align = 4096ull << below(4), min = below(PAGES * 4096);
-        uint64_t max = min + below(PAGES * 4096);
-        uint16_t node = below(2) ? QY_ANY_NODE : (uint16_t)below(3);
+        uint64_t pages = 1 + random_below(&seed, 12), align = 4096ull << random_below(&seed, 4),
+                 min = random_below(&seed, PAGES * 4096);
+        uint64_t max = min + random_below(&seed, PAGES * 4096);
+        uint16_t node = random_below(&seed, 2) ? QY_ANY_NODE : (uint16_t)random_below(&seed, 3);
         paddr_t at = paddr(0);
         enum qy_error error = qy_map_alloc(&map, pages * 4096, align, min, max, node, use, &at);
         if (error == QY_TOO_MANY)
@@ -490,13 +488,13 @@ static void random_operation(void)
         break;
     }
     default: {
-        uint8_t to = below(2) ? QY_USE_FREE : uses[below(COUNT(uses))],
-                from = below(4) ? use : QY_USE_FREE;
+        uint8_t to = random_below(&seed, 2) ? QY_USE_FREE : uses[random_below(&seed, COUNT(uses))],
+                from = random_below(&seed, 4) ? use : QY_USE_FREE;
         /* mostly ranges that can succeed: those of a segment */
-        if (map.count && below(4)) {
-            const struct qy_segment *s = &map.segments[below(map.count)];
+        if (map.count && random_below(&seed, 4)) {
+            const struct qy_segment *s = &map.segments[random_below(&seed, map.count)];
             base = s->base, end = s->end, from = s->use;
-            if (base + 4096 < end && below(2))
+            if (base + 4096 < end && random_below(&seed, 2))
                 base += 4096;
         }
         base = qy_align_down(base, 4096), end = qy_align_down(end, 4096);
@@ -522,17 +520,20 @@ static void agrees_with_the_model(void)
         unsigned count = 1 + round % COUNT(ranges);
         seed = 0x1234567 + round * 7919ull;
         for (unsigned i = 0; i < count; i++) {
-            uint64_t base = below(QUARTERS), length = 1 + below(QUARTERS / 2);
-            uint64_t grain = below(3) ? 4 : 1; /* mostly whole pages */
+            uint64_t base = random_below(&seed, QUARTERS),
+                     length = 1 + random_below(&seed, QUARTERS / 2);
+            uint64_t grain = random_below(&seed, 3) ? 4 : 1; /* mostly whole pages */
             base = base / grain * grain;
             uint64_t end = (base + length) / grain * grain;
-            ranges[i] =
-                (struct qy_range){.base = base * QUARTER,
-                                  .end = (end < QUARTERS ? end : QUARTERS) * QUARTER,
-                                  .type = below(2) ? 0 : (uint32_t)below(QY_MEM_TYPE_COUNT)};
+            ranges[i] = (struct qy_range){
+                .base = base * QUARTER,
+                .end = (end < QUARTERS ? end : QUARTERS) * QUARTER,
+                .type =
+                    random_below(&seed, 2) ? 0 : (uint32_t)random_below(&seed, QY_MEM_TYPE_COUNT)};
         }
-        uint64_t limit = below(3) ? NO_LIMIT : below(PAGES * 4096);
-        uint32_t capacity = below(3) ? COUNT(array) : 8 + (uint32_t)below(16);
+        uint64_t limit = random_below(&seed, 3) ? NO_LIMIT : random_below(&seed, PAGES * 4096);
+        uint32_t capacity =
+            random_below(&seed, 3) ? COUNT(array) : 8 + (uint32_t)random_below(&seed, 16);
         model_build(ranges, count, limit);
         enum qy_error error = qy_map_build(&map, array, capacity, ranges, count, limit, NULL);
         CHECK(qy_map_check(&map) == NULL);

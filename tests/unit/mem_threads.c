@@ -7,6 +7,7 @@
  * under ThreadSanitizer too; TEST_OPS=n changes the length.
  */
 #include <hosted/hosted.h>
+#include <lib/random.h>
 #include <pthread.h>
 #include <qy/frame_cache.h>
 #include <qy/heap.h>
@@ -32,16 +33,6 @@ static atomic_uint owner[FRAMES];
 static atomic_uint failures;
 static uint64_t ops;
 
-struct random {
-    uint64_t state;
-};
-
-static uint64_t below(struct random *r, uint64_t limit)
-{
-    r->state = r->state * 6364136223846793005ull + 1442695040888963407ull;
-    return (r->state >> 33) % limit;
-}
-
 static void fail(const char *what)
 {
     if (atomic_fetch_add(&failures, 1) < 5)
@@ -63,7 +54,7 @@ static void let_go(uint64_t at, unsigned order, unsigned who)
 }
 
 /* Random blocks in and out of an arena; `order_limit` is one past the largest. */
-static void churn(struct qy_arena *arena, struct random *r, unsigned who, uint64_t count,
+static void churn(struct qy_arena *arena, uint64_t *random, unsigned who, uint64_t count,
                   unsigned order_limit)
 {
     struct {
@@ -72,23 +63,24 @@ static void churn(struct qy_arena *arena, struct random *r, unsigned who, uint64
     } held[HELD];
     unsigned n = 0;
     for (uint64_t i = 0; i < count; i++) {
-        if (n < HELD && below(r, 2)) {
+        if (n < HELD && random_below(random, 2)) {
             pfn_t out;
-            unsigned order = (unsigned)below(r, order_limit);
+            unsigned order = (unsigned)random_below(random, order_limit);
             if (qy_arena_alloc(arena, order, QY_FRAME_USER, &out) != QY_OK)
                 continue;
             hold(out.raw, order, who);
             held[n].at = out.raw;
             held[n++].order = order;
         } else if (n > 0) {
-            unsigned k = (unsigned)below(r, n);
+            unsigned k = (unsigned)random_below(random, n);
             let_go(held[k].at, held[k].order, who);
             if (qy_arena_free(arena, pfn(held[k].at), held[k].order, QY_FRAME_USER) != QY_OK)
                 fail("a free was refused");
             held[k] = held[--n];
         }
-        if (below(r, 64) == 0) { /* somebody else's frame, whatever it is: looked at, never taken */
-            pfn_t any = pfn(below(r, FRAMES + 10));
+        if (random_below(random, 64) ==
+            0) { /* somebody else's frame, whatever it is: looked at, never taken */
+            pfn_t any = pfn(random_below(random, FRAMES + 10));
             (void)qy_frame_state(&machine.db, any);
             if (qy_arena_free(&second, any, 0, QY_FRAME_TABLE) == QY_OK)
                 fail("a frame that nobody allocated so was freed");
@@ -105,9 +97,9 @@ static void churn(struct qy_arena *arena, struct random *r, unsigned who, uint64
 static void *shared_arena(void *argument)
 {
     unsigned who = (unsigned)(uintptr_t)argument;
-    struct random r = {who};
+    uint64_t random = who;
     hosted_cpu_set(who - 1);
-    churn(&root, &r, who, ops, 12);
+    churn(&root, &random, who, ops, 12);
     return NULL;
 }
 
@@ -115,12 +107,12 @@ static void *shared_arena(void *argument)
 static void *own_children(void *argument)
 {
     unsigned who = (unsigned)(uintptr_t)argument;
-    struct random r = {who + 100};
+    uint64_t random = who + 100;
     struct qy_arena child;
     for (uint64_t i = 0; i < ops / 200; i++) {
-        if (qy_arena_carve(&root, &child, 1 + below(&r, 1500), who) != QY_OK)
+        if (qy_arena_carve(&root, &child, 1 + random_below(&random, 1500), who) != QY_OK)
             continue;
-        churn(&child, &r, who, 100, 10);
+        churn(&child, &random, who, 100, 10);
         if (qy_arena_check(&child))
             fail(qy_arena_check(&child));
         if (qy_arena_return(&child) != QY_OK)
@@ -133,8 +125,8 @@ static void *own_children(void *argument)
 static void *two_arenas(void *argument)
 {
     unsigned who = (unsigned)(uintptr_t)argument;
-    struct random r = {who + 200};
-    churn(who % 2 ? &root : &second, &r, who, ops, 9);
+    uint64_t random = who + 200;
+    churn(who % 2 ? &root : &second, &random, who, ops, 9);
     return NULL;
 }
 
@@ -145,7 +137,7 @@ static void *objects(void *argument) QY_UNCHECKED
 {
     unsigned who = (unsigned)(uintptr_t)argument;
     struct qy_cpu_objects *cpu = &cpus[who - 1];
-    struct random r = {who + 300};
+    uint64_t random = who + 300;
     for (uint64_t i = 0; i < ops; i++) {
         void *object = NULL;
         if (qy_cache_alloc(cpu, &cache, &object) == QY_OK) {
@@ -154,7 +146,7 @@ static void *objects(void *argument) QY_UNCHECKED
                     fail("an object is not zero");
             memset(object, (int)who, 40);
         }
-        unsigned char *old = atomic_exchange(&mailbox[below(&r, 64)], object);
+        unsigned char *old = atomic_exchange(&mailbox[random_below(&random, 64)], object);
         if (!old)
             continue;
         for (unsigned k = 1; k < 40; k++)
@@ -162,9 +154,9 @@ static void *objects(void *argument) QY_UNCHECKED
                 fail("an object is two threads'");
         if (qy_cache_free(cpu, &cache, old) != QY_OK)
             fail("an object was not taken back");
-        if (below(&r, 500) == 0)
+        if (random_below(&random, 500) == 0)
             qy_heap_drain(cpu, &heap);
-        if (below(&r, 1000) == 0)
+        if (random_below(&random, 1000) == 0)
             qy_heap_reclaim(&heap);
     }
     return NULL;
@@ -175,29 +167,30 @@ static void *pieces(void *argument) QY_UNCHECKED
 {
     unsigned who = (unsigned)(uintptr_t)argument;
     struct qy_cpu_objects *cpu = &cpus[who - 1];
-    struct random r = {who + 400};
+    uint64_t random = who + 400;
     for (uint64_t i = 0; i < ops; i++) {
-        size_t bytes = 16 + below(&r, below(&r, 16) ? 3000 : 30000);
+        size_t bytes = 16 + random_below(&random, random_below(&random, 16) ? 3000 : 30000);
         void *piece = NULL;
-        if (qy_sizes_alloc(cpu, &sizes, bytes, below(&r, 4) ? 1 : 1ull << below(&r, 13), &piece) ==
-            QY_OK) {
+        if (qy_sizes_alloc(cpu, &sizes, bytes,
+                           random_below(&random, 4) ? 1 : 1ull << random_below(&random, 13),
+                           &piece) == QY_OK) {
             memset(piece, (int)(bytes % 255), bytes);
             memcpy(piece, &bytes, sizeof(bytes));
         }
-        void *old = atomic_exchange(&mailbox[below(&r, 64)], piece);
+        void *old = atomic_exchange(&mailbox[random_below(&random, 64)], piece);
         if (!old)
             continue;
         memcpy(&bytes, old, sizeof(bytes));
         for (size_t k = sizeof(bytes); k < bytes; k += 1 + bytes / 40)
             if (((unsigned char *)old)[k] != bytes % 255)
                 fail("a piece is two threads'");
-        if (below(&r, 8) == 0 &&
-            qy_sizes_resize(cpu, &sizes, &old, 16 + below(&r, 9000)) == QY_OK &&
+        if (random_below(&random, 8) == 0 &&
+            qy_sizes_resize(cpu, &sizes, &old, 16 + random_below(&random, 9000)) == QY_OK &&
             memcmp(old, &bytes, sizeof(bytes)) != 0)
             fail("a piece lost what it held");
         if (qy_sizes_free(cpu, &sizes, old) != QY_OK)
             fail("a piece was not taken back");
-        if (below(&r, 1000) == 0)
+        if (random_below(&random, 1000) == 0)
             qy_heap_reclaim(&heap);
     }
     return NULL;

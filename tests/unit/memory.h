@@ -6,6 +6,7 @@
 #ifndef TESTS_UNIT_MEMORY_H
 #define TESTS_UNIT_MEMORY_H
 
+#include <lib/random.h>
 #include <platform/parse.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,14 +27,6 @@ struct memory {
     } pieces[PIECES_MAX];
     unsigned count;
 };
-
-static inline uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
 
 static inline uint8_t *copy_of(const void *at, size_t count)
 {
@@ -119,7 +112,7 @@ static inline uint8_t damaged(uint8_t byte, unsigned variant, uint64_t *random)
     case 4:
         return (uint8_t)(byte + 1);
     default:
-        return (uint8_t)next_random(random);
+        return (uint8_t)random_next(random);
     }
 }
 
@@ -141,7 +134,7 @@ static inline void each_corruption(const uint8_t *at, size_t count,
     uint8_t *copy = copy_of(at, count);
     for (size_t i = 0; i < count; i++) {
         for (unsigned variant = 0; variant < DAMAGES; variant++) {
-            size_t second = next_random(&random) % count;
+            size_t second = random_next(&random) % count;
             copy[i] = damaged(at[i], variant, &random);
             run((struct qy_bytes){copy, count});
             copy[second] = damaged(at[second], 5, &random);

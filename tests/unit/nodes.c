@@ -5,6 +5,7 @@
  * the firmware's tables become distances (acpi, fdt), and real machines (the boot option selftest).
  */
 #include <hosted/hosted.h>
+#include <lib/random.h>
 #include <qy/nodes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,11 +75,11 @@ static void compare_orders(unsigned count)
 /* Random distances, asymmetric too, and a node that is nearer than itself: itself comes first all the same. */
 static void orders_of_fallback(void)
 {
-    uint64_t r = 7;
+    uint64_t random = 7;
     for (unsigned count = 1; count <= NODES; count += count < 9 ? 1 : 11) {
         for (unsigned i = 0; i < NODES; i++)
             for (unsigned j = 0; j < NODES; j++) {
-                r = r * 6364136223846793005ull + 1442695040888963407ull;
+                uint64_t r = random_next(&random);
                 distances[i][j] = (uint8_t)(count % 2 ? 10 + (r >> 60) : r >> 56);
             }
         qy_nodes_init(&nodes, memory, count, distances[0], sizeof(distances[0]));

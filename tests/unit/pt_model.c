@@ -8,6 +8,7 @@
  * seed, steps. What this would miss: anything that needs two CPUs.
  */
 #include "pt_fixture.h"
+#include <lib/random.h>
 
 /* The reference. */
 struct page {
@@ -34,14 +35,6 @@ static uint64_t spare[TABLES_MAX]; /* frames for tables */
 static unsigned spare_count;
 static uint64_t random_state;
 static unsigned mapped; /* calls that mapped something */
-
-static uint64_t random_below(uint64_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * 0x2545f4914f6cdd1dull % limit;
-}
 
 static uint64_t page_bytes(unsigned level)
 {
@@ -254,7 +247,7 @@ static bool same_everywhere(void)
             for (unsigned b = 0; b < 4; b++)
                 for (unsigned c = 0; c < 4; c++) {
                     uint64_t at = address_of(roots[r], indices[a], indices[b], indices[c]);
-                    if (!same_at(at + random_below(4096)))
+                    if (!same_at(at + random_below(&random_state, 4096)))
                         return false;
                 }
     return true;
@@ -310,10 +303,12 @@ static bool same_listing(void)
 
 static uint64_t random_address(unsigned level)
 {
-    uint64_t root = roots[random_below(4)], a = indices[random_below(4)];
-    uint64_t b = indices[random_below(4)], c = indices[random_below(4)];
+    uint64_t root = roots[random_below(&random_state, 4)],
+             a = indices[random_below(&random_state, 4)];
+    uint64_t b = indices[random_below(&random_state, 4)],
+             c = indices[random_below(&random_state, 4)];
     uint64_t at = address_of(root, a, level >= 3 ? 0 : b, level >= 2 ? 0 : c);
-    switch (random_below(32)) {
+    switch (random_below(&random_state, 32)) {
     case 0:
         return at ^ 1ull << 62;
     case 1:
@@ -328,17 +323,18 @@ static uint64_t random_address(unsigned level)
 static unsigned random_flags(uint64_t address)
 {
     static const unsigned good[] = {QY_PT_READ, QY_PT_READ | QY_PT_WRITE, QY_PT_READ | QY_PT_EXEC};
-    if (random_below(8) == 0)
-        return (unsigned)random_below(512);
-    unsigned rights = good[random_below(3)], uncached = random_below(4) ? 0 : QY_PT_UNCACHED;
-    unsigned global = random_below(2) ? QY_PT_GLOBAL : 0;
+    if (random_below(&random_state, 8) == 0)
+        return (unsigned)random_below(&random_state, 512);
+    unsigned rights = good[random_below(&random_state, 3)],
+             uncached = random_below(&random_state, 4) ? 0 : QY_PT_UNCACHED;
+    unsigned global = random_below(&random_state, 2) ? QY_PT_GLOBAL : 0;
     return rights | uncached | (address >> 63 ? global : QY_PT_USER);
 }
 
 static unsigned random_pages(void)
 {
     static const unsigned pages[] = {1, 1, 1, 2, 3, 0, 513, 511};
-    return pages[random_below(random_below(4) ? 5 : 8)];
+    return pages[random_below(&random_state, random_below(&random_state, 4) ? 5 : 8)];
 }
 
 #define CALLS_DIFFER (-1)
@@ -392,9 +388,10 @@ static bool clear_both(const struct table *at)
 /* One call on both; false if they differ. */
 static bool step(void)
 {
-    unsigned level = random_below(16) ? 1 + (unsigned)random_below(3) : (unsigned)random_below(6);
+    unsigned level = random_below(&random_state, 16) ? 1 + (unsigned)random_below(&random_state, 3)
+                                                     : (unsigned)random_below(&random_state, 6);
     uint64_t address = random_address(level),
-             frame = random_below(64) * page_bytes(level <= 4 ? level : 1);
+             frame = random_below(&random_state, 64) * page_bytes(level <= 4 ? level : 1);
     unsigned flags = random_flags(address), pages = random_pages(), missing = 0,
              expected_missing = 0;
     struct qy_pt *pt = &fixture.pt;
@@ -403,7 +400,7 @@ static bool step(void)
     uint64_t removed = 0;
     if (model.page_count > PAGES_MAX - 512)
         pages = 1;
-    switch (random_below(16)) {
+    switch (random_below(&random_state, 16)) {
     case 0:
         return qy_pt_unmap_run(pt, vaddr(address), level, pages, NULL) ==
                model_unmap(address, level, pages);
@@ -418,10 +415,11 @@ static bool step(void)
             spare[spare_count++] = out.raw;
         return got == expected && out.raw == removed;
     case 4:
-        return model.page_count == 0 || unmap_both(&model.pages[random_below(model.page_count)]);
+        return model.page_count == 0 ||
+               unmap_both(&model.pages[random_below(&random_state, model.page_count)]);
     case 5:
-        return random_below(8) || model.table_count == 0 ||
-               clear_both(&model.tables[random_below(model.table_count)]);
+        return random_below(&random_state, 8) || model.table_count == 0 ||
+               clear_both(&model.tables[random_below(&random_state, model.table_count)]);
     case 6:
     case 7:
     case 8:
@@ -433,7 +431,7 @@ static bool step(void)
             if (got != expected || (got == QY_MISSING_TABLE && missing != expected_missing))
                 return false;
             mapped += got == QY_OK;
-        } while (got == QY_MISSING_TABLE && random_below(8) &&
+        } while (got == QY_MISSING_TABLE && random_below(&random_state, 8) &&
                  install_both(address, missing) == QY_OK);
         return true;
     }

@@ -6,6 +6,7 @@
  */
 #include "pt_atoms.h"
 
+#include <lib/random.h>
 #include <pthread.h>
 
 #define R QY_PT_READ
@@ -41,21 +42,14 @@ static unsigned atoms_of(unsigned window)
 static uint64_t random_state, seed = 1;
 static unsigned steps = 60;
 
-static uint64_t random_below(uint64_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * 0x2545f4914f6cdd1dull % limit;
-}
-
 static unsigned random_flags(const struct atoms *a)
 {
     static const unsigned rights[] = { R, RW, R | QY_PT_EXEC, RW, R, RW | QY_PT_EXEC };
     static const unsigned more[] = {
         0, 0, 0, QY_PT_UNCACHED, QY_PT_SOFT_0, QY_PT_WRITE_THROUGH, QY_PT_SOFT_1, QY_PT_GLOBAL};
-    return rights[random_below(random_below(8) ? 5 : 6)] | more[random_below(8)] |
-           (atoms_user(a) == (random_below(32) != 0) ? U : 0);
+    return rights[random_below(&random_state, random_below(&random_state, 8) ? 5 : 6)] |
+           more[random_below(&random_state, 8)] |
+           (atoms_user(a) == (random_below(&random_state, 32) != 0) ? U : 0);
 }
 
 /* Frames with every alignment to pages of the atom's address. */
@@ -63,23 +57,26 @@ static uint64_t random_frame(const struct atoms *a, unsigned from)
 {
     static const uint64_t off[] = {0, 0, GIB, MIB2, 3 * MIB2, 0x1000};
     return (a->cuts[from] & (512 * GIB - 1)) + 8 * GIB +
-           off[random_below(random_below(16) ? 5 : 6)];
+           off[random_below(&random_state, random_below(&random_state, 16) ? 5 : 6)];
 }
 
 static bool step(struct atoms *a)
 {
-    unsigned from = (unsigned)random_below(a->count);
-    unsigned to = from + 1 + (unsigned)random_below(random_below(2) ? 2 : a->count - from);
-    unsigned left = random_below(4) ? ~0u : (unsigned)random_below(6);
+    unsigned from = (unsigned)random_below(&random_state, a->count);
+    unsigned to =
+        from + 1 +
+        (unsigned)random_below(&random_state, random_below(&random_state, 2) ? 2 : a->count - from);
+    unsigned left = random_below(&random_state, 4) ? ~0u : (unsigned)random_below(&random_state, 6);
     if (to > a->count)
         to = a->count;
-    switch (random_below(10)) {
+    switch (random_below(&random_state, 10)) {
     case 0:
     case 1:
     case 2:
     case 3:
-        return atoms_map(a, from, to, random_frame(a, from), 1 + (unsigned)random_below(3),
-                         random_flags(a), left) == QY_OK;
+        return atoms_map(a, from, to, random_frame(a, from),
+                         1 + (unsigned)random_below(&random_state, 3), random_flags(a),
+                         left) == QY_OK;
     case 4:
     case 5:
         return atoms_unmap(a, from, to, left) == QY_OK;
@@ -89,7 +86,7 @@ static bool step(struct atoms *a)
     case 8:
         return atoms_mark(a, from, random_state >> 6) == QY_OK;
     default:
-        atoms_replace_marks(a, from, random_below(4) == 0, random_state >> 6);
+        atoms_replace_marks(a, from, random_below(&random_state, 4) == 0, random_state >> 6);
         return false;
     }
 }
@@ -104,10 +101,11 @@ static void random_ranges(void)
             random_state = seed * 0x9e3779b97f4a7c15ull + w * 4 + k + 1;
             for (unsigned i = 0; i < steps && !a.wrong; i++) {
                 worked += step(&a);
-                atoms_check(&a, random_below(~0ull));
+                atoms_check(&a, random_below(&random_state, ~0ull));
                 if (i % 16 == 0) {
-                    unsigned from = (unsigned)random_below(a.count);
-                    atoms_check_cursor(&a, from, from + 1 + (unsigned)random_below(a.count - from));
+                    unsigned from = (unsigned)random_below(&random_state, a.count);
+                    atoms_check_cursor(
+                        &a, from, from + 1 + (unsigned)random_below(&random_state, a.count - from));
                 }
                 if (a.wrong)
                     printf("# %s, window %u, seed %llu, step %u: %s\n", a.f.kind->format->name, w,

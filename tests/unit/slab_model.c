@@ -7,6 +7,7 @@
  * TEST_OPS=n changes its length.
  */
 #include <hosted/hosted.h>
+#include <lib/random.h>
 #include <qy/debug.h>
 #include <qy/frame_cache.h>
 #include <stdlib.h>
@@ -37,14 +38,6 @@ static unsigned live_count;
 static uint64_t per_cache[CACHES], random_state, refused, taken, out_of_memory;
 static bool wrong, magazines_seen;
 
-static uint64_t below(uint64_t limit)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state * 0x2545f4914f6cdd1dull >> 20) % limit;
-}
-
 static void differ(const char *what)
 {
     if (!wrong)
@@ -59,12 +52,12 @@ static bool all_bytes_are(const unsigned char *at, size_t bytes, unsigned char v
 
 static struct qy_cpu_objects *some_cpu(void)
 {
-    return &cpus[below(CPUS)];
+    return &cpus[random_below(&random_state, CPUS)];
 }
 
 static void op_alloc(void) QY_UNCHECKED
 {
-    unsigned c = (unsigned)below(CACHES);
+    unsigned c = (unsigned)random_below(&random_state, CACHES);
     void *object;
     if (live_count == LIVE_MAX)
         return;
@@ -78,7 +71,8 @@ static void op_alloc(void) QY_UNCHECKED
     }
     if (!all_bytes_are(object, types[c].bytes, 0))
         differ("not zeroed");
-    live[live_count] = (struct live){object, (uint8_t)c, (uint8_t)(1 + below(255))};
+    live[live_count] =
+        (struct live){object, (uint8_t)c, (uint8_t)(1 + random_below(&random_state, 255))};
     memset(object, live[live_count].fill, types[c].bytes);
     live_count++;
     per_cache[c]++;
@@ -89,7 +83,7 @@ static void op_free(void) QY_UNCHECKED
 {
     if (live_count == 0)
         return;
-    unsigned i = (unsigned)below(live_count);
+    unsigned i = (unsigned)random_below(&random_state, live_count);
     struct live l = live[i];
     if (!all_bytes_are(l.object, types[l.cache].bytes, l.fill))
         differ("object changed");
@@ -97,7 +91,7 @@ static void op_free(void) QY_UNCHECKED
         differ("free refused");
     live[i] = live[--live_count];
     per_cache[l.cache]--;
-    if (below(8) == 0) {
+    if (random_below(&random_state, 8) == 0) {
         enum qy_error error = qy_cache_free(some_cpu(), &caches[l.cache], l.object);
         if (error != QY_NOT_ALLOCATED && error != QY_NOT_OWNED)
             differ("double free");
@@ -109,12 +103,13 @@ static void op_free_wrong(void) QY_UNCHECKED
 {
     if (live_count == 0)
         return;
-    struct live l = live[below(live_count)];
-    unsigned other = (l.cache + 1 + (unsigned)below(CACHES - 1)) % CACHES;
+    struct live l = live[random_below(&random_state, live_count)];
+    unsigned other = (l.cache + 1 + (unsigned)random_below(&random_state, CACHES - 1)) % CACHES;
     if (qy_cache_free(some_cpu(), &caches[other], l.object) != QY_NOT_OWNED)
         differ("free into another cache");
     if (qy_cache_free(some_cpu(), &caches[l.cache],
-                      l.object + 1 + below(types[l.cache].bytes - 1)) != QY_NOT_ALLOCATED)
+                      l.object + 1 + random_below(&random_state, types[l.cache].bytes - 1)) !=
+        QY_NOT_ALLOCATED)
         differ("free inside an object");
     refused += 2;
 }
@@ -166,8 +161,8 @@ static void setup(void)
 
 static void take_back(void) QY_UNCHECKED
 {
-    unsigned a = (unsigned)below(2);
-    if (below(2))
+    unsigned a = (unsigned)random_below(&random_state, 2);
+    if (random_below(&random_state, 2))
         qy_heap_drain(some_cpu(), &heaps[a]);
     else
         qy_heap_reclaim(&heaps[a]);
@@ -182,14 +177,15 @@ static void run(uint64_t share) QY_UNCHECKED
     random_state = (seed ? strtoull(seed, NULL, 0) : 77) * 2 + 1;
     setup();
     for (uint64_t i = 0; i < ops && !wrong; i++) {
-        uint64_t kind = below(100), fill = i / 50000 % 2 ? 38 : 56; /* fill up, then empty */
+        uint64_t kind = random_below(&random_state, 100),
+                 fill = i / 50000 % 2 ? 38 : 56; /* fill up, then empty */
         if (kind < fill)
             op_alloc();
         else if (kind < 95)
             op_free();
         else if (kind < 99)
             op_free_wrong();
-        else if (below(8) == 0)
+        else if (random_below(&random_state, 8) == 0)
             take_back();
         if (i % 1024 == 0)
             check_all();

@@ -7,19 +7,12 @@
  */
 #include "../../user/drivers/virtio.h"
 
+#include <lib/random.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tap.h>
 
-static uint64_t state = 88172645463325252ull;
-
-static uint64_t random_below(uint64_t limit)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state % limit;
-}
+static uint64_t random_state;
 
 /* ---- the queue ---- */
 
@@ -69,11 +62,11 @@ static void chains_come_back_in_any_order(void)
         virtq_init(&queue, &memory, size);
         CHECK(queue_holds(&queue));
         while (seen <= 65536 && !tap_failures) {
-            if (random_below(2)) {
+            if (random_below(&random_state, 2)) {
                 struct virtq_part parts[VIRTQ_SIZE + 1];
-                unsigned wanted = 1 + (unsigned)random_below(size + 1u);
+                unsigned wanted = 1 + (unsigned)random_below(&random_state, size + 1u);
                 for (unsigned i = 0; i < wanted; i++)
-                    parts[i] = (struct virtq_part){state + i, 16 * (i + 1), i & 1};
+                    parts[i] = (struct virtq_part){random_state + i, 16 * (i + 1), i & 1};
                 uint16_t head = 0xffff;
                 enum qy_error error = virtq_add(&queue, parts, wanted, &head);
                 CHECK_EQ(error, wanted > free ? QY_TOO_MANY : QY_OK);
@@ -92,10 +85,10 @@ static void chains_come_back_in_any_order(void)
                     free -= wanted;
                 }
             } else if (count) {
-                unsigned which = (unsigned)random_below(count), writable = 0;
+                unsigned which = (unsigned)random_below(&random_state, count), writable = 0;
                 for (unsigned i = 1; i < flying[which].count; i += 2)
                     writable += 16 * (i + 1);
-                uint32_t bytes = (uint32_t)random_below(writable + 1), got;
+                uint32_t bytes = (uint32_t)random_below(&random_state, writable + 1), got;
                 uint16_t head;
                 CHECK_EQ(virtq_take(&queue, &head, &got), QY_WOULD_WAIT);
                 device_done(&memory, size, flying[which].head, bytes);
@@ -291,10 +284,12 @@ static void serve(void)
         answer = 2;
         break;
     case RANDOM:
-        answer = (uint8_t)random_below(4);
-        id = (uint32_t)(random_below(3) ? id : random_below(40));
-        written = (uint32_t)(random_below(3) ? written : random_below(1u << 20));
-        done = (uint32_t)(random_below(3) ? 1 : random_below(65536));
+        answer = (uint8_t)random_below(&random_state, 4);
+        id = (uint32_t)(random_below(&random_state, 3) ? id : random_below(&random_state, 40));
+        written =
+            (uint32_t)(random_below(&random_state, 3) ? written
+                                                      : random_below(&random_state, 1u << 20));
+        done = (uint32_t)(random_below(&random_state, 3) ? 1 : random_below(&random_state, 65536));
         break;
     default:
         break;
@@ -308,8 +303,8 @@ static void serve(void)
 static uint32_t device_read(void *context, enum virtio_register name)
 {
     (void)context;
-    if (device.mischief == RANDOM && random_below(20) == 0)
-        return (uint32_t)state;
+    if (device.mischief == RANDOM && random_below(&random_state, 20) == 0)
+        return (uint32_t)random_state;
     if (device.mischief == VANISHES && device.notified)
         return UINT32_MAX;
     switch (name) {
@@ -398,12 +393,13 @@ static void what_is_written_is_read(void)
     CHECK_EQ(blk.sectors, SECTORS); /* not what was there before the generation changed */
     CHECK(!blk.read_only && blk.flushes);
     for (unsigned step = 0; step < 100000 && !tap_failures; step++) {
-        uint64_t sectors = 1 + random_below(DATA_BYTES / VIRTIO_SECTOR);
-        uint64_t sector = random_below(SECTORS - sectors + 1), bytes = sectors * VIRTIO_SECTOR;
+        uint64_t sectors = 1 + random_below(&random_state, DATA_BYTES / VIRTIO_SECTOR);
+        uint64_t sector = random_below(&random_state, SECTORS - sectors + 1),
+                 bytes = sectors * VIRTIO_SECTOR;
         uint8_t *place = model + sector * VIRTIO_SECTOR;
-        if (random_below(2)) {
+        if (random_below(&random_state, 2)) {
             for (unsigned i = 0; i < bytes; i += 8)
-                memcpy(place + i, &(uint64_t){random_below(UINT64_MAX)}, 8);
+                memcpy(place + i, &(uint64_t){random_below(&random_state, UINT64_MAX)}, 8);
             memcpy(ram.data, place, bytes);
             CHECK_EQ(virtio_blk_request(&blk, VIRTIO_BLK_WRITE, sector, DATA, bytes), QY_OK);
         } else {
@@ -506,8 +502,9 @@ static void a_random_device_does_no_harm(void)
         if (blk.sectors > SECTORS) /* it lied: the simulated disk is no larger */
             blk.sectors = SECTORS;
         for (unsigned i = 0; i < 8 && open; i++)
-            good += virtio_blk_request(&blk, random_below(2) ? VIRTIO_BLK_READ : VIRTIO_BLK_WRITE,
-                                       random_below(SECTORS), DATA, VIRTIO_SECTOR) == QY_OK;
+            good += virtio_blk_request(
+                        &blk, random_below(&random_state, 2) ? VIRTIO_BLK_READ : VIRTIO_BLK_WRITE,
+                        random_below(&random_state, SECTORS), DATA, VIRTIO_SECTOR) == QY_OK;
         CHECK(!open || !blk.open || queue_holds(&blk.queue));
     }
     CHECK(opened > 100 && good > 100);
@@ -697,9 +694,10 @@ static void configuration_that_cannot_be_is_refused(void)
         CHECK_EQ(virtio_pci_find(&bus, 0, &place), wrong[i].error);
     }
     for (unsigned round = 0; round < 200000 && !tap_failures; round++) {
-        make_function(0, random_below(2) ? 0 : 0xfe000000);
-        for (unsigned i = 0; i < 1 + random_below(6); i++)
-            config[0][4 + random_below(252)] = (uint8_t)random_below(256);
+        make_function(0, random_below(&random_state, 2) ? 0 : 0xfe000000);
+        for (unsigned i = 0; i < 1 + random_below(&random_state, 6); i++)
+            config[0][4 + random_below(&random_state, 252)] =
+                (uint8_t)random_below(&random_state, 256);
         bus = bus_of();
         if (virtio_pci_find(&bus, 0, &place) != QY_OK)
             continue;

@@ -8,6 +8,7 @@
 #include "fixture.h"
 
 #include <inttypes.h>
+#include <lib/random.h>
 
 /* The window: three leaf tables and a half, across a boundary of 1 GiB. */
 #define BASE 0x3fe00000ull
@@ -30,12 +31,6 @@ static bool foreign_there[FOREIGN];
 static uint64_t seed, refused, done;
 static unsigned bound[VM_SPACES];
 
-static uint64_t below(uint64_t limit)
-{
-    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-    return (seed >> 33) % limit;
-}
-
 static uint64_t address(unsigned page)
 {
     return BASE + page * QY_PAGE_BYTES;
@@ -44,15 +39,16 @@ static uint64_t address(unsigned page)
 static unsigned some_rights(void)
 {
     static const unsigned all[] = {RW, RW, RW, RO, RX, 0};
-    return all[below(6)];
+    return all[random_below(&seed, 6)];
 }
 
 /* A range: mostly short, now and then whole tables. */
 static void range(unsigned *first, unsigned *count)
 {
-    *first = (unsigned)below(PAGES);
-    *count = 1 + (unsigned)(below(4) ? below(40) : below(1200));
-    if (below(4) == 0)
+    *first = (unsigned)random_below(&seed, PAGES);
+    *count = 1 + (unsigned)(random_below(&seed, 4) ? random_below(&seed, 40)
+                                                   : random_below(&seed, 1200));
+    if (random_below(&seed, 4) == 0)
         *first &= ~511u;
     if (*count > PAGES - *first)
         *count = PAGES - *first;
@@ -60,7 +56,7 @@ static void range(unsigned *first, unsigned *count)
 
 static unsigned alive(void)
 {
-    unsigned n = (unsigned)below(VM_SPACES);
+    unsigned n = (unsigned)random_below(&seed, VM_SPACES);
     while (!f.alive[n])
         n = (n + 1) % VM_SPACES;
     return n;
@@ -84,7 +80,7 @@ static void op_map(unsigned n)
 {
     unsigned first, count, rights = some_rights();
     range(&first, &count);
-    bool object = below(6) == 0;
+    bool object = random_below(&seed, 6) == 0;
     struct qy_mark mark = vm_anon(rights);
     if (object)
         mark = (struct qy_mark){.kind = QY_MARK_OBJECT,
@@ -148,20 +144,20 @@ static void op_protect(unsigned n)
 static void op_touch(unsigned n)
 {
     static const unsigned need[] = {QY_PT_READ, QY_PT_WRITE, QY_PT_EXEC};
-    unsigned i = (unsigned)below(PAGES);
-    if (below(2)) /* where something is */
+    unsigned i = (unsigned)random_below(&seed, PAGES);
+    if (random_below(&seed, 2)) /* where something is */
         for (unsigned tries = 0; tries < PAGES && model[n][i].kind == EMPTY; tries++)
             i = (i + 1) % PAGES;
     struct page *page = &model[n][i];
-    f.cpu = (unsigned)below(2);
-    enum qy_access access = (enum qy_access)below(3);
+    f.cpu = (unsigned)random_below(&seed, 2);
+    enum qy_access access = (enum qy_access)random_below(&seed, 3);
     uint8_t *at = NULL;
     enum qy_error want = page->kind == EMPTY              ? QY_NOT_MAPPED
                          : page->kind == GONE             ? QY_REVOKED
                          : !(page->rights & need[access]) ? QY_NO_RIGHTS
                          : page->kind == OBJECT           ? QY_WOULD_WAIT
                                                           : QY_OK;
-    enum qy_error got = vm_touch(&f, n, address(i) + below(4096), access, &at);
+    enum qy_error got = vm_touch(&f, n, address(i) + random_below(&seed, 4096), access, &at);
     if (page->kind == MAPPED && got == QY_INVALID_FLAGS && access != QY_ACCESS_WRITE)
         return; /* an alias has taken the other class meanwhile */
     if (page->kind == MAPPED && got == QY_INVALID_FLAGS)
@@ -177,7 +173,7 @@ static void op_touch(unsigned n)
         exit(1);
     }
     if (access == QY_ACCESS_WRITE)
-        *byte = *expected = (uint8_t)below(256);
+        *byte = *expected = (uint8_t)random_below(&seed, 256);
 }
 
 /* Is a range of `to` empty, with the leaf tables that it touches? 2: yes, 1: the range alone, 0: no. */
@@ -192,7 +188,7 @@ static unsigned emptiness(unsigned to, unsigned first, unsigned count)
 
 static void op_clone(unsigned from)
 {
-    unsigned to = (unsigned)below(VM_SPACES), first = 0, count = PAGES;
+    unsigned to = (unsigned)random_below(&seed, VM_SPACES), first = 0, count = PAGES;
     if (to == from)
         return;
     if (!f.alive[to]) {
@@ -207,7 +203,7 @@ static void op_clone(unsigned from)
         memcpy(f.space[to].bindings[0], f.space[from].bindings[0], QY_PAGE_BYTES);
         memset(model[to], 0, sizeof(model[to]));
     }
-    if (below(2))
+    if (random_below(&seed, 2))
         range(&first, &count);
     unsigned empty = emptiness(to, first, count);
     enum qy_error got =
@@ -226,7 +222,7 @@ static void op_close(unsigned n)
     unsigned others = 0;
     for (unsigned i = 0; i < VM_SPACES; i++)
         others += i != n && f.alive[i];
-    if (!others || below(8))
+    if (!others || random_below(&seed, 8))
         return;
     vm_close(&f, n);
     memset(model[n], 0, sizeof(model[n]));
@@ -234,8 +230,9 @@ static void op_close(unsigned n)
 
 static void op_settle(unsigned n)
 {
-    uint64_t at = below(3) ? address((unsigned)below(PAGES)) : address(0);
-    unsigned steps = (unsigned)below(60);
+    uint64_t at =
+        random_below(&seed, 3) ? address((unsigned)random_below(&seed, PAGES)) : address(0);
+    unsigned steps = (unsigned)random_below(&seed, 60);
     while (steps-- > 0 && at < address(PAGES)) {
         enum qy_error got = qy_space_settle_step(&f.space[n], &at);
         expect(got, QY_OK, "settle");
@@ -246,8 +243,8 @@ static void op_settle(unsigned n)
 
 static void op_frame(unsigned n)
 {
-    unsigned i = (unsigned)below(PAGES), k = (unsigned)below(FOREIGN), rights = below(3) ? RW : RO,
-             missing;
+    unsigned i = (unsigned)random_below(&seed, PAGES), k = (unsigned)random_below(&seed, FOREIGN),
+             rights = random_below(&seed, 3) ? RW : RO, missing;
     if (!foreign_there[k]) {
         if (qy_arena_alloc(&f.foreign, 0, QY_FRAME_USER, &foreign[k]) != QY_OK)
             return;
@@ -255,9 +252,10 @@ static void op_frame(unsigned n)
         foreign_byte[k] = 0;
         memset(qy_port_ram(pfn_to_paddr(foreign[k])), 0, QY_PAGE_BYTES);
     }
-    if (below(4) == 0)
+    if (random_below(&seed, 4) == 0)
         rights = RX;
-    bool supply = model[n][i].kind == OBJECT || (model[n][i].kind == PRIVATE && below(2));
+    bool supply =
+        model[n][i].kind == OBJECT || (model[n][i].kind == PRIVATE && random_below(&seed, 2));
     if (model[n][i].kind == PRIVATE)
         return; /* it may be there or not */
     enum qy_error got = qy_space_map_frame(&f.space[n], address(i), foreign[k], 1, rights,
@@ -274,8 +272,8 @@ static void op_frame(unsigned n)
 
 static void op_revoke(void)
 {
-    unsigned k = (unsigned)below(FOREIGN);
-    if (!foreign_there[k] || below(3))
+    unsigned k = (unsigned)random_below(&seed, FOREIGN);
+    if (!foreign_there[k] || random_below(&seed, 3))
         return;
     CHECK(!qy_vm_revoke(&f.vm, foreign[k]));
     CHECK_EQ(qy_arena_free(&f.foreign, foreign[k], 0, QY_FRAME_USER), QY_OK);
@@ -290,7 +288,7 @@ static void op_revoke(void)
 static void op_revoke_arena(unsigned n)
 {
     uint64_t cursor = 0;
-    if (below(20))
+    if (random_below(&seed, 20))
         return;
     /* Who wants to keep what it shares with others settles first. */
     for (unsigned i = 0; i < VM_SPACES; i++) {
@@ -354,7 +352,7 @@ static void compare(unsigned n)
 static void step(uint64_t i)
 {
     unsigned n = alive();
-    switch (below(24)) {
+    switch (random_below(&seed, 24)) {
     case 0:
     case 1:
     case 2:

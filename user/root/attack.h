@@ -45,13 +45,17 @@ bool attack_child_begin(struct attack *attack, struct attack_child *out) CALL_MU
 /* It was started: its next message is a fault, it is killed for that, and is dead. */
 bool attack_child_stopped(const struct attack_child *child, struct fault *fault) CALL_MUST_USE;
 void attack_child_end(const struct attack_child *child);
+/* A child of its own touches the address, faults, is killed for that, and is dead. */
+bool attack_touch(struct attack *attack, uint64_t address, enum qy_access access,
+                  struct fault *fault) CALL_MUST_USE;
 
-void attack_handles(struct attack *attack);   /* handles, call numbers, rights (attack_caps.c) */
-void attack_retype(struct attack *attack);    /* retype and its numbers (attack_caps.c) */
-void attack_pointers(struct attack *attack);  /* pointers (attack_memory.c) */
-void attack_mappings(struct attack *attack);  /* addresses and flags (attack_memory.c) */
-void attack_regions(struct attack *attack);   /* calls on regions (attack_regions.c) */
-void attack_lent(struct attack *attack); /* memory of regions, in threads and races (attack_lent.c) */
+void attack_handles(struct attack *attack);  /* handles, call numbers, rights (attack_caps.c) */
+void attack_retype(struct attack *attack);   /* retype and its numbers (attack_caps.c) */
+void attack_pointers(struct attack *attack); /* pointers (attack_memory.c) */
+void attack_mappings(struct attack *attack); /* addresses and flags (attack_memory.c) */
+void attack_regions(struct attack *attack);  /* calls on regions (attack_regions.c) */
+void attack_lent(
+    struct attack *attack); /* memory of regions, in threads and races (attack_lent.c) */
 void attack_devices(struct attack *attack);   /* lines, ports, device memory (attack_devices.c) */
 void attack_leftovers(struct attack *attack); /* memory of earlier owners (attack_leftovers.c) */
 void attack_touches(

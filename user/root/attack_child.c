@@ -36,3 +36,40 @@ void attack_child_end(const struct attack_child *child)
     root_check(child->root, gone, "the budget of a child could not be taken back");
     root_release(child->root, child->mark);
 }
+
+/* What a child is told to touch. */
+struct deed {
+    uint64_t address;
+    enum qy_access access;
+    qy_handle_t endpoint;
+};
+
+static void child_main(void *argument)
+{
+    const struct deed *deed = argument;
+    volatile uint64_t *word = (volatile uint64_t *)deed->address;
+
+    if (deed->access == QY_ACCESS_READ)
+        (void)*word;
+    else if (deed->access == QY_ACCESS_WRITE)
+        *word = 0;
+    else
+        ((void (*)(void))deed->address)();
+    thread_exit(endpoint_send(deed->endpoint, 0, 0, 0, 0));
+}
+
+bool attack_touch(struct attack *attack, uint64_t address, enum qy_access access,
+                  struct fault *fault)
+{
+    static struct deed deed;
+    struct attack_child child;
+
+    *fault = (struct fault){0};
+    if (!attack_child_begin(attack, &child))
+        return false;
+    deed = (struct deed){address, access, child.child.endpoint};
+    bool stopped = child_start(&child.child, child_main, &deed, attack_cpu(attack)) == QY_OK &&
+                   attack_child_stopped(&child, fault);
+    attack_child_end(&child);
+    return stopped;
+}

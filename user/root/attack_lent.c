@@ -27,43 +27,14 @@ static enum qy_error map_at(uint64_t address, uint64_t pages, uint64_t flags, ui
 
 /* ---- threads that touch what they may not ---- */
 
-struct deed {
-    uint64_t address;
-    enum qy_access access;
-    qy_handle_t endpoint;
-};
-
-static void child_main(void *argument)
-{
-    const struct deed *deed = argument;
-    volatile uint64_t *word = (volatile uint64_t *)deed->address;
-
-    if (deed->access == QY_ACCESS_READ)
-        (void)*word;
-    else if (deed->access == QY_ACCESS_WRITE)
-        *word = 1;
-    else
-        ((void (*)(void))deed->address)();
-    thread_exit(endpoint_send(deed->endpoint, 0, 0, 0, 0));
-}
-
 static void touch(const struct lent *lent, const char *what, uint64_t address,
                   enum qy_access access, enum qy_fault_found found)
 {
-    static struct deed deed;
-    struct attack_child child;
-    struct fault fault = {0};
-
-    if (!attack_child_begin(lent->attack, &child))
-        return;
-    deed = (struct deed){address, access, child.child.endpoint};
-    bool stopped =
-        child_start(&child.child, child_main, &deed, attack_cpu(lent->attack)) == QY_OK &&
-        attack_child_stopped(&child, &fault) && fault.address == address &&
-        fault.access == access && fault.mark == found;
+    struct fault fault;
+    bool stopped = attack_touch(lent->attack, address, access, &fault) &&
+                   fault.address == address && fault.access == access && fault.mark == found;
     attack_stopped(lent->attack, stopped, stopped ? fault_mark_name(found) : "NOT STOPPED", "%s %s",
                    fault_access_name(access), what);
-    attack_child_end(&child);
 }
 
 static void touches(const struct lent *lent)

@@ -5,69 +5,28 @@
  */
 #include "attack.h"
 
-#define LABEL_SURVIVED 1u
 #define NON_CANONICAL 0x0000800000000000ull
 #define KERNEL_HALF 0xffff800000000000ull
 
-enum touch { TOUCH_READ, TOUCH_WRITE, TOUCH_EXECUTE };
-
-/* What the child is told. */
-struct deed {
-    uint64_t address;
-    enum touch touch;
-    qy_handle_t endpoint;
-};
-
-static void child_main(void *argument)
-{
-    const struct deed *deed = argument;
-    volatile uint64_t *word = (volatile uint64_t *)deed->address;
-    uint64_t value = 0;
-
-    switch (deed->touch) {
-    case TOUCH_READ:
-        value = *word;
-        break;
-    case TOUCH_WRITE:
-        *word = 0;
-        break;
-    case TOUCH_EXECUTE:
-        ((void (*)(void))deed->address)();
-        break;
-    }
-    thread_exit(endpoint_send(deed->endpoint, LABEL_SURVIVED, value, 0, 0));
-}
-
-static const char *const verbs[] = {"read", "write", "execute"};
-
 /* The fault must name the address and the access; a non-canonical address may be another exception
  * on x86-64. */
-static bool names_deed(const struct fault *fault, const struct deed *deed)
+static bool names(const struct fault *fault, uint64_t address, enum qy_access access)
 {
-    static const enum qy_access access[] = {QY_ACCESS_READ, QY_ACCESS_WRITE, QY_ACCESS_EXEC};
-    bool canonical = deed->address < NON_CANONICAL || deed->address >= KERNEL_HALF;
+    bool canonical = address < NON_CANONICAL || address >= KERNEL_HALF;
 
     if (!canonical && fault->mark == QY_FOUND_EXCEPTION)
         return true;
-    return fault->address == deed->address && fault->access == access[deed->touch] &&
+    return fault->address == address && fault->access == access &&
            fault->mark != QY_FOUND_EXCEPTION;
 }
 
-/* One child does one deed, faults, is killed by its handler, and is dead. */
-static void touch(struct attack *attack, const char *what, uint64_t address, enum touch how)
+static void touch(struct attack *attack, const char *what, uint64_t address, enum qy_access access)
 {
-    static struct deed deed;
-    struct attack_child child;
     struct fault fault;
+    bool stopped = attack_touch(attack, address, access, &fault) && names(&fault, address, access);
 
-    if (!attack_child_begin(attack, &child))
-        return;
-    deed = (struct deed){address ? address : child.child.stack_top - 64, how, child.child.endpoint};
-    bool stopped = child_start(&child.child, child_main, &deed, attack_cpu(attack)) == QY_OK &&
-                   attack_child_stopped(&child, &fault) && names_deed(&fault, &deed);
     attack_stopped(attack, stopped, stopped ? "fault, thread killed" : "NOT STOPPED", "%s %s",
-                   verbs[how], what);
-    attack_child_end(&child);
+                   fault_access_name(access), what);
 }
 
 /* A frame whose last bytes are a call, executable at the last page of the user half. */
@@ -120,6 +79,7 @@ static void call_at_the_edge(struct attack *attack)
 
 void attack_touches(struct attack *attack)
 {
+    static uint64_t data;
     const struct {
         const char *what;
         uint64_t address;
@@ -138,21 +98,22 @@ void attack_touches(struct attack *attack)
     };
 
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-        for (enum touch how = TOUCH_READ; how <= TOUCH_EXECUTE; how++)
-            touch(attack, places[i].what, places[i].address, how);
-    touch(attack, "the program's own text", (uintptr_t)attack_touches & ~7ull, TOUCH_WRITE);
-    touch(attack, "the information page", QY_ROOT_INFO_ADDRESS, TOUCH_WRITE);
-    touch(attack, "the information page as code", QY_ROOT_INFO_ADDRESS, TOUCH_EXECUTE);
-    touch(attack, "the boot archive", QY_ROOT_ARCHIVE_ADDRESS, TOUCH_WRITE);
-    touch(attack, "the program's data as code", (uintptr_t)&verbs & ~7ull, TOUCH_EXECUTE);
-    touch(attack, "the thread's own stack as code", 0, TOUCH_EXECUTE);
-    touch(attack, "the page below the stack", ATTACK_STACK_PAGE - 8, TOUCH_WRITE);
+        for (enum qy_access access = QY_ACCESS_READ; access <= QY_ACCESS_EXEC; access++)
+            touch(attack, places[i].what, places[i].address, access);
+    touch(attack, "the program's own text", (uintptr_t)attack_touches & ~7ull, QY_ACCESS_WRITE);
+    touch(attack, "the information page", QY_ROOT_INFO_ADDRESS, QY_ACCESS_WRITE);
+    touch(attack, "the information page as code", QY_ROOT_INFO_ADDRESS, QY_ACCESS_EXEC);
+    touch(attack, "the boot archive", QY_ROOT_ARCHIVE_ADDRESS, QY_ACCESS_WRITE);
+    touch(attack, "the program's data as code", (uintptr_t)&data, QY_ACCESS_EXEC);
+    touch(attack, "the thread's own stack as code", ATTACK_STACK_PAGE + PAGE_BYTES - 64,
+          QY_ACCESS_EXEC);
+    touch(attack, "the page below the stack", ATTACK_STACK_PAGE - 8, QY_ACCESS_WRITE);
     call_at_the_edge(attack);
 }
 
 static void bad_starts(struct attack *attack, const struct child *child)
 {
-    const uint64_t code = (uintptr_t)child_main, stack = child->stack_top;
+    const uint64_t code = (uintptr_t)bad_starts, stack = child->stack_top;
     const struct {
         const char *what;
         uint64_t instruction, stack, cpu;

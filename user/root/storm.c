@@ -14,6 +14,7 @@
  * never two.
  */
 #include "root.h"
+#include <lib/random.h>
 #include <stdatomic.h>
 
 #define CALLS_A_ROUND 10000u
@@ -75,10 +76,7 @@ struct player {
 
 static uint64_t below(struct player *player, uint64_t limit)
 {
-    player->random ^= player->random << 13;
-    player->random ^= player->random >> 7;
-    player->random ^= player->random << 17;
-    return (player->random >> 32) % limit;
+    return random_below(&player->random, limit);
 }
 
 static uint64_t any_slot(struct player *player)
