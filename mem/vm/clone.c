@@ -190,7 +190,8 @@ static enum qy_error clone_large(struct cloning *c, vaddr_t base, struct qy_at *
     (void)qy_entry_holds(format, at->entry, at->level, &frame, &foreign);
     struct large p = {.entry = at->entry,
                       .origin = qy_table_origin(at->table, at->index),
-                      .mapping = qy_mapping(above->frame, at->index),
+                      .mapping =
+                          qy_block_mapping(vm->db, above->frame, at->index, frame, at->level),
                       .word = qy_frame_rmap(vm->db, frame)};
     error = p.word ? qy_vm_node_alloc(vm, above->budget, &p.node) : QY_UNSUPPORTED; /* raw */
     if (error == QY_OK && qy_table_needs_side(above, p.origin))

@@ -182,7 +182,7 @@ static enum verdict present(struct look *look)
     _Atomic uint64_t *word = &look->space->vm->db->frames[frame.raw].word;
     if (qy_word_load(word) & QY_WORD_LIST)
         return copy(look, rights);
-    if (qy_rmap_class(word, 1, true, false) != QY_OK)
+    if (qy_rmap_class(word, qy_mapping(at->table->frame, at->index), true, false) != QY_OK)
         qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
     set_entry(look, qy_page_entry(format, frame, 1, rights));
     return DONE;
@@ -198,9 +198,10 @@ static enum verdict kept(struct look *look)
     bool write = rights & QY_PT_WRITE, exec = rights & QY_PT_EXEC;
     pfn_t frame = pfn(look->mark & QY_MARK_OFFSET_MASK);
     _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
+    uint64_t mapping = qy_mapping(at->table->frame, at->index);
     if (look->mark & QY_HELD_FOREIGN) {
         rights |= (unsigned)((look->mark & QY_TYPE_MASK) >> QY_TYPE_SHIFT);
-        look->error = word ? qy_rmap_class(word, 1, write, exec) : QY_OK;
+        look->error = word ? qy_rmap_class(word, mapping, write, exec) : QY_OK;
         if (look->error == QY_OK)
             set_entry(look,
                       qy_page_entry(format, frame, at->level, rights) | qy_bit_foreign(format));
@@ -213,9 +214,9 @@ static enum verdict kept(struct look *look)
             set_entry(look, qy_page_entry(format, frame, 1, QY_PT_READ) | qy_bit_cow(format));
             return AGAIN;
         }
-        if (qy_rmap_class(word, 1, false, exec) != QY_OK)
+        if (qy_rmap_class(word, mapping, false, exec) != QY_OK)
             return copy(look, rights);
-    } else if (qy_rmap_class(word, 1, write, exec) != QY_OK) {
+    } else if (qy_rmap_class(word, mapping, write, exec) != QY_OK) {
         qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
     }
     set_entry(look, qy_page_entry(format, frame, 1, rights));

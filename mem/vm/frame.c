@@ -80,21 +80,24 @@ struct placing {
     pfn_t side;
 };
 
-/* The mapping at an entry joins the reverse map of its block. */
-static enum qy_error join(const struct placing *p, _Atomic uint64_t *word, unsigned index,
-                          unsigned flags)
+/* The mapping of the i-th page joins the reverse map of its block. */
+static enum qy_error join(const struct placing *p, _Atomic uint64_t *word,
+                          const struct pages *pages, unsigned i)
 {
     struct qy_rmap_node *node = NULL;
     struct qy_vm *vm = p->space->vm;
     enum qy_error error = QY_OK;
+    uint64_t step = qy_pt_page_bytes(pages->level) >> QY_PAGE_SHIFT;
+    uint64_t mapping = qy_block_mapping(vm->db, p->at.table->frame, p->at.index + i,
+                                        pfn(pages->frame.raw + i * step), pages->level);
     if (qy_rmap_count(word) != 0)
         error = qy_vm_node_alloc(vm, p->at.table->budget, &node);
     while (error == QY_OK) {
-        error = qy_rmap_add(word, qy_mapping(p->at.table->frame, index), flags & QY_PT_WRITE,
-                            flags & QY_PT_EXEC, &node);
+        error = qy_rmap_add(word, mapping, pages->flags & QY_PT_WRITE, pages->flags & QY_PT_EXEC,
+                            &node);
         if (error != QY_OUT_OF_MEMORY || node)
             break;
-        error = qy_vm_node_alloc(vm, p->at.table->budget, &node); /* somebody mapped it just now */
+        error = qy_vm_node_alloc(vm, p->at.table->budget, &node); /* it takes one */
     }
     qy_vm_node_free(vm, p->at.table->budget, node);
     return error;
@@ -121,7 +124,7 @@ static enum qy_error place(struct placing *p, const struct pages *pages)
     if (qy_table_needs_side(table, p->origin))
         error = qy_vm_frame_alloc(space->vm, table->budget, QY_FRAME_METADATA, &p->side);
     while (word && error == QY_OK && joined < pages->count) {
-        error = join(p, word, p->at.index + joined, pages->flags);
+        error = join(p, word, pages, joined);
         joined += error == QY_OK;
     }
     if (error != QY_OK) {

@@ -35,7 +35,7 @@ static const char *check_user(const struct qy_vm *vm, const struct qy_found *blo
             (frame.raw - block->start) >> block->order)
             return "VM-RMAP";
     }
-    return (qy_word_load(word) & QY_WORD_CLASS) == QY_WORD_CLASS ? "WXOR" : NULL;
+    return NULL;
 }
 
 static const char *check_table(const struct qy_vm *vm, const struct qy_found *block)

@@ -7,8 +7,8 @@
 #include "range_impl.h"
 
 /* What the entry of a page becomes with new rights; *moving: other CPUs have to forget it first. */
-static uint64_t protected_entry(struct qy_range *op, struct qy_table *table, uint64_t entry,
-                                bool *moving)
+static uint64_t protected_entry(struct qy_range *op, struct qy_table *table, unsigned index,
+                                uint64_t entry, bool *moving)
 {
     const struct qy_pt_format *format = op->space->format;
     struct qy_framedb *db = op->space->vm->db;
@@ -19,17 +19,18 @@ static uint64_t protected_entry(struct qy_range *op, struct qy_table *table, uin
     unsigned had = kept ? 0 : qy_entry_rights(format, entry), rights = op->rights;
     bool gains_exec = rights & QY_PT_EXEC && !(had & QY_PT_EXEC);
     bool gains_write = rights & QY_PT_WRITE && !(had & QY_PT_WRITE);
-    *moving = !kept && (gains_exec || !rights);
+    /* What could be executed is not writable before no CPU executes it, and the reverse. */
+    *moving = !kept && (gains_exec || (gains_write && had & QY_PT_EXEC) || !rights);
     _Atomic uint64_t *word = foreign ? qy_frame_rmap(db, frame) : NULL;
+    uint64_t mapping = qy_mapping(table->frame, index);
     if (foreign && !word && gains_exec)
         op->error = QY_INVALID_FLAGS; /* who else may write to a raw frame is not known */
     if (word && (gains_exec || gains_write)) {
-        if (!op->apply &&
-            !qy_rmap_allows(word, op->mappings, rights & QY_PT_WRITE, rights & QY_PT_EXEC))
+        if (!op->apply && !qy_rmap_allows(word, mapping, rights & QY_PT_WRITE, rights & QY_PT_EXEC))
             op->error = QY_INVALID_FLAGS;
         /* Refused here, by another space just now: the fault says so. */
-        if (op->apply && gains_write && !kept &&
-            qy_rmap_class(word, op->mappings, true, false) != QY_OK)
+        if (op->apply && gains_write && !kept && !*moving &&
+            qy_rmap_class(word, mapping, true, false) != QY_OK)
             *moving = true;
     }
     uint64_t type = kept ? qy_entry_mark(format, entry) & QY_TYPE_MASK
@@ -74,7 +75,7 @@ static void protect_entry(struct qy_range *op, struct qy_table *table, unsigned 
     }
     if (!op->apply && !foreign)
         return;
-    uint64_t new = protected_entry(op, table, entry, &moving);
+    uint64_t new = protected_entry(op, table, index, entry, &moving);
     if (!op->apply || op->error != QY_OK)
         return;
     qy_slot_put(qy_table_slots(table) + index, new); /* it holds what it held */
@@ -114,9 +115,10 @@ static void finish_entry(struct qy_range *op, struct qy_table *table, unsigned i
     if (op->what == QY_RANGE_FINISH_PROTECT) {
         pfn_t frame = pfn(mark & QY_MARK_OFFSET_MASK);
         bool foreign = mark & QY_HELD_FOREIGN;
-        /* No CPU can write or execute through these now: if there are no others, the block is of neither class. */
+        /* No CPU can write or execute through it now. */
         _Atomic uint64_t *word = foreign ? qy_frame_rmap(op->space->vm->db, frame) : NULL;
-        if (word && qy_rmap_class(word, op->mappings, false, false) != QY_OK)
+        uint64_t mapping = qy_mapping(table->frame, index);
+        if (word && qy_rmap_class(word, mapping, false, false) != QY_OK)
             qy_port_broken("WXOR", "less is refused, frame", frame.raw);
         mark = (mark & QY_TYPE_MASK) |
                qy_held_mark(QY_MARK_KEPT, frame, qy_mark_rights(mark), 0, foreign);
@@ -258,7 +260,7 @@ static void finish_unmap_leaf(struct qy_range *op, struct qy_table *table, unsig
     table->held = (uint16_t)(table->held - pages);
 }
 
-/* Pages of the space's own change at once, unless they become executable or lose all. */
+/* Pages of the space's own change at once, unless they become executable, or writable after that, or lose all. */
 static void protect_leaf(struct qy_range *op, struct qy_table *table, unsigned index, unsigned end)
 {
     const struct qy_pt_format *format = op->space->format;
@@ -278,7 +280,7 @@ static void protect_leaf(struct qy_range *op, struct qy_table *table, unsigned i
         uint64_t entry = atomic_load_explicit(&slots[index], memory_order_relaxed);
         bool had_exec = (entry & exec_bits.mask) == exec_bits.value;
         bool had_write = (entry & write_bits.mask) == write_bits.value;
-        if (qy_leaf_is_own(&leaf, entry) && rights && (had_exec || !exec)) {
+        if (qy_leaf_is_own(&leaf, entry) && rights && (had_exec == exec || !(exec || write))) {
             lost |= (had_exec && !exec) || (had_write && !write);
             qy_slot_put(&slots[index],
                         (entry & leaf.address_mask) | (had_write ? writable : plain));

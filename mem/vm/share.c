@@ -60,7 +60,8 @@ static enum qy_error hold(struct copying *c, const struct qy_table *new, unsigne
     struct qy_rmap_node *node = c->nodes, *next = NULL;
     if (node)
         next = (struct qy_rmap_node *)(uintptr_t)node->next;
-    enum qy_error error = qy_rmap_add(word, qy_mapping(new->frame, index), write, exec, &node);
+    uint64_t mapping = qy_block_mapping(c->space->vm->db, new->frame, index, frame, 1);
+    enum qy_error error = qy_rmap_add(word, mapping, write, exec, &node);
     if (error == QY_OK && !node)
         c->nodes = next;
     return error;

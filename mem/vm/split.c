@@ -5,8 +5,8 @@
  *     block    | its one mapping            |          | 512 mappings, newest the lowest address             |
  *
  * Large pages are FOREIGN. Each entry is a mapping of its own in the block's reverse map, so that revoke, clone and
- * unmap know nothing of what was large once; the table's budget pays 512 nodes. The block's class (WXOR) stays one
- * for all of them. No translation changes, so a call that fails later may leave it split. Cost: 512 nodes and
+ * unmap know nothing of what was large once; the table's budget pays 512 nodes. Each is of the class (WXOR) that the whole
+ * was of, and then goes its own way. No translation changes, so a call that fails later may leave it split. Cost: 512 nodes and
  * entries, and a flush.
  */
 #include "vm_impl.h"
@@ -54,15 +54,15 @@ static enum qy_error reserve(struct splitting *s)
 static enum qy_error map_parts(struct splitting *s)
 {
     struct qy_vm *vm = s->space->vm;
-    const struct qy_pt_format *format = s->space->format;
-    bool present = qy_is_present(format, s->at.entry);
-    bool write = present && qy_pt_has(format, s->at.entry, QY_PT_BIT_WRITE);
-    bool exec = present && qy_pt_has(format, s->at.entry, QY_PT_BIT_EXEC);
+    unsigned level = s->at.level - 1, class, others, i = QY_PT_ENTRIES;
+    uint64_t pages = qy_pt_page_bytes(level) >> QY_PAGE_SHIFT;
     enum qy_error error = QY_OK;
-    unsigned i = QY_PT_ENTRIES;
+    (void)qy_rmap_find(s->word, qy_mapping(s->at.table->frame, s->at.index), &class, &others);
     while (i > 0 && error == QY_OK) {
         struct qy_rmap_node *node = s->nodes, *next = (struct qy_rmap_node *)(uintptr_t)node->next;
-        error = qy_rmap_add(s->word, qy_mapping(s->table->frame, i - 1), write, exec, &node);
+        uint64_t mapping = qy_block_mapping(vm->db, s->table->frame, i - 1,
+                                            pfn(s->frame.raw + (i - 1) * pages), level);
+        error = qy_rmap_add(s->word, mapping, class & QY_WORD_W, class & QY_WORD_X, &node);
         if (error == QY_OK) {
             s->nodes = next;
             i--;

@@ -314,6 +314,16 @@ _Atomic uint64_t *qy_frame_rmap(const struct qy_framedb *db, pfn_t frame)
     return qy_state_has_mappings(f.state) ? &db->frames[f.start].word : NULL;
 }
 
+uint64_t qy_block_mapping(const struct qy_framedb *db, pfn_t table, unsigned index, pfn_t frame,
+                          unsigned level)
+{
+    struct qy_found f = qy_framedb_find(db, frame.raw);
+    uint64_t mapping = qy_mapping(table, index);
+    return f.order == 0 ? mapping
+                        : qy_mapping_part(mapping, frame.raw - f.start,
+                                          qy_pt_page_bytes(level) >> QY_PAGE_SHIFT);
+}
+
 void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame,
                   bool foreign, struct qy_gone *gone)
 {

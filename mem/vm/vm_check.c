@@ -11,16 +11,6 @@ struct check {
     const char *broken;
 };
 
-/* How often a word names an entry. */
-static unsigned names(_Atomic uint64_t *word, uint64_t wanted)
-{
-    uint64_t mapping;
-    unsigned found = 0;
-    for (unsigned n = 0; qy_rmap_at(word, n, &mapping); n++)
-        found += mapping == wanted;
-    return found;
-}
-
 static const char *check_held(const struct check *c, struct qy_table *table, unsigned index,
                               uint64_t entry)
 {
@@ -37,13 +27,13 @@ static const char *check_held(const struct check *c, struct qy_table *table, uns
     if (!foreign && table->level != 1)
         return "VM-TREE";
     _Atomic uint64_t *word = qy_frame_rmap(db, frame);
-    if (names(word, qy_mapping(table->frame, index)) != 1)
+    unsigned class, others, all = qy_word_load(word) & QY_WORD_CLASS;
+    if (qy_rmap_find(word, qy_mapping(table->frame, index), &class, &others) != 1)
         return "VM-RMAP";
-    uint64_t class = qy_word_load(word) & QY_WORD_CLASS;
     bool write = present && qy_pt_has(format, entry, QY_PT_BIT_WRITE);
     bool exec = present && qy_pt_has(format, entry, QY_PT_BIT_EXEC);
-    if ((write && exec) || class == QY_WORD_CLASS || (write && !(class & QY_WORD_W)) ||
-        (exec && !(class & QY_WORD_X)))
+    if ((write && exec) || (class && (class | others) == QY_WORD_CLASS) || class & ~all ||
+        (write && !(class & QY_WORD_W)) || (exec && !(class & QY_WORD_X)))
         return "WXOR";
     if (present && entry & qy_bit_cow(format) && (write || foreign))
         return "VM-TREE";
@@ -69,7 +59,8 @@ static const char *check_entry(const struct check *c, struct qy_table *table, un
             child->frame.raw != below.raw || child->level != table->level - 1 ||
             entry != qy_table_entry(format, below))
             return "VM-TREE";
-        if (names(&child->parents, qy_mapping(table->frame, index)) != 1)
+        unsigned class, others;
+        if (qy_rmap_find(&child->parents, qy_mapping(table->frame, index), &class, &others) != 1)
             return "VM-TREE";
         if (child->level > 1 && qy_table_is_shared(child))
             return "VM-TREE";

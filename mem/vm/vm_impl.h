@@ -198,6 +198,8 @@ static inline bool qy_frame_is_raw(const struct qy_framedb *db, pfn_t frame)
 
 /* The word of the USER block that a frame is part of; null if it is not one. */
 _Atomic uint64_t *qy_frame_rmap(const struct qy_framedb *db, pfn_t frame);
+/* The mapping of a page of `level` that begins at that frame of such a block, as qy_rmap_add wants it. */
+uint64_t qy_block_mapping(const struct qy_framedb *db, pfn_t table, unsigned index, pfn_t frame, unsigned level);
 
 /* An entry of that table lets go of a frame; the last one frees a private frame. */
 void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame, bool foreign,

@@ -244,7 +244,43 @@ static void reclaim(void)
     each(reclaim_body);
 }
 
+/* Another CPU executes the page until it has forgotten it: before that nobody may write to it, and the reverse. */
+static void classes_body(void)
+{
+    unsigned missing;
+    uint8_t *at;
+    f.vm.flush = flush_with_another;
+    for (unsigned foreign = 0; foreign < 2; foreign++)
+        for (unsigned first = 0; first < 2; first++) {
+            unsigned before = waits, had = first ? RX : RW, gets = first ? RW : RX;
+            CHECK_EQ(vm_map(&f, 0, AT, 2 * QY_PAGE_BYTES, had), QY_OK);
+            if (foreign) {
+                CHECK_EQ(qy_space_unmap_region(&f.space[0], AT, QY_PAGE_BYTES), QY_OK);
+                CHECK_EQ(qy_arena_alloc(&f.foreign, 0, QY_FRAME_USER, &lent), QY_OK);
+                CHECK_EQ(qy_space_map_frame(&f.space[0], AT, lent, 1, had, RW | QY_PT_EXEC, false,
+                                            &missing),
+                         QY_OK);
+            }
+            CHECK_EQ(vm_touch(&f, 0, AT, first ? QY_ACCESS_EXEC : QY_ACCESS_WRITE, &at), QY_OK);
+            intrusion = 0; /* it writes */
+            CHECK_EQ(qy_space_protect_region(&f.space[0], AT, QY_PAGE_BYTES, gets), QY_OK);
+            CHECK_EQ(waits, before + 1);
+            vm_check(&f);
+            CHECK_EQ(vm_touch(&f, 0, AT, first ? QY_ACCESS_WRITE : QY_ACCESS_EXEC, &at), QY_OK);
+            intrusion = INTRUSIONS;
+            CHECK_EQ(qy_space_unmap_region(&f.space[0], AT, 2 * QY_PAGE_BYTES), QY_OK);
+            if (foreign)
+                CHECK_EQ(qy_arena_free(&f.foreign, lent, 0, QY_FRAME_USER), QY_OK);
+        }
+}
+
+static void classes(void)
+{
+    each(classes_body);
+}
+
 static const struct test tests[] = {
+    {"writable and executable take turns", classes},
     {"whoever meets a moving entry waits", moving_entries},
     {"tables go with the last of their entries", hollow_tables},
     {"tables that go as a whole are forgotten", whole_tables},

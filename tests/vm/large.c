@@ -79,8 +79,9 @@ static void parts_body(void)
     CHECK_EQ(vm_write(&f, 0, page(205), 1), QY_NO_RIGHTS);
     CHECK_EQ(vm_write(&f, 0, page(199), (uint8_t)(199 * 7 + 1)), QY_OK);
     expect(0, 102, PAGES);
-    /* Others of the block are writable: none of it becomes executable. */
-    CHECK_EQ(qy_space_protect_region(&f.space[0], page(300), QY_PAGE_BYTES, RX), QY_INVALID_FLAGS);
+    /* A page becomes executable among writable ones, and writable again. */
+    CHECK_EQ(qy_space_protect_region(&f.space[0], page(300), QY_PAGE_BYTES, RX), QY_OK);
+    CHECK_EQ(qy_space_protect_region(&f.space[0], page(300), QY_PAGE_BYTES, RW), QY_OK);
     CHECK_EQ(qy_space_query(&f.space[0], page(102), &region), QY_OK);
     CHECK_EQ(region.end, page(200));
     CHECK(region.foreign);

@@ -3,7 +3,7 @@
  * maps when the machine is switched off, and the emulator's monitor is asked the same (tests/boot/seen.sh).
  *
  *     AT      written | read | read only | no rights | shared with a clone | copied from it | never touched
- *     LARGE   one page of 2 MiB, and one whose first 4 KiB are read only, so that it is split
+ *     LARGE   one page of 2 MiB, and one that is split: its first 4 KiB are read only, CODE of it are executable
  */
 #include "root.h"
 
@@ -11,7 +11,15 @@
 #define LARGE (AT + 0x40000000ull)
 #define LARGE_PAGES 512u
 #define LARGE_BYTES (LARGE_PAGES * PAGE_BYTES)
+#define CODE 5u
 #define RW (QY_MAP_READ | QY_MAP_WRITE)
+
+/* An instruction that returns. */
+#ifdef __x86_64__
+static const uint32_t returns = 0xc3;
+#else
+static const uint32_t returns = 0x00008067;
+#endif
 
 static volatile uint64_t *page(unsigned i)
 {
@@ -60,6 +68,20 @@ static enum qy_error large_page(struct root *root, uint64_t at)
     return error == QY_OK ? root_map(root, root->untyped, frame, at, RW, false, NULL) : error;
 }
 
+/* One page of a large one is written, then executed; what lies beside it is still written. */
+static enum qy_error code_among_data(uint64_t at)
+{
+    volatile uint32_t *code = (volatile uint32_t *)(at + CODE * PAGE_BYTES);
+    *code = returns;
+    enum qy_error error =
+        space_protect_region(QY_SLOT_SPACE, (uintptr_t)code, PAGE_BYTES, QY_MAP_READ | QY_MAP_EXEC);
+    if (error == QY_OK) {
+        ((void (*)(void))(uintptr_t)code)();
+        code[-1] = code[PAGE_BYTES / sizeof(*code)] = *code;
+    }
+    return error;
+}
+
 void seen_run(struct root *root)
 {
     enum qy_error error = regions(root);
@@ -70,6 +92,8 @@ void seen_run(struct root *root)
         error = large_page(root, LARGE + LARGE_BYTES);
     if (error == QY_OK)
         error = space_protect_region(QY_SLOT_SPACE, LARGE + LARGE_BYTES, PAGE_BYTES, QY_MAP_READ);
+    if (error == QY_OK)
+        error = code_among_data(LARGE + LARGE_BYTES);
     root_said(error, "pages of all kinds, of regions and of large frames");
     root_check(root, error == QY_OK, "the pages to look at could not be made");
 }
