@@ -1,10 +1,51 @@
 /*
- * The line editor of the prompt: keys in, text and echo out. It would miss a terminal that sends
+ * The line editor of the prompt: keys in, text and echo out, and a terminal that must show the same. It would miss a terminal that sends
  * other codes than 8 or 127 for backspace.
  */
+#include <lib/random.h>
 #include <string.h>
 #include <tap.h>
 #include <user/line.h>
+
+/* A terminal that knows printable characters, backspace and line ends. */
+static struct {
+    char cell[4 * LINE_BYTES + 1];
+    size_t cursor;
+    unsigned bells;
+} terminal;
+
+static void show(const char *echo)
+{
+    for (; *echo; echo++) {
+        if (*echo == '\b') {
+            CHECK(terminal.cursor > 0);
+            terminal.cursor -= terminal.cursor > 0;
+        } else if (*echo == '\r' || *echo == '\n') {
+            memset(&terminal, 0, sizeof(terminal));
+        } else if (*echo == '\a') {
+            terminal.bells++;
+        } else {
+            terminal.cell[terminal.cursor] = *echo;
+            terminal.cursor += terminal.cursor < sizeof(terminal.cell) - 2;
+        }
+    }
+}
+
+/* It shows the line and blanks behind it, its cursor where the line's is. */
+static bool is_shown(const struct line *line)
+{
+    size_t shown = strlen(terminal.cell);
+    while (shown > line->length && terminal.cell[shown - 1] == ' ')
+        shown--;
+    return terminal.cursor == line->cursor &&
+           memcmp(terminal.cell, line->text, line->length) == 0 && shown == line->length;
+}
+
+static void begin(struct line *line)
+{
+    memset(&terminal, 0, sizeof(terminal));
+    line_begin(line);
+}
 
 /* Feed keys; returns the last key's event. `echoed`, if not null, collects all echo. */
 static enum line_event feed(struct line *line, const char *keys, char *echoed)
@@ -13,6 +54,7 @@ static enum line_event feed(struct line *line, const char *keys, char *echoed)
 
     for (; *keys; keys++) {
         event = line_key(line, *keys);
+        show(line->echo);
         if (echoed)
             strcat(echoed, line->echo);
         CHECK(line->length < LINE_BYTES);
@@ -26,7 +68,7 @@ static void takes_text(void)
     struct line line;
     char echo[64] = "";
 
-    line_begin(&line);
+    begin(&line);
     CHECK_EQ(feed(&line, "maps", echo), LINE_MORE);
     CHECK_EQ(feed(&line, "\r", echo), LINE_DONE);
     CHECK(strcmp(line.text, "maps") == 0);
@@ -37,7 +79,7 @@ static void next_line_is_new(void)
 {
     struct line line;
 
-    line_begin(&line);
+    begin(&line);
     feed(&line, "one\r\n", NULL);
     CHECK_EQ(feed(&line, "two\n", NULL), LINE_DONE);
     CHECK(strcmp(line.text, "two") == 0);
@@ -47,7 +89,7 @@ static void cr_lf_is_one_end(void)
 {
     struct line line;
 
-    line_begin(&line);
+    begin(&line);
     CHECK_EQ(feed(&line, "a\r", NULL), LINE_DONE);
     CHECK_EQ(line_key(&line, '\n'), LINE_MORE);
     CHECK_EQ(line_key(&line, '\n'), LINE_DONE);
@@ -59,9 +101,10 @@ static void backspace_and_delete(void)
     struct line line;
     char echo[64] = "";
 
-    line_begin(&line);
+    begin(&line);
     feed(&line, "mex\b", echo);
     CHECK(strcmp(echo, "mex\b \b") == 0);
+    CHECK(is_shown(&line));
     CHECK(strcmp(line.text, "me") == 0);
     feed(&line, "y\177m", NULL);
     CHECK(strcmp(line.text, "mem") == 0);
@@ -74,10 +117,10 @@ static void ctrl_u_clears(void)
 {
     struct line line;
 
-    line_begin(&line);
+    begin(&line);
     feed(&line, "abc\025", NULL);
     CHECK_EQ(line.length, 0);
-    CHECK(strcmp(line.echo, "\b \b\b \b\b \b") == 0);
+    CHECK(is_shown(&line));
     feed(&line, "help\r", NULL);
     CHECK(strcmp(line.text, "help") == 0);
 }
@@ -86,7 +129,7 @@ static void ctrl_c_gives_up(void)
 {
     struct line line;
 
-    line_begin(&line);
+    begin(&line);
     CHECK_EQ(feed(&line, "halt\003", NULL), LINE_GIVEN_UP);
     CHECK_EQ(feed(&line, "mem\r", NULL), LINE_DONE);
     CHECK(strcmp(line.text, "mem") == 0);
@@ -97,17 +140,18 @@ static void swallows_escapes(void)
     struct line line;
     char echo[64] = "";
 
-    line_begin(&line);
-    feed(&line, "m\033[A\033[1;5De\033OPm\033xs\t\001", echo);
+    begin(&line);
+    feed(&line, "m\033[Z\033[5~e\033OPm\033xs\001\002", echo);
     CHECK(strcmp(line.text, "mems") == 0);
-    CHECK(strcmp(echo, "mems") == 0);
+    CHECK_EQ(line.cursor, 0);
+    CHECK(strcmp(echo, "mems\b\b\b\b") == 0);
 }
 
 static void refuses_bytes_above_ascii(void)
 {
     struct line line;
 
-    line_begin(&line);
+    begin(&line);
     for (int key = 128; key < 256; key++)
         CHECK_EQ(line_key(&line, (char)key), LINE_MORE);
     CHECK_EQ(line.length, 0);
@@ -117,7 +161,7 @@ static void full_line_rings(void)
 {
     struct line line;
 
-    line_begin(&line);
+    begin(&line);
     for (unsigned i = 0; i < LINE_BYTES - 1; i++)
         CHECK_EQ(line_key(&line, 'x'), LINE_MORE);
     CHECK(strcmp(line.echo, "x") == 0);
@@ -125,21 +169,94 @@ static void full_line_rings(void)
     CHECK(strcmp(line.echo, "\a") == 0);
     CHECK_EQ(line.length, LINE_BYTES - 1);
     CHECK_EQ(line.text[LINE_BYTES - 2], 'x');
-    /* The longest echo there can be. */
     CHECK_EQ(line_key(&line, 21), LINE_MORE);
-    CHECK_EQ(strlen(line.echo), 3 * (LINE_BYTES - 1));
+    CHECK_EQ(line.length, 0);
+}
+
+static void edits_inside(void)
+{
+    struct line line;
+
+    begin(&line);
+    feed(&line, "rn hello\001\033[Cu", NULL); /* home, right */
+    CHECK(strcmp(line.text, "run hello") == 0);
+    CHECK(is_shown(&line));
+    feed(&line, "\033[F!\033[D\033[D\033[3~", NULL); /* end, left twice, delete */
+    CHECK(strcmp(line.text, "run hell!") == 0);
+    feed(&line, "\027", NULL); /* the word before the cursor */
+    CHECK(strcmp(line.text, "run !") == 0);
+    CHECK(is_shown(&line));
+    feed(&line, "\002\013x\r", NULL); /* back over the blank; what stands from there on goes */
+    CHECK(strcmp(line.text, "runx") == 0);
+}
+
+static void remembers_lines(void)
+{
+    struct line line;
+    char text[8];
+
+    begin(&line);
+    feed(&line, "\033[A", NULL);
+    CHECK_EQ(terminal.bells, 1);
+    feed(&line, "mem\rmaps\rmaps\r\rcpu", NULL); /* neither twice nor the empty one */
+    feed(&line, "\033[A", NULL);
+    CHECK(strcmp(line.text, "maps") == 0);
+    feed(&line, "\033[A\033[A", NULL);
+    CHECK(strcmp(line.text, "mem") == 0);
+    CHECK(is_shown(&line));
+    feed(&line, "\033[B\033[B", NULL);
+    CHECK(strcmp(line.text, "cpu") == 0); /* the line that was not done */
+    CHECK(is_shown(&line));
+    feed(&line, "\020\020x\r", NULL);
+    CHECK(strcmp(line.text, "memx") == 0);
+    feed(&line, "\020\020\020", NULL); /* what was changed is a line of its own */
+    CHECK(strcmp(line.text, "mem") == 0);
+    for (unsigned i = 0; i < 3 * LINE_HISTORY; i++) {
+        snprintf(text, sizeof(text), "\025%u\r", i);
+        feed(&line, text, NULL);
+    }
+    for (unsigned i = 0; i < LINE_HISTORY + 2; i++)
+        feed(&line, "\020", NULL);
+    snprintf(text, sizeof(text), "%u", 2 * LINE_HISTORY);
+    CHECK(strcmp(line.text, text) == 0);
+}
+
+static void completes(void)
+{
+    struct line line;
+
+    begin(&line);
+    CHECK_EQ(feed(&line, "run h\t", NULL), LINE_COMPLETE);
+    CHECK_EQ(strlen(line.echo), 0);
+    line_insert(&line, "ello ");
+    show(line.echo);
+    CHECK(strcmp(line.text, "run hello ") == 0);
+    CHECK(is_shown(&line));
+    for (unsigned i = 0; i < 20; i++) { /* what does not fit is left out */
+        line_insert(&line, "0123456789");
+        show(line.echo);
+    }
+    CHECK_EQ(line.length, LINE_BYTES - 1);
+    CHECK(is_shown(&line));
+    feed(&line, "\001", NULL);
+    show("\r\n"); /* somebody prints; the line stands on the next row again */
+    line_show(&line);
+    show(line.echo);
+    CHECK(is_shown(&line));
 }
 
 static void any_keys_hold_invariants(void)
 {
     struct line line;
-    unsigned seed = 1;
+    uint64_t random = 1;
 
-    line_begin(&line);
+    begin(&line);
     for (unsigned i = 0; i < 200000; i++) {
-        seed = seed * 1664525 + 1013904223;
-        line_key(&line, (char)(seed >> 24));
-        CHECK(line.length < LINE_BYTES);
+        char key = (char)random_next(&random);
+        enum line_event event = line_key(&line, random_below(&random, 40) ? key : "ABCDEF"[i % 6]);
+        show(line.echo);
+        CHECK(line.length < LINE_BYTES && line.cursor <= line.length);
+        CHECK(event == LINE_DONE || event == LINE_GIVEN_UP || is_shown(&line));
         CHECK_EQ(strlen(line.text), line.length);
         CHECK(strlen(line.echo) < sizeof(line.echo));
         for (size_t j = 0; j < line.length; j++)
@@ -169,6 +286,9 @@ static const struct test tests[] = {
     {"swallows escape sequences", swallows_escapes},
     {"refuses bytes above ASCII", refuses_bytes_above_ascii},
     {"a full line rings the bell", full_line_rings},
+    {"edits inside of the line", edits_inside},
+    {"remembers lines", remembers_lines},
+    {"completes and shows again", completes},
     {"any keys hold the invariants", any_keys_hold_invariants},
     {"splits words", splits_words},
 };

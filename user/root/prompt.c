@@ -4,7 +4,9 @@
 #include "leaks.h"
 #include <lib/format.h>
 #include <lib/string.h>
+#include <platform/parse.h>
 #include <user/line.h>
+#include <user/process.h>
 
 /* Slots in a row that hold capabilities of one kind, shown as one line. */
 struct run {
@@ -134,7 +136,7 @@ static const struct command {
     {"leak", plant_leak, "run a program that forgets what it made"},
     {"profile", show_profile, "memory by the place that allocates, now and since boot"},
     {"profile folded", show_profile_folded, "the same as stacks, for flamegraph.pl or speedscope"},
-    {"help", show_help, "this list"},
+    {"help", show_help, "this list (tab completes, up and down are the lines before)"},
     {"halt", NULL, "switch the machine off"},
 };
 
@@ -171,7 +173,45 @@ static bool obey(struct root *root, char *text)
     return true;
 }
 
-static enum line_event read_line(struct line *line)
+/* What a line may go on with: as much as all candidates that begin like it have in common. */
+struct completion {
+    const struct line *line;
+    char common[LINE_BYTES];
+    unsigned count;
+};
+
+static void offer(struct completion *completion, const char *format, const char *name)
+{
+    char text[LINE_BYTES];
+    size_t same = 0;
+
+    format_to(text, sizeof(text), format, name);
+    if (strncmp(text, completion->line->text, completion->line->length) != 0)
+        return;
+    if (!completion->count++)
+        memcpy(completion->common, text, sizeof(text));
+    while (text[same] && text[same] == completion->common[same])
+        same++;
+    completion->common[same] = 0;
+}
+
+static void complete(const struct root *root, struct line *line)
+{
+    const struct file archive = boot_archive(root->info->archive_bytes);
+    struct completion completion = {.line = line};
+    struct qy_file program;
+    size_t offset = 0;
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        offer(&completion, "%s", commands[i].name);
+    while (qy_cpio_next((struct qy_bytes){archive.at, archive.bytes}, &offset, &program) == QY_OK)
+        if (program.data.count >= 4 && memcmp(program.data.at, "\177ELF", 4) == 0)
+            offer(&completion, "run %s", program.name);
+    if (line->cursor == line->length && completion.common[0])
+        line_insert(line, completion.common + line->length);
+}
+
+static enum line_event read_line(const struct root *root, struct line *line)
 {
     for (;;) {
         enum line_event event;
@@ -182,9 +222,11 @@ static enum line_event read_line(struct line *line)
             continue;
         }
         event = line_key(line, key);
+        if (event == LINE_COMPLETE)
+            complete(root, line);
         print_text(line->echo);
         print_flush();
-        if (event != LINE_MORE)
+        if (event == LINE_DONE || event == LINE_GIVEN_UP)
             return event;
     }
 }
@@ -198,5 +240,5 @@ void prompt_run(struct root *root)
     do {
         print_text("quarry> ");
         print_flush();
-    } while (read_line(&keys) != LINE_DONE || obey(root, keys.text));
+    } while (read_line(root, &keys) != LINE_DONE || obey(root, keys.text));
 }
