@@ -134,7 +134,7 @@ prepare() {
 
 # ---- a session at the prompt ----
 
-session='help mem caps maps caches cpus nu\t run_hello_you \020 nonsense halt' # completed, and taken out of the history
+session='help mem caps maps caches cpus nu\t run_hello_you \020 run_memtest_1_plant nonsense halt' # completed, and taken out of the history
 
 # Type a line whenever the prompt stands at the console's end; gives up by itself after the time limit.
 type_session() { # CONSOLE
@@ -153,7 +153,7 @@ type_session() { # CONSOLE
 }
 
 session_says='mem +where the RAM is && objects of +bytes +live && halt +switch the machine off && use of RAM && all together && rights: r = &&'
-session_says="$session_says quarry> numa$ && order of use && r-x +4 KiB && ^hello: you && run: hello ended with code 0 && there is no command \"nonsense\" && quarry> halt"
+session_says="$session_says quarry> numa$ && order of use && r-x +4 KiB && ^hello: you && run: hello ended with code 0 && memtest: zeroes: at .* is 0x0000000000020000, not 0x0000000000000000 && run: memtest ended with code 1 && there is no command \"nonsense\" && quarry> halt"
 
 # A leak is planted and looked for; blanks in a command are written "_".
 leaks_session='leaks leaks_since leaks_mark leak leaks_since profile leaks_of halt'
