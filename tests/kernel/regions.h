@@ -5,6 +5,7 @@
 #define TESTS_KERNEL_REGIONS_H
 
 #include "scene.h"
+#include "sim_tlb.h"
 
 #define AT 0x20000000000ull
 #define PAGES(n) ((n)*QY_PAGE_BYTES)
@@ -29,7 +30,7 @@ static inline qy_handle_t run_in(qy_handle_t where, unsigned cpu, qy_handle_t ha
     return thread;
 }
 
-/* What CPU `cpu` sees at an address of the space that it runs; null: nothing that it may do so. */
+/* What the tables say of an address of the space that CPU `cpu` runs; null: nothing that it may do so. */
 static inline uint8_t *seen(unsigned cpu, uint64_t address, unsigned rights)
 {
     paddr_t at;
@@ -45,13 +46,12 @@ static inline uint8_t *seen(unsigned cpu, uint64_t address, unsigned rights)
 static inline uint8_t *touch(unsigned cpu, uint64_t address, enum qy_access access)
 {
     unsigned right = access == QY_ACCESS_WRITE ? QY_PT_WRITE : QY_PT_READ;
-    uint8_t *at = seen(cpu, address, right);
-    if (!at) {
-        world_fault(cpu, address, access, 0x400000 + address % 1000);
-        scene_check(__FILE__, __LINE__);
-        at = seen(cpu, address, right);
-    }
-    return at;
+    paddr_t at;
+    if (sim_access(cpu, address, right, &at))
+        return qy_port_ram(at);
+    world_fault(cpu, address, access, 0x400000 + address % 1000);
+    scene_check(__FILE__, __LINE__);
+    return sim_access(cpu, address, right, &at) ? qy_port_ram(at) : NULL;
 }
 
 static inline uint64_t free_of(qy_handle_t untyped)

@@ -5,6 +5,12 @@
  * A CPU fills its TLB from the tables that it has loaded, and from every table that it remembers,
  * whether or not that is still in the tree, whenever the world says so. Nothing is ever evicted.
  * Page invalidations forget pages and no tables on the way, which is the weaker of x86-64 and RISC-V.
+ *
+ * What differs is what a CPU may keep of nothing, and what a fault makes it forget. x86-64 (SDM 3A, 4.10.2.3, 4.10.4.1): no
+ * entry that is not present; a page fault drops what it has for the address. RISC-V (Privileged Architecture 1.12, 4.2.1): also
+ * that an entry of any level was not valid, until a fence; a fault drops nothing. QY_FORMAT=sv48 in the environment makes
+ * these CPUs and their tables; an access fails as long as anything may make it fail.
+ *
  * Under a plant (QY_PLANT in the environment) the CPUs are broken in one way, which a test must find.
  */
 #ifndef TESTS_KERNEL_SIM_TLB_H
@@ -25,9 +31,12 @@ enum sim_plant {
     PLANT_GLOBAL_KEPT,       /* forgetting everything leaves what is global */
     PLANT_CODE_KEPT,         /* instructions that were fetched stay */
     PLANT_IDLE_CPU_DEAF,     /* a CPU outside of the kernel answers without forgetting */
+    PLANT_FAULT_KEEPS,       /* after a fault that was resolved nothing is forgotten: only sv48's CPUs mind */
     PLANT_COUNT
 };
 extern enum sim_plant sim_plant; /* from the environment, by sim_reset */
+
+extern const struct qy_pt_format *sim_format; /* of its tables; from the environment, likewise */
 
 /* A machine of so many frames, with CPUs that remember nothing. */
 void sim_reset(uint64_t frames);
@@ -38,6 +47,12 @@ void sim_flush_pages(unsigned cpu, unsigned tag, uint64_t start, unsigned pages,
 void sim_flush_tag(unsigned cpu, unsigned tag);
 void sim_flush_everything(unsigned cpu);
 void sim_fence_code(unsigned cpu);
+
+/*
+ * It reads, writes or executes (right: one QY_PT flag) at an address. False: it faults, and has forgotten what a fault makes it
+ * forget. *page: where, if not.
+ */
+bool sim_access(unsigned cpu, uint64_t address, unsigned right, paddr_t *page);
 
 /* It remembers all that it can reach. */
 void sim_fill(unsigned cpu);

@@ -155,7 +155,8 @@ void arch_tlb_flush_tag(unsigned tag)
 void arch_flush_path(vaddr_t address)
 {
     (void)address;
-    sim_flush_tag(fake_cpu_current->index, fake_cpu_current->tlb.tag);
+    if (sim_plant != PLANT_FAULT_KEEPS)
+        sim_flush_tag(fake_cpu_current->index, fake_cpu_current->tlb.tag);
 }
 
 void arch_flush_everything(void)
@@ -172,7 +173,7 @@ void (*const arch_fence_code)(void) = fence_code;
 
 const struct qy_pt_format *arch_pt_format(void)
 {
-    return &qy_pt_x86_64;
+    return sim_format;
 }
 
 unsigned arch_max_page_level(void)
@@ -308,21 +309,17 @@ int arch_console_get(void)
 
 static bool user_copy(uint64_t user, void *kernel, size_t bytes, bool to_user)
 {
-    struct space *space = cpu_space(fake_cpu_current);
+    const unsigned cpu = fake_cpu_current->index;
     unsigned char *at = kernel;
-    for (size_t i = 0; i < bytes; i++) {
-        paddr_t page;
-        unsigned flags;
+    paddr_t page = paddr(0);
+    for (size_t i = 0; i < bytes; i++, page.raw++) {
         if (user + i >= USER_END) /* here a real CPU would reach the kernel's own memory */
             world_broken = "ISOLATED: a copy outside the user half";
-        struct qy_pt pt = {&qy_pt_x86_64, space ? space->vm.root : paddr(0)};
-        while (space && (qy_pt_translate(&pt, vaddr(user + i), &page, &flags, NULL) != QY_OK ||
-                         (to_user && !(flags & QY_PT_WRITE))))
+        bool same = i != 0 && (user + i) % QY_PAGE_BYTES != 0;
+        while (!same && !sim_access(cpu, user + i, to_user ? QY_PT_WRITE : QY_PT_READ, &page))
             if (!fault_of_copy(fake_cpu_current, user + i,
                                to_user ? QY_ACCESS_WRITE : QY_ACCESS_READ))
                 return false;
-        if (!space)
-            return false;
         unsigned char *byte = qy_port_ram(page);
         if (to_user)
             *byte = at[i];
@@ -601,7 +598,8 @@ void world_make(unsigned mib)
         abort();
     if (qy_arena_carve(&root_arena, &world_arenas.kernel, 512, 2) != QY_OK)
         abort();
-    world_kernel_tables = (struct qy_pt){&qy_pt_x86_64, paddr(ROOT_TABLE)};
+    sim_reset((uint64_t)mib << 8);
+    world_kernel_tables = (struct qy_pt){sim_format, paddr(ROOT_TABLE)};
     memset(qy_port_ram(paddr(ROOT_TABLE)), 0, 5 * QY_PAGE_BYTES);
     for (unsigned level = 3; level >= 1; level--)
         if (qy_pt_install(&world_kernel_tables, vaddr(WORLD_KERNEL_PAGE),
@@ -618,7 +616,6 @@ void world_make(unsigned mib)
         qy_cpu_frames_init(&cpus[i].frames, i);
         qy_cpu_objects_init(&cpus[i].objects, i, &cpus[i].frames);
     }
-    sim_reset((uint64_t)mib << 8);
     fake_cpu_current = &cpus[0];
     console_used = 0;
     world_console[0] = 0;

@@ -3,7 +3,9 @@
  *
  * The CPU walks the tables as the manuals say (manual_walk.h) and touches simulated RAM, so what a test reads and
  * writes went through the entries that the core made. A translation once used stays in the TLB: if the core leaves out a
- * flush, a later access goes to a frame that it should not reach, and the bytes tell.
+ * flush, a later access goes to a frame that it should not reach, and the bytes tell. Sv48's CPUs may also remember that an
+ * entry of any level was not valid, and a fault makes them forget nothing (Privileged Architecture 1.12, 4.2.1): whoever
+ * resolved the fault has to. x86-64's forget what they fault on, and remember nothing that is absent (SDM 3A, 4.10.4.1).
  */
 #ifndef TESTS_VM_FIXTURE_H
 #define TESTS_VM_FIXTURE_H
@@ -35,8 +37,11 @@ static const struct vm_format vm_formats[] = {{&qy_pt_x86_64, MANUAL_X86}, {&qy_
 
 struct tlb_entry {
     uint64_t page, frame;
-    unsigned rights; /* 0 = empty */
+    unsigned rights; /* 0 = empty, */
+    bool absent;     /* or known not to be there */
 };
+
+#define VM_ABSENT 1ull /* in place of a table */
 
 struct vm_fixture {
     const struct vm_format *kind;
@@ -51,15 +56,16 @@ struct vm_fixture {
     struct qy_space space[VM_SPACES];
     pfn_t own_tables; /* the test's, for vm_walk */
     bool alive[VM_SPACES];
-    unsigned cpu; /* 0 or 1: which of two CPUs touches pages now; a fault drops what that CPU knows of the page */
+    unsigned cpu; /* 0 or 1: which of two CPUs touches pages now */
     struct tlb_entry *tlb[VM_SPACES * 2];
     /* Tables that the CPU remembers on its way, by what they translate: x86-64 and RISC-V both may. */
     struct way {
-        uint64_t base, table; /* table 0 = empty */
+        uint64_t base, table; /* table 0 = empty, VM_ABSENT = known not to be there */
     } way[VM_SPACES * 2][QY_PT_LEVELS][VM_WAYS]; /* levels 1 to 3 */
     unsigned tlb_every, checks; /* the TLB is held against the tables at every so manieth check; 0: at each */
     uint64_t flushes;
     bool no_tlb; /* several threads: the TLB is not theirs */
+    bool fault_keeps; /* planted: who has resolved a fault does not make the CPU forget */
 };
 
 static inline void vm_flush_counted(void *context, struct qy_space *space, vaddr_t start, uint64_t end,
@@ -73,7 +79,7 @@ static inline void vm_flush_counted(void *context, struct qy_space *space, vaddr
     for (unsigned c = n * 2; c < n * 2 + 2; c++) {
         for (unsigned i = 0; i < VM_TLB; i++)
             if (f->tlb[c][i].page >= start.raw && f->tlb[c][i].page < end)
-                f->tlb[c][i].rights = 0;
+                f->tlb[c][i] = (struct tlb_entry){0};
         for (unsigned above = 1; level == 0 && above < QY_PT_LEVELS; above++)
             for (unsigned i = 0; i < VM_WAYS; i++) {
                 struct way *way = &f->way[c][above][i];
@@ -176,7 +182,7 @@ static inline bool vm_is_exact(struct vm_fixture *f, unsigned n)
         for (unsigned level = 1; level < QY_PT_LEVELS; level++)
             for (unsigned i = 0; i < VM_WAYS; i++) {
                 struct way *way = &f->way[c][level][i];
-                if (!way->table)
+                if (!way->table || way->table == VM_ABSENT)
                     continue;
                 paddr_t table = pt.root;
                 for (unsigned l = QY_PT_LEVELS; l > level; l--)
@@ -218,30 +224,51 @@ static inline void vm_check(struct vm_fixture *f)
     f->checks++;
 }
 
+static inline bool vm_keeps_absent(const struct vm_fixture *f)
+{
+    return f->kind->machine == MANUAL_SV48;
+}
+
+/* The level of the lowest table over address that a CPU remembers; 0: it remembers that one is not there. */
+static inline unsigned vm_remembered(struct vm_fixture *f, unsigned tlb, uint64_t address, uint64_t *table)
+{
+    unsigned lowest = QY_PT_LEVELS;
+    for (unsigned level = QY_PT_LEVELS - 1; level >= 1; level--) {
+        const struct way *way = vm_way(f, tlb, level, address);
+        if (!way->table || way->base != qy_align_down(address, qy_pt_page_bytes(level + 1)))
+            continue;
+        if (way->table == VM_ABSENT)
+            return 0;
+        *table = way->table;
+        lowest = level;
+    }
+    return lowest;
+}
+
 /*
  * The tables as the CPU walks them for a page: from the lowest table that it remembers, which it then sees through a root and
  * tables of the test's own. It remembers what it comes by.
  */
 static inline struct manual_result vm_walk(struct vm_fixture *f, unsigned n, uint64_t address, enum manual_access how)
 {
-    unsigned tlb = n * 2 + f->cpu, level = 1;
+    unsigned tlb = n * 2 + f->cpu;
     const struct qy_pt_format *format = f->kind->format;
     uint64_t table = f->space[n].root.raw;
-    for (; level < QY_PT_LEVELS; level++) {
-        struct way *way = vm_way(f, tlb, level, address);
-        if (way->table && way->base == address / qy_pt_page_bytes(level + 1) * qy_pt_page_bytes(level + 1)) {
-            table = way->table;
-            break;
-        }
-    }
+    unsigned level = vm_remembered(f, tlb, address, &table);
+    if (level == 0)
+        return (struct manual_result){0};
     while (level > 1) {
         uint64_t entry = *qy_pt_slot(paddr(table), qy_pt_index(vaddr(address), level));
-        if (!qy_pt_is_table(format, entry, level))
+        bool absent = !(entry & format->valid);
+        if (qy_pt_is_page(format, entry, level) || (absent && !vm_keeps_absent(f)))
             break;
-        table = qy_pt_entry_address(format, entry).raw;
+        struct way *way = vm_way(f, tlb, level - 1, address);
+        way->base = qy_align_down(address, qy_pt_page_bytes(level));
+        way->table = absent ? VM_ABSENT : qy_pt_entry_address(format, entry).raw;
+        if (absent)
+            return (struct manual_result){0};
+        table = way->table;
         level--;
-        *vm_way(f, tlb, level, address) =
-            (struct way){address / qy_pt_page_bytes(level + 1) * qy_pt_page_bytes(level + 1), table};
     }
     for (; level < QY_PT_LEVELS; level++) {
         uint64_t *above = qy_port_ram(pfn_to_paddr(pfn(f->own_tables.raw + level - 1)));
@@ -253,27 +280,38 @@ static inline struct manual_result vm_walk(struct vm_fixture *f, unsigned n, uin
     return manual_walk(f->kind->machine, table, address, how, true);
 }
 
+/* What it knows of a page and of the tables on the way. */
+static inline void vm_forget_path(struct vm_fixture *f, unsigned n, uint64_t address)
+{
+    unsigned tlb = n * 2 + f->cpu;
+    f->tlb[tlb][(address >> QY_PAGE_SHIFT) % VM_TLB] = (struct tlb_entry){0};
+    for (unsigned level = 1; level < QY_PT_LEVELS; level++)
+        vm_way(f, tlb, level, address)->table = 0;
+}
+
 /* What the CPU would do: the byte at that address, or null after a fault. */
 static inline uint8_t *vm_translate(struct vm_fixture *f, unsigned n, uint64_t address, enum qy_access access)
 {
+    static const enum manual_access how[] = {MANUAL_READ, MANUAL_WRITE, MANUAL_EXECUTE};
     unsigned need = access == QY_ACCESS_WRITE ? RW : access == QY_ACCESS_EXEC ? RX : RO;
     uint64_t page = address & ~QY_PAGE_MASK;
     struct tlb_entry *e = &f->tlb[n * 2 + f->cpu][(page >> QY_PAGE_SHIFT) % VM_TLB];
-    if (e->page != page || (e->rights & need) != need) {
-        static const enum manual_access how[] = {MANUAL_READ, MANUAL_WRITE, MANUAL_EXECUTE};
-        struct manual_result r = vm_walk(f, n, address, how[access]);
-        if (!r.ok)
-            return NULL;
-        unsigned rights = RO;
-        for (unsigned i = 1; i < 3; i++)
+    if (e->page != page || (!e->rights && !e->absent)) {
+        unsigned rights = 0;
+        struct manual_result r = vm_walk(f, n, address, MANUAL_READ);
+        for (unsigned i = 0; r.ok && i < 3; i++)
             if (vm_walk(f, n, address, how[i]).ok)
-                rights |= i == 1 ? QY_PT_WRITE : QY_PT_EXEC;
-        *e = (struct tlb_entry){page, r.physical & ~QY_PAGE_MASK, rights};
+                rights |= i == 0 ? RO : i == 1 ? QY_PT_WRITE : QY_PT_EXEC;
+        *e = (struct tlb_entry){page, r.physical & ~QY_PAGE_MASK, rights, !r.ok && vm_keeps_absent(f)};
     }
-    return (uint8_t *)qy_port_ram(paddr(e->frame + (address & QY_PAGE_MASK)));
+    if ((e->rights & need) == need)
+        return (uint8_t *)qy_port_ram(paddr(e->frame + (address & QY_PAGE_MASK)));
+    if (!vm_keeps_absent(f))
+        vm_forget_path(f, n, address);
+    return NULL;
 }
 
-/* A thread's access, faults resolved: OK, or what the fault ended with. */
+/* A thread's access, faults resolved: OK, or what the fault ended with; BUSY: it faults for ever. */
 static inline enum qy_error vm_touch(struct vm_fixture *f, unsigned n, uint64_t address,
                                      enum qy_access access, uint8_t **out)
 {
@@ -282,17 +320,15 @@ static inline enum qy_error vm_touch(struct vm_fixture *f, unsigned n, uint64_t 
         *out = vm_translate(f, n, address, access);
         if (*out)
             return QY_OK;
-        /* A CPU that faults drops what it had for the page. */
-        f->tlb[n * 2 + f->cpu][(address >> QY_PAGE_SHIFT) % VM_TLB].rights = 0;
-        for (unsigned level = 1; level < QY_PT_LEVELS; level++)
-            vm_way(f, n * 2 + f->cpu, level, address)->table = 0;
         enum qy_error error = qy_space_fault(&f->space[n], address, access, &fault);
         if (error == QY_WOULD_WAIT && fault.binding.cookie == VM_OBJECT)
             error = qy_object_fault(fault.binding.object, &f->space[n], address, access, &fault);
         if (error != QY_OK)
             return error;
+        if (!f->fault_keeps)
+            vm_forget_path(f, n, address);
     }
-    return QY_BUSY; /* it faults for ever */
+    return QY_BUSY;
 }
 
 static inline enum qy_error vm_write(struct vm_fixture *f, unsigned n, uint64_t address, uint8_t value)

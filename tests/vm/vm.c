@@ -326,7 +326,46 @@ static void parts(void)
     each(parts_body, 800);
 }
 
+/*
+ * A CPU that has seen that nothing is there, at any level, finds what appears: if who resolves the fault makes it forget. Left
+ * out, Sv48's faults for ever.
+ */
+static void absent_body(void)
+{
+    const enum qy_error kept = f.kind->machine == MANUAL_SV48 ? QY_BUSY : QY_OK;
+    for (unsigned planted = 0; planted < 2; planted++)
+        for (unsigned cpu = 0; cpu < 2; cpu++) {
+            uint64_t at = TIB + planted * GIB + cpu * 2 * MIB;
+            uint8_t *byte;
+            f.fault_keeps = planted;
+            for (f.cpu = 0; f.cpu < 2; f.cpu++) /* both know: first no table, then no page */
+                CHECK_EQ(vm_touch(&f, 0, at, QY_ACCESS_READ, &byte), QY_NOT_MAPPED);
+            CHECK_EQ(vm_map(&f, 0, at, 2 * QY_PAGE_BYTES, RW), QY_OK);
+            f.cpu = cpu;
+            CHECK_EQ(vm_touch(&f, 0, at, QY_ACCESS_WRITE, &byte), planted ? kept : QY_OK);
+            f.cpu = !cpu; /* the page is there: not a fault of the tables' */
+            CHECK_EQ(vm_touch(&f, 0, at, QY_ACCESS_WRITE, &byte), planted ? kept : QY_OK);
+            /* Fewer rights are remembered, too. */
+            f.fault_keeps = false;
+            CHECK_EQ(vm_touch(&f, 0, at, QY_ACCESS_WRITE, &byte), QY_OK);
+            CHECK_EQ(qy_space_protect_region(&f.space[0], at, QY_PAGE_BYTES, RO), QY_OK);
+            CHECK_EQ(vm_touch(&f, 0, at, QY_ACCESS_READ, &byte), QY_OK);
+            CHECK_EQ(qy_space_protect_region(&f.space[0], at, QY_PAGE_BYTES, RW), QY_OK);
+            f.fault_keeps = planted;
+            CHECK_EQ(vm_touch(&f, 0, at, QY_ACCESS_WRITE, &byte), planted ? kept : QY_OK);
+            f.fault_keeps = false;
+            CHECK_EQ(vm_touch(&f, 0, at, QY_ACCESS_WRITE, &byte), QY_OK);
+        }
+    f.cpu = 0;
+}
+
+static void absent(void)
+{
+    each(absent_body, 600);
+}
+
 static const struct test tests[] = {
+    {"what was absent is found when it has appeared", absent},
     {"anonymous pages appear zeroed, once", zero_fill},
     {"unmap: parts, holes, tables that become empty", unmapping},
     {"addresses and rights that are refused; addresses that are chosen", addresses},
