@@ -265,6 +265,41 @@ static const char *const prose[QY_CALL_COUNT] = {
         "to `endpoint` with `badge`, with the page's number in its label, and goes on when it is "
         "answered. 0: pages that are not there are zeroes. If the endpoint goes, the threads' own "
         "handlers are asked.",
+    [QY_CALL_space_harvest] =
+        "What a clock hand sees: the first pages of the space from `address` on, before `address + "
+        "bytes`, up to 64 beginning at the `address` that is returned, one bit each: those that "
+        "space_evict may take, those that have been used since the last harvest (which now count "
+        "as not used), those that are in slots. All bits 0: there is nothing before "
+        "`next_address`.",
+    [QY_CALL_space_evict] =
+        "Pages leave the space in x0: the one at `address` + i pages goes to slot `first` + i of "
+        "the memory object `swap`, its contents to page i of `frame`, its memory back to the "
+        "space's budget. `taken` has a bit for each that went. A page stays if it is not memory of "
+        "the space's own, is shared by copy on write, or pinned, and if the slot is in use. "
+        "Whoever touches a page in a slot sends a fault message to the pager of `swap`, as for a "
+        "page of an object, with the slot as its number. `swap` needs WRITE and pays for its "
+        "slots (8 bytes each, by pages), `frame` READ and WRITE. At most 64 pages. "
+        "INVALID_ARGUMENT: the frame is too small, a device's, or executed by somebody; there are "
+        "no such slots.",
+    [QY_CALL_memory_restore] =
+        "The contents of slots from `first` on return, from `frame`'s pages from `index` on: a "
+        "page of each space that has waited for the slot, or of the only one that names it, out "
+        "of the memory that pays for its table. `used` has a bit for each slot that somebody "
+        "names still, `filled` is how many pages there are now. OUT_OF_MEMORY: none, since a "
+        "budget is empty. `frame` needs READ.",
+    [QY_CALL_memory_slots] =
+        "Which of 64 slots from `first` on, a multiple of 64, are named by a space: their contents "
+        "have to be kept, those of others may be forgotten. And how many slots have become free "
+        "because nobody named them any more, since the object was made.",
+    [QY_CALL_memory_lose] =
+        "The contents of slots are lost: who touches such a page gets a fault message that says "
+        "*revoked*. At most 64 a call; the result is where to go on.",
+    [QY_CALL_untyped_watch] =
+        "Signals the notification when the untyped in x0 has fewer than `low_pages` of free "
+        "memory, and after that when it has `high_pages` again; at once if it has fewer now. What "
+        "CPUs keep for their next allocation is not free. One notification an untyped; all 0: "
+        "none. `notification` needs WRITE. INVALID_ARGUMENT: low is above high, or high above all "
+        "that there is.",
     [QY_CALL_console_write] = "Writes text, at most 1024 bytes a call.",
     [QY_CALL_console_read] = "One character that was typed. WOULD_WAIT: none was.",
     [QY_CALL_system_record] =

@@ -53,6 +53,10 @@ typedef uint64_t qy_handle_t;
 #define QY_MEMORY_PAGES_MAX (1ull << 34)
 #define QY_SUPPLY_MAX 64u
 
+/* Slots that a memory object can have as a swap area, and pages that space_evict and memory_restore take at a time. */
+#define QY_SLOTS_MAX (1ull << 25)
+#define QY_EVICT_MAX 64u
+
 /* What space_query says of a region: its rights, its kind, what is behind it, and the most rights that it may be given. */
 #define QY_QUERY_KIND(flags) ((unsigned)((flags) >> 8) & 7)
 #define QY_QUERY_BACKING(flags) ((unsigned)((flags) >> 16) & 15)

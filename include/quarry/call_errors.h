@@ -76,7 +76,13 @@
     E(memory_resize, L(INVALID_ARGUMENT))                                                          \
     E(memory_supply, L(OUT_OF_MEMORY) L(NOT_MAPPED) L(INVALID_ARGUMENT) L(BAD_USER_POINTER))       \
     E(memory_discard, L(INVALID_ARGUMENT))                                                         \
-    E(memory_pager, L(INVALID_ARGUMENT))
+    E(memory_pager, L(INVALID_ARGUMENT))                                                           \
+    E(space_harvest, L(INVALID_ADDRESS))                                                           \
+    E(space_evict, L(OUT_OF_MEMORY) L(INVALID_ADDRESS) L(INVALID_ARGUMENT))                        \
+    E(memory_restore, L(OUT_OF_MEMORY) L(INVALID_ARGUMENT))                                        \
+    E(memory_slots, L(INVALID_ARGUMENT))                                                           \
+    E(memory_lose, L(INVALID_ARGUMENT))                                                            \
+    E(untyped_watch, L(INVALID_ARGUMENT) L(REVOKED))
 
 /* The errors of a call as bits, 1 << error. */
 static inline uint64_t qy_call_errors(enum qy_invocation call)

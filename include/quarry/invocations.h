@@ -87,7 +87,14 @@
     X(60, memory_resize, MEMORY, QY_RIGHT_WRITE, "pages", "pages")                                 \
     X(61, memory_supply, MEMORY, QY_RIGHT_WRITE, "page, pages, pointer", "pages")                  \
     X(62, memory_discard, MEMORY, QY_RIGHT_WRITE, "page, pages", "next_page")                      \
-    X(63, memory_pager, MEMORY, QY_RIGHT_WRITE, "endpoint, badge", "")
+    X(63, memory_pager, MEMORY, QY_RIGHT_WRITE, "endpoint, badge", "")                             \
+    X(72, space_harvest, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes",                          \
+      "address, pages, accessed, swapped, next_address")                                           \
+    X(73, space_evict, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, pages, swap, first, frame", "taken") \
+    X(74, memory_restore, MEMORY, QY_RIGHT_WRITE, "first, pages, frame, index", "used, filled")    \
+    X(75, memory_slots, MEMORY, QY_RIGHT_READ, "first", "used, released")                          \
+    X(76, memory_lose, MEMORY, QY_RIGHT_WRITE, "first, pages", "next_slot")                        \
+    X(77, untyped_watch, UNTYPED, QY_RIGHT_WRITE, "notification, low_pages, high_pages", "")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

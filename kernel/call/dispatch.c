@@ -40,7 +40,7 @@ enum qy_error call_null(struct call *call)
 
 static enum qy_error invoke(struct call *call, uint64_t number) QY_REQUIRES(qy_class_caps)
 {
-    if (number >= QY_CALL_COUNT)
+    if (number >= QY_CALL_COUNT || !invocations[number].handler)
         return QY_UNKNOWN_CALL;
     const struct invocation *invocation = &invocations[number];
     if (invocation->type != QY_OBJ_NONE) {
@@ -77,6 +77,8 @@ static __attribute__((noinline)) void dispatch(struct cpu *cpu, struct thread *t
     /* If this CPU let go of the thread, its memory may be somebody else's by now. */
     if (!call.waits && cpu->current == thread)
         thread_result(thread, error, call.values);
+    if (watch_has_news())
+        watch_tell();
     caps_release();
     trace_call(number, call.arguments[0], error, id);
     if (error != QY_OK)

@@ -18,6 +18,9 @@ void binding_over(const struct slot *end)
     case QY_OBJ_TIMER:
         timer_disarm((struct timer *)end->holder);
         break;
+    case QY_OBJ_UNTYPED:
+        watch_end((struct untyped *)end->holder);
+        break;
     case QY_OBJ_INTERRUPT:
         interrupt_unbind((struct interrupt *)end->holder);
         break;

@@ -118,6 +118,7 @@ static bool is_left(struct object *memory) QY_REQUIRES(qy_class_caps)
 enum dismantle untyped_dismantle(struct untyped *untyped, struct teardown *teardown)
 {
     struct slot *made = first_made(&untyped->object);
+    watch_end(untyped);
     if (made) {
         slot_delete(made, teardown);
         return DISMANTLE_MORE;

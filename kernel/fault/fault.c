@@ -140,7 +140,7 @@ enum qy_error fault_resolve(struct cpu *cpu, struct fault_cause *cause)
     } else {
         cause->found = (uint8_t)found_of(error, fault.mark.kind);
         cause->page = fault.mark.offset;
-        cause->memory = fault.mark.kind == QY_MARK_OBJECT ? fault.binding.cookie : 0;
+        cause->memory = fault.binding.cookie;
     }
     return error;
 }
@@ -208,6 +208,11 @@ void fault_raise(struct cpu *cpu, uint64_t address, enum qy_access access)
         struct thread *thread = running(cpu);
         if (thread)
             resolution = send(thread, &cause);
+        caps_release();
+    }
+    if (watch_has_news()) {
+        caps_acquire();
+        watch_tell();
         caps_release();
     }
     trace_fault(address, access, instruction, resolution);

@@ -84,6 +84,10 @@ enum dismantle notification_dismantle(struct notification *notification)
         interrupt_unbind(notification->interrupts);
         return DISMANTLE_MORE;
     }
+    if (notification->watches) {
+        watch_end(notification->watches->untyped);
+        return DISMANTLE_MORE;
+    }
     if (!thread)
         return DISMANTLE_DONE;
     ipc_lose(thread);

@@ -20,6 +20,7 @@ enum qy_error memory_make(struct memory *memory, uint64_t pages)
         return error;
     space_enter(cpu);
     error = qy_object_init(&memory->vm, &kernel_vm, budget, pages);
+    qy_swap_init(&memory->swap, &kernel_vm, budget, 0);
     space_leave(cpu);
     return error;
 }
@@ -27,6 +28,7 @@ enum qy_error memory_make(struct memory *memory, uint64_t pages)
 void memory_finish(struct memory *memory)
 {
     struct memory *_Atomic *bucket = &memories[memory->object.id % BUCKETS];
+    memory->swap.cookie = memory->object.id;
     atomic_store_explicit(&memory->next, atomic_load_explicit(bucket, memory_order_relaxed),
                           memory_order_relaxed);
     atomic_store_explicit(bucket, memory, memory_order_release);
@@ -63,7 +65,9 @@ static enum qy_error destroy_step(struct memory *memory)
 {
     struct cpu *cpu = cpu_this();
     space_enter(cpu);
-    enum qy_error error = qy_object_destroy_step(&memory->vm);
+    enum qy_error error = qy_swap_destroy_step(&memory->swap);
+    if (error == QY_OK)
+        error = qy_object_destroy_step(&memory->vm);
     space_leave(cpu);
     return error;
 }
@@ -103,5 +107,6 @@ const char *memory_check(struct memory *memory)
 {
     if (!(memory->object.flags & OBJECT_DETACHED) && memory_find(memory->object.id) != memory)
         return "OBJ-COUNT";
-    return qy_object_check(&memory->vm);
+    const char *broken = qy_swap_check(&memory->swap);
+    return broken ? broken : qy_object_check(&memory->vm);
 }

@@ -30,7 +30,8 @@ const char *untyped_check(struct untyped *untyped)
         live -= untyped->totals[type - 1].live;
     if (live)
         return "CONSERVE: objects by type";
-    return qy_heap_check(&untyped->heap);
+    broken = watch_check(untyped);
+    return broken ? broken : qy_heap_check(&untyped->heap);
 }
 
 static const char *object_check(struct object *object) QY_REQUIRES(qy_class_caps)

@@ -53,7 +53,7 @@ void qy_arena_take(struct qy_arena *arena, const struct qy_found *free, uint64_t
     qy_poison_check(arena->db, at, order);
     qy_range_take(arena, free, at, order);
     mark(arena, at, order, state);
-    arena->pages[QY_FRAME_FREE] -= 1ull << order;
+    qy_arena_count_free(arena, -(1ll << order));
     arena->pages[state] += 1ull << order;
 }
 
@@ -155,7 +155,7 @@ void qy_arena_release(struct qy_arena *arena, uint64_t start, unsigned order,
     qy_store(&arena->db->frames[start].tag, 0);
     qy_range_give(arena, start, order);
     arena->pages[state] -= 1ull << order;
-    arena->pages[QY_FRAME_FREE] += 1ull << order;
+    qy_arena_count_free(arena, 1ll << order);
 }
 
 enum qy_error qy_arena_free(struct qy_arena *arena, pfn_t block, unsigned order,

@@ -79,7 +79,7 @@ unsigned qy_batch_take(struct qy_arena *arena, unsigned order, unsigned want, ui
         qy_poison_check(arena->db, out[i], order);
         tag(arena, out[i], order);
     }
-    arena->pages[QY_FRAME_FREE] -= (uint64_t)got << order;
+    qy_arena_count_free(arena, -((int64_t)got << order));
     arena->pages[QY_FRAME_CACHED] += (uint64_t)got << order;
     return got;
 }
@@ -166,7 +166,7 @@ void qy_batch_give(struct qy_arena *arena, unsigned order, uint64_t *at, unsigne
         for (unsigned i = 0; i < n; i++)
             qy_range_give(arena, at[i], order);
     arena->pages[QY_FRAME_CACHED] -= (uint64_t)n << order;
-    arena->pages[QY_FRAME_FREE] += (uint64_t)n << order;
+    qy_arena_count_free(arena, (int64_t)n << order);
 }
 
 /* Clear the tags of so many frames in that state, the first of `at`; returns how many could be. */
@@ -206,7 +206,7 @@ enum qy_error qy_arena_free_frames(struct qy_arena *arena, uint64_t *at, unsigne
             qy_poison_fill(arena->db, at[i], 0);
         give_frames(arena, at, n);
         arena->pages[state] -= n;
-        arena->pages[QY_FRAME_FREE] += n;
+        qy_arena_count_free(arena, (int64_t)n);
         QY_COUNT(arena->frees, n);
     }
     qy_arena_unlock(arena);

@@ -83,7 +83,7 @@ enum qy_error qy_arena_add(struct qy_arena *arena, pfn_t base, pfn_t end)
             at += 1ull << order;
         }
         hull_grow(arena, base.raw, end.raw);
-        arena->pages[QY_FRAME_FREE] += end.raw - base.raw;
+        qy_arena_count_free(arena, (int64_t)(end.raw - base.raw));
     }
     qy_lock_release(&db->lock);
     qy_arena_unlock(arena);
@@ -202,7 +202,7 @@ enum qy_error qy_arena_carve(struct qy_arena *parent, struct qy_arena *child, ui
         move_range(parent, child, base, base + pages);
         hull_grow(child, base, base + pages);
         child->pages[QY_FRAME_FREE] = pages;
-        parent->pages[QY_FRAME_FREE] -= pages;
+        qy_arena_count_free(parent, -(int64_t)pages);
         parent->pages[QY_FRAME_CHILD] += pages;
         parent->allocations++;
     }
@@ -222,7 +222,7 @@ enum qy_error qy_arena_return(struct qy_arena *child)
         uint64_t pages = child->total_pages;
         qy_arena_lock_parent(parent);
         move_range(child, parent, child->base.raw, child->end.raw);
-        parent->pages[QY_FRAME_FREE] += pages;
+        qy_arena_count_free(parent, (int64_t)pages);
         parent->pages[QY_FRAME_CHILD] -= pages;
         parent->frees++;
         qy_arena_unlock_parent(parent);

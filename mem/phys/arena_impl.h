@@ -39,6 +39,17 @@ static inline void qy_arena_unlock_parent(struct qy_arena *parent)
     qy_lock_release(&parent->lock);
 }
 
+/* Is free memory below its low mark, or back at the high one? (arena_watch.c) */
+void qy_watch_look(struct qy_arena *arena) QY_REQUIRES(qy_class_arena);
+
+/* Pages have become free, or (negative) have been taken. */
+static inline void qy_arena_count_free(struct qy_arena *arena, int64_t pages) QY_REQUIRES(qy_class_arena)
+{
+    arena->pages[QY_FRAME_FREE] += (uint64_t)pages;
+    if (__builtin_expect(arena->watch != NULL, 0))
+        qy_watch_look(arena);
+}
+
 /* States that a block can be handed out in. */
 static inline bool qy_state_is_handed_out(enum qy_frame_state state)
 {

@@ -40,6 +40,8 @@ static enum qy_error write_protect(const struct qy_vm *vm, struct qy_table *tabl
             raw |= qy_frame_is_raw(vm->db, frame);
             moving |= qy_entry_kind(entry) == QY_MARK_MOVING;
             left--;
+        } else if (qy_is_swapped(format, entry)) {
+            left--;
         }
     }
     *flush |= was_writable;

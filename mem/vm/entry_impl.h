@@ -16,6 +16,7 @@
  *     kind    rights   max     region   shared   binding   offset
  *
  * KEPT and MOVING: offset = frame, region = memory type, binding = CPU that moves it, and QY_HELD_FOREIGN.
+ * SWAPPED: offset = frame of the slot's words, binding = index in it, shared = somebody waits for it (swap.c).
  */
 #define QY_MARK_OFFSET_BITS 34u
 #define QY_MARK_OFFSET_MASK ((1ull << QY_MARK_OFFSET_BITS) - 1)
@@ -68,7 +69,7 @@ struct qy_mark qy_mark_unpack(uint64_t mark);
 static inline bool qy_mark_advances(uint64_t mark)
 {
     enum qy_mark_kind kind = qy_mark_kind(mark);
-    return kind == QY_MARK_OBJECT || kind == QY_MARK_PAGER || kind == QY_MARK_SWAPPED;
+    return kind == QY_MARK_OBJECT || kind == QY_MARK_PAGER;
 }
 
 /* The mark `pages` further on in the same region. */
@@ -169,6 +170,20 @@ static inline bool qy_is_held_like(uint64_t of_frame_0, uint64_t entry, pfn_t *f
 {
     *frame = pfn((entry ^ of_frame_0) >> 1);
     return !((entry ^ of_frame_0) & ~(QY_MARK_OFFSET_MASK << 1));
+}
+
+/* A page of the space's own that is in a slot of a swap area (swap.c). */
+static inline bool qy_is_swapped(const struct qy_pt_format *format, uint64_t entry)
+{
+    return entry && !qy_is_present(format, entry) && qy_entry_kind(entry) == QY_MARK_SWAPPED;
+}
+
+/* Does the table remember a mark behind it? It has a page, here or in a slot. */
+static inline bool qy_entry_is_page(const struct qy_pt_format *format, uint64_t entry, unsigned level)
+{
+    pfn_t frame;
+    bool foreign;
+    return qy_entry_holds(format, entry, level, &frame, &foreign) || qy_is_swapped(format, entry);
 }
 
 /* What loops over the pages of one table of level 1 keep in registers: entries are written in between. */

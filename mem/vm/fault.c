@@ -6,7 +6,8 @@
  *     present, COW, written               sole: writable again; else a copy
  *     kept                                present again; a copy where its rights need one
  *     guard with pages left               it moves on, its page is anonymous
- *     object, pager, swapped              the pager's
+ *     object, pager                       the pager's
+ *     swapped                             that of the area's; it is noted that somebody waits
  *     moving                              somebody is at it: wait
  *
  * Fresh pages and pages that gain rights need no flush: a CPU that has the older entry faults, and comes here. A copy
@@ -24,7 +25,8 @@ struct look {
     struct qy_at at;
     enum qy_error error;
     uint64_t mark;
-    bool code; /* an executable page has appeared */
+    struct qy_binding binding; /* of a page in a slot */
+    bool code;                 /* an executable page has appeared */
 };
 
 static void copy_page(pfn_t to, pfn_t from)
@@ -171,6 +173,9 @@ static enum verdict present(struct look *look)
     if (!(rights & qy_access_right(look->access)))
         look->error = QY_NO_RIGHTS;
     if (look->error != QY_OK || !break_it) {
+        /* A CPU that does not note by itself that it uses a page faults for it after a harvest. */
+        atomic_fetch_or_explicit(at->slot, format->flags[QY_PT_BIT_ACCESSED].value,
+                                 memory_order_relaxed);
         qy_table_unlock(at->table);
         return DONE;
     }
@@ -223,6 +228,22 @@ static enum verdict kept(struct look *look)
     return DONE;
 }
 
+/* A page in a slot: who restores it is to know that it is wanted here. The table stays locked. */
+static enum verdict swapped(struct look *look)
+{
+    struct qy_space *space = look->space;
+    struct qy_at *at = &look->at;
+    uint64_t slot;
+    if (qy_table_is_strange(space, at->table))
+        return UNSHARE;
+    look->binding = qy_swap_place(space->vm, look->mark, &slot);
+    qy_table_set(space->format, at->table, at->index,
+                 qy_mark_entry(space->format, look->mark | QY_MARK_SHARED));
+    look->mark = (look->mark & ~(QY_MARK_OFFSET_MASK | QY_MARK_BINDING_MASK)) | slot;
+    look->error = QY_WOULD_WAIT;
+    return DONE;
+}
+
 /* An entry that is not present, of a kind that holds no frame. The table stays locked. */
 static enum verdict absent(struct look *look, enum qy_mark_kind kind)
 {
@@ -234,9 +255,13 @@ static enum verdict absent(struct look *look, enum qy_mark_kind kind)
             return look->at.level == 1 && qy_table_is_shared(table) ? UNSHARE : fill(look);
         look->error = QY_NO_RIGHTS;
         return DONE;
+    case QY_MARK_SWAPPED:
+        if (allowed)
+            return swapped(look);
+        look->error = QY_NO_RIGHTS;
+        return DONE;
     case QY_MARK_OBJECT:
     case QY_MARK_PAGER:
-    case QY_MARK_SWAPPED:
         look->error = allowed ? QY_WOULD_WAIT : QY_NO_RIGHTS;
         return DONE;
     case QY_MARK_GUARD:
@@ -316,7 +341,7 @@ static enum qy_error grow(const struct look *look)
 static enum qy_error explain(const struct look *look, enum qy_error error, struct qy_fault *out)
 {
     out->mark = qy_mark_unpack(look->mark);
-    out->binding = (struct qy_binding){0};
+    out->binding = look->binding;
     if (error == QY_WOULD_WAIT && out->mark.kind == QY_MARK_OBJECT) {
         out->binding = qy_space_binding(look->space, out->mark.binding);
         if (!out->binding.object)
@@ -339,6 +364,7 @@ enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_a
         enum verdict verdict = DONE;
         look.error = QY_REVOKED;
         look.mark = 0;
+        look.binding = (struct qy_binding){0};
         qy_vm_enter(space->vm);
         if (qy_vm_lock_at(space, look.page, 1, &look.at)) {
             look.error = QY_OK;

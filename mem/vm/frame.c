@@ -59,7 +59,7 @@ static enum qy_error place_check(const struct qy_space *space, const struct qy_a
         enum qy_mark_kind kind = qy_mark_kind(mark);
         if (kind == QY_MARK_MOVING)
             return QY_BUSY;
-        if (supply ? kind < QY_MARK_ANON || kind > QY_MARK_SWAPPED
+        if (supply ? kind < QY_MARK_ANON || kind > QY_MARK_PAGER
                    : entry != 0 && kind != QY_MARK_REVOKED)
             return supply && !entry ? QY_NOT_MAPPED : QY_ALREADY_MAPPED;
         if (supply && kind == QY_MARK_OBJECT && mark & QY_MARK_SHARED)
@@ -320,6 +320,12 @@ bool qy_vm_is_mapped(const struct qy_vm *vm, pfn_t frame)
 {
     _Atomic uint64_t *word = qy_frame_rmap(vm->db, frame);
     return word && qy_rmap_count(word) != 0;
+}
+
+bool qy_vm_may_write(const struct qy_vm *vm, pfn_t frame)
+{
+    _Atomic uint64_t *word = qy_frame_rmap(vm->db, frame);
+    return word && !(qy_word_load(word) & QY_WORD_X);
 }
 
 bool qy_table_is_installed(const struct qy_vm *vm, pfn_t frame)

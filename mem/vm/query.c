@@ -1,8 +1,8 @@
 /*
  * Regions as users see them, read back out of the tree.
  *
- * A page that is there and the mark next to it are one region if the mark behind the page is that one: presence is
- * nobody's concern. Locking: each entry is read under its table's lock, so a region that changes meanwhile is one of
+ * A page that is there, or in a swap area, and the mark next to it are one region if the mark behind the page is that
+ * one: presence is nobody's concern. Locking: each entry is read under its table's lock, so a region that changes meanwhile is one of
  * those that it was.
  */
 #include "vm_impl.h"
@@ -18,7 +18,8 @@ static struct qy_mark mark_at(const struct qy_space *space, const struct qy_at *
              pages = (address - qy_span_base(vaddr(address), at->level).raw) >> QY_PAGE_SHIFT;
     pfn_t frame;
     *foreign = false;
-    if (!qy_entry_holds(space->format, entry, at->level, &frame, foreign))
+    bool swapped = qy_is_swapped(space->format, entry);
+    if (!swapped && !qy_entry_holds(space->format, entry, at->level, &frame, foreign))
         return qy_mark_unpack(qy_mark_at(qy_entry_mark(space->format, entry), pages));
     uint64_t origin = qy_mark_at(qy_table_origin(at->table, at->index), pages);
     if (qy_mark_kind(origin) == QY_MARK_OBJECT && origin & QY_MARK_SHARED)
@@ -35,8 +36,7 @@ static bool goes_on(const struct qy_region *region, const struct qy_mark *next, 
 {
     const struct qy_mark *mark = &region->mark;
     uint64_t pages = (region->end - region->start) >> QY_PAGE_SHIFT;
-    bool counts = mark->kind == QY_MARK_OBJECT || mark->kind == QY_MARK_PAGER ||
-                  mark->kind == QY_MARK_SWAPPED;
+    bool counts = mark->kind == QY_MARK_OBJECT || mark->kind == QY_MARK_PAGER;
     return mark->kind == next->kind && mark->region == next->region &&
            mark->rights == next->rights && mark->max == next->max && mark->shared == next->shared &&
            mark->binding == next->binding && next->offset == mark->offset + (counts ? pages : 0) &&

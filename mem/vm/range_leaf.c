@@ -56,7 +56,8 @@ static void protect_entry(struct qy_range *op, struct qy_table *table, unsigned 
     pfn_t frame;
     bool foreign, moving = false;
     bool holds = qy_entry_holds(format, entry, table->level, &frame, &foreign);
-    uint64_t origin = holds ? qy_table_origin(table, index) : qy_entry_mark(format, entry);
+    uint64_t origin = qy_entry_is_page(format, entry, table->level) ? qy_table_origin(table, index)
+                                                                    : qy_entry_mark(format, entry);
     if (!entry) {
         op->error = QY_NOT_MAPPED;
         return;
@@ -70,7 +71,8 @@ static void protect_entry(struct qy_range *op, struct qy_table *table, unsigned 
     if (!holds) {
         if (op->apply)
             qy_table_set(format, table, index,
-                         qy_mark_entry(format, qy_mark_with_rights(origin, op->rights)));
+                         qy_mark_entry(format, qy_mark_with_rights(qy_entry_mark(format, entry),
+                                                                   op->rights)));
         return;
     }
     if (!op->apply && !foreign)
@@ -170,10 +172,10 @@ void qy_range_visit(struct qy_range *op, struct qy_table *table, unsigned index,
 
 /* ---- tables of level 1 ---- */
 
-/* Of an entry that is not present: a mark that holds no frame. */
+/* Of an entry that is not present: a mark that holds no page. */
 static bool is_plain_mark(uint64_t entry)
 {
-    return entry && qy_entry_kind(entry) < QY_MARK_KEPT;
+    return entry && qy_entry_kind(entry) < QY_MARK_KEPT && qy_entry_kind(entry) != QY_MARK_SWAPPED;
 }
 
 static uint64_t moving_of_frame_0(const struct qy_pt_format *format)

@@ -78,9 +78,9 @@ enum qy_error qy_space_protect_frame(struct qy_space *space, uint64_t address, u
 static enum qy_error mark_check(const struct qy_mark *mark)
 {
     bool bound = mark->kind == QY_MARK_OBJECT || mark->kind == QY_MARK_PAGER;
-    if (mark->kind < QY_MARK_ANON || mark->kind > QY_MARK_GUARD || mark->binding > QY_BINDING_MAX ||
-        mark->region > QY_REGION_MAPPED || mark->offset > QY_MARK_OFFSET_MASK ||
-        (mark->shared && !bound))
+    if (mark->kind < QY_MARK_ANON || mark->kind > QY_MARK_GUARD || mark->kind == QY_MARK_SWAPPED ||
+        mark->binding > QY_BINDING_MAX || mark->region > QY_REGION_MAPPED ||
+        mark->offset > QY_MARK_OFFSET_MASK || (mark->shared && !bound))
         return QY_INVALID_ARGUMENT;
     if (!rights_exist(mark->rights) || mark->max & ~(unsigned)QY_PT_RIGHTS ||
         mark->rights & ~mark->max)

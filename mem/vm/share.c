@@ -48,10 +48,12 @@ static enum qy_error hold(struct copying *c, const struct qy_table *new, unsigne
 {
     const struct qy_pt_format *format = c->space->format;
     pfn_t frame;
-    bool foreign;
-    if (!qy_entry_holds(format, entry, 1, &frame, &foreign))
+    bool foreign = false;
+    bool swapped = qy_is_swapped(format, entry);
+    if (!swapped && !qy_entry_holds(format, entry, 1, &frame, &foreign))
         return QY_OK;
-    _Atomic uint64_t *word = qy_frame_rmap(c->space->vm->db, frame);
+    _Atomic uint64_t *word = swapped ? qy_swap_word(qy_entry_mark(format, entry))
+                                     : qy_frame_rmap(c->space->vm->db, frame);
     if (!word && foreign) /* raw */
         return QY_OK;
     bool present = qy_is_present(format, entry);

@@ -17,12 +17,9 @@ void qy_table_set(const struct qy_pt_format *format, struct qy_table *table, uns
 {
     _Atomic uint64_t *slot = qy_table_slots(table) + index;
     uint64_t old = atomic_load_explicit(slot, memory_order_relaxed);
-    pfn_t frame;
-    bool foreign;
     table->live = (uint16_t)(table->live + (entry != 0) - (old != 0));
-    table->held =
-        (uint16_t)(table->held + qy_entry_holds(format, entry, table->level, &frame, &foreign) -
-                   qy_entry_holds(format, old, table->level, &frame, &foreign));
+    table->held = (uint16_t)(table->held + qy_entry_is_page(format, entry, table->level) -
+                             qy_entry_is_page(format, old, table->level));
     qy_slot_put(slot, entry);
 }
 
@@ -348,6 +345,8 @@ void qy_vm_let_go_entry(struct qy_vm *vm, const struct qy_pt_format *format, str
     bool foreign;
     if (qy_pt_is_table(format, entry, table->level))
         qy_vm_let_go_table(vm, format, table, index, qy_entry_frame(format, entry), gone);
+    else if (qy_is_swapped(format, entry))
+        qy_swap_let_go(vm, table, index, entry);
     else if (!qy_entry_holds(format, entry, table->level, &frame, &foreign))
         return;
     else if (table->level > 1 && qy_frame_state(vm->db, frame) == QY_FRAME_TABLE)

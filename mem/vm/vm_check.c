@@ -71,6 +71,13 @@ static const char *check_entry(const struct check *c, struct qy_table *table, un
         return "VM-TREE";
     if (qy_entry_holds(format, entry, table->level, &frame, &foreign))
         return check_held(c, table, index, entry);
+    if (qy_is_swapped(format, entry)) {
+        unsigned class, others;
+        _Atomic uint64_t *word = qy_swap_word(qy_entry_mark(format, entry));
+        return qy_rmap_find(word, qy_mapping(table->frame, index), &class, &others) == 1
+                   ? NULL
+                   : "SWAP-WORD";
+    }
     uint64_t mark = qy_entry_mark(format, entry);
     return entry && (qy_mark_kind(mark) == QY_MARK_NONE || qy_mark_kind(mark) >= QY_MARK_KEPT)
                ? "VM-TREE"
@@ -83,13 +90,11 @@ static const char *check_table(const struct check *c, struct qy_table *table)
     unsigned live = 0, held = 0;
     for (unsigned i = 0; i < end; i++) {
         uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
-        pfn_t frame;
-        bool foreign;
         const char *broken = entry ? check_entry(c, table, i, entry) : NULL;
         if (broken)
             return broken;
         live += entry != 0;
-        held += qy_entry_holds(c->space->format, entry, table->level, &frame, &foreign);
+        held += qy_entry_is_page(c->space->format, entry, table->level);
     }
     return live == table->live && held == table->held ? NULL : "VM-TREE";
 }

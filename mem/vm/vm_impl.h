@@ -233,6 +233,21 @@ void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, str
 void qy_vm_let_go_entry(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table, unsigned index,
                         uint64_t entry, struct qy_gone *gone);
 
+/* ---- pages in slots of a swap area (swap.c) ---- */
+
+/* The word of the slot that a SWAPPED mark names: a reverse map, of the entries that do. */
+static inline _Atomic uint64_t *qy_swap_word(uint64_t mark)
+{
+    uint64_t index = (mark & QY_MARK_BINDING_MASK) >> QY_MARK_BINDING_SHIFT;
+    return (_Atomic uint64_t *)qy_port_ram(pfn_to_paddr(pfn(mark & QY_MARK_OFFSET_MASK))) + index;
+}
+
+/* An entry of a locked table names its slot no more. */
+void qy_swap_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, uint64_t entry);
+
+/* Where the slot of a mark is: it stays as long as the lock of the entry's table. */
+struct qy_binding qy_swap_place(const struct qy_vm *vm, uint64_t mark, uint64_t *slot);
+
 /* ---- ways down ---- */
 
 static inline void qy_vm_enter(struct qy_vm *vm)

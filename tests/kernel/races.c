@@ -385,6 +385,8 @@ static void nothing_is_bound_to_what_is_being_revoked(void)
     CHECK_EQ(world_last(0).error, QY_REVOKED);
     begin(0, QY_CALL_notification_bind, root, ROOT_THREAD, 0, 0, 0, 0);
     CHECK_EQ(world_last(0).error, QY_REVOKED);
+    begin(0, QY_CALL_untyped_watch, ROOT_UNTYPED, root, 1, 1, 0, 0);
+    CHECK_EQ(world_last(0).error, QY_REVOKED);
     begin(0, QY_CALL_timer_set, timer, copies[0], 1, 1, 0, 0);
     CHECK_EQ(world_last(0).error, QY_OK);
     finish();

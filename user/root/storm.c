@@ -46,6 +46,7 @@
     X(MAPPING, mapping)                                                                            \
     X(REGION, region)                                                                              \
     X(OBJECT, object)                                                                              \
+    X(SWAP, swap)                                                                                  \
     X(DEVICE, device)                                                                              \
     X(SIGNAL, signal)                                                                              \
     X(MESSAGE, message)
@@ -276,6 +277,34 @@ static enum qy_error play_object(struct player *player)
     }
 }
 
+/* Pages go to slots and return, with whatever the frame holds. */
+static enum qy_error play_swap(struct player *player)
+{
+    qy_handle_t area = any(player, QY_OBJ_MEMORY), frame = any(player, QY_OBJ_FRAME);
+    qy_handle_t space = below(player, 2) ? storm.space : any(player, QY_OBJ_ADDRESS_SPACE);
+    uint64_t address = REGIONS + below(player, 512) * PAGE_BYTES, slot = below(player, 64), bits,
+             more;
+    struct space_harvest harvest;
+    switch (below(player, 8)) {
+    case 0:
+    case 1:
+    case 2:
+        return space_evict(space, address, 1 + below(player, 2), area, slot, frame, &bits);
+    case 3:
+    case 4:
+        return memory_restore(area, slot, 1, frame, 0, &bits);
+    case 5:
+        return space_harvest(space, address, REGIONS + REGION_BYTES, &harvest);
+    case 6:
+        return below(player, 4) ? memory_slots(area, slot & ~63ull, &bits, &more)
+                                : memory_lose(area, slot, 1);
+    default:
+        return untyped_watch(below(player, 2) ? storm.untyped : any(player, QY_OBJ_UNTYPED),
+                             any(player, QY_OBJ_NOTIFICATION), below(player, 100),
+                             100 + below(player, 100));
+    }
+}
+
 static enum qy_error play_device(struct player *player)
 {
     switch (below(player, 5)) {
@@ -360,12 +389,11 @@ static enum qy_error play_message(struct player *player)
 /* Which kinds, and how often; nothing: it yields. */
 static void play_once(struct player *player)
 {
-    static const enum play plays[] = {PLAY_CAPABILITY, PLAY_CAPABILITY, PLAY_CAPABILITY,
-                                      PLAY_CAPABILITY, PLAY_THREAD,     PLAY_THREAD,
-                                      PLAY_MAPPING,    PLAY_MAPPING,    PLAY_REGION,
-                                      PLAY_REGION,     PLAY_OBJECT,     PLAY_DEVICE,
-                                      PLAY_SIGNAL,     PLAY_SIGNAL,     PLAY_SIGNAL,
-                                      PLAY_MESSAGE,    PLAY_MESSAGE,    PLAYS};
+    static const enum play plays[] = {
+        PLAY_CAPABILITY, PLAY_CAPABILITY, PLAY_CAPABILITY, PLAY_CAPABILITY, PLAY_THREAD,
+        PLAY_THREAD,     PLAY_MAPPING,    PLAY_MAPPING,    PLAY_REGION,     PLAY_REGION,
+        PLAY_OBJECT,     PLAY_SWAP,       PLAY_SWAP,       PLAY_DEVICE,     PLAY_SIGNAL,
+        PLAY_SIGNAL,     PLAY_SIGNAL,     PLAY_MESSAGE,    PLAY_MESSAGE,    PLAYS};
     static enum qy_error (*const play[])(struct player * player) = {
 #define X(NAME, name) [PLAY_##NAME] = play_##name,
         KINDS_OF_PLAY(X)

@@ -54,6 +54,7 @@ struct notification {
     struct binding binding; /* to that thread */
     struct timer *timers;  /* those armed for it */
     struct interrupt *interrupts; /* those bound to it */
+    struct watch *watches;        /* of untypeds */
 };
 
 /*

@@ -5,6 +5,9 @@
  *                      |           + pager: an endpoint that is asked for pages that are not there
  *     region's binding: id  -----> found when a page of the region is touched; gone: the page is revoked
  *
+ * It may be a swap area, too: pages of spaces in slots, of which its pager is asked (qy/swap.h). An entry that names a
+ * slot keeps no object: when it goes, they are `revoked`.
+ *
  * A region names its object by an id that is never used again, so an object goes without a look at who maps it: it is
  * taken out of the table of ids, every CPU leaves its section (kernel/space.h), then nobody can come to it any more,
  * and its pages are taken from everybody.
@@ -17,10 +20,12 @@
 
 #include <kernel/space.h>
 #include <qy/object.h>
+#include <qy/swap.h>
 
 struct memory {
     struct object object;
     struct qy_object vm;
+    struct qy_swap swap; /* slots of pages that spaces have evicted to it; beside its own pages */
     struct slot pager; /* empty: pages that are not there are zeroes, or nobody's to supply any more */
     bool unreachable;  /* no CPU has found it by its id: its pages can go */
     struct memory *_Atomic next; /* of those whose id has the same low bits */

@@ -17,7 +17,7 @@
 #ifndef KERNEL_OBJECT_H
 #define KERNEL_OBJECT_H
 
-#include <kernel/cap.h>
+#include <kernel/watch.h>
 #include <qy/vm.h>
 
 enum object_flags {
@@ -64,6 +64,7 @@ struct untyped {
     uint64_t objects;
     uint64_t stuck; /* of them, those that a device keeps which does not stop: nobody will free them */
     struct device_frame *device_frames;         /* whose headers it pays for, and which have a capability */
+    struct watch watch;                         /* who is told when its memory becomes scarce */
     struct untyped *next, *prev;                /* of all untypeds */
     struct qy_heap heap;                        /* of the headers of objects made from it */
     struct qy_budget budget; /* of tables and mappings that it pays for; arena null = not used yet */

@@ -46,6 +46,16 @@ struct qy_fine_head {
 
 struct qy_frame_cache; /* qy/frame_cache.h */
 
+/*
+ * Marks of free memory in the buddy: `crossed` is called when it falls below `low`, and after that when it is `high` or
+ * more again, with the arena's lock held: it takes no lock and allocates nothing. What CPUs keep in caches is not free.
+ */
+struct qy_watch {
+    uint64_t low, high; /* pages */
+    void (*crossed)(struct qy_watch *watch);
+    bool is_low QY_GUARDED_BY(qy_class_arena);
+};
+
 struct qy_arena {
     _Alignas(16) struct qy_lock lock;
     struct qy_framedb *db;
@@ -69,7 +79,13 @@ struct qy_arena {
     uint64_t frees QY_GUARDED_BY(qy_class_arena);
     uint64_t failures QY_GUARDED_BY(qy_class_arena);
     struct qy_frame_cache *caches QY_GUARDED_BY(qy_class_arena); /* one a CPU */
+    struct qy_watch *watch QY_GUARDED_BY(qy_class_arena);        /* null: nobody's */
 };
+
+/* The marks that count from now on, in place of those before; null: none. Once it returns the others are not called. */
+void qy_arena_watch(struct qy_arena *arena, struct qy_watch *watch);
+/* Are these the marks that count? For validators. */
+bool qy_arena_is_watched(struct qy_arena *arena, const struct qy_watch *watch);
 
 /* An empty arena. The header's memory stays the caller's. */
 void qy_arena_init(struct qy_arena *arena, struct qy_framedb *db, uint16_t node, enum qy_zone zone,

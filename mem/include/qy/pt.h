@@ -13,6 +13,7 @@
  *
  * Accessed and dirty bits: every page is mapped with ACCESSED set, and DIRTY if writable, in the kernel's half and in
  * programs'. So it makes no difference whether the CPU sets these bits, faults for them, or (x86-64) takes a bus lock.
+ * A harvest (qy/swap.h) takes ACCESSED away from pages of programs; a CPU that faults for it is given it by the fault.
  *
  * Invariants
  *   EXACT        a call changes the translations named and no other

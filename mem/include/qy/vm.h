@@ -75,7 +75,7 @@ struct qy_mark {
     unsigned max;     /* rights that it can be given */
     bool shared;      /* a clone sees the same pages, not a copy */
     unsigned binding; /* OBJECT, PAGER: index in the space's bindings */
-    uint64_t offset;  /* OBJECT, PAGER: page; SWAPPED: slot; GUARD: pages that it may still move */
+    uint64_t offset;  /* OBJECT, PAGER: page; of a fault's SWAPPED: slot (qy/swap.h); GUARD: pages that it may still move */
 };
 
 /* What pays for tables, nodes and frames: an arena, and its heap for what is smaller than a page. */
@@ -181,7 +181,7 @@ void qy_space_drop_bindings(struct qy_space *space);
 struct qy_binding qy_space_binding(struct qy_space *space, unsigned index);
 
 /*
- * Reserve [*address, *address + bytes); *address 0 = choose. mark: ANON, OBJECT, PAGER, SWAPPED or GUARD.
+ * Reserve [*address, *address + bytes); *address 0 = choose. mark: ANON, OBJECT, PAGER or GUARD.
  * Errors: INVALID_ADDRESS, INVALID_FLAGS (rights), INVALID_ARGUMENT (mark), ALREADY_MAPPED (some of it is
  * taken), OUT_OF_MEMORY, UNSUPPORTED (not delegated), REVOKED.
  */
@@ -232,7 +232,7 @@ void qy_space_stats_step(struct qy_space *space, uint64_t *address, struct qy_sp
 
 struct qy_fault {
     struct qy_mark mark;       /* what the entry says */
-    struct qy_binding binding; /* OBJECT, PAGER */
+    struct qy_binding binding; /* OBJECT, PAGER; SWAPPED: the area */
     bool code;                 /* OK: an executable page has appeared; see qy_tlb_gather_code */
 };
 
@@ -246,7 +246,7 @@ enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_a
 
 /*
  * Map a frame of its owner's (USER or DEVICE) at an address; it is not freed with the mapping. level: 1 to 3. supply:
- * the entry is a mark (OBJECT if not shared, PAGER, SWAPPED, ANON), kept behind the page; else it is empty, or
+ * the entry is a mark (OBJECT if not shared, PAGER, ANON), kept behind the page; else it is empty, or
  * `revoked`. flags: rights and, for DEVICE, a memory type; max: rights that protect_region may give it. *missing: the
  * level of the table that is missing.
  * Errors: INVALID_ADDRESS, INVALID_FLAGS, ALREADY_MAPPED, NOT_MAPPED (supply, no mark), NO_RIGHTS (supply, more than
@@ -303,6 +303,8 @@ enum qy_error qy_vm_remove_table(struct qy_vm *vm, pfn_t frame) QY_MUST_USE;
 
 /* Is there any mapping of a block that its owner has? */
 bool qy_vm_is_mapped(const struct qy_vm *vm, pfn_t frame) QY_MUST_USE;
+/* Has nobody who maps the block executed it, so that it may be written? */
+bool qy_vm_may_write(const struct qy_vm *vm, pfn_t frame) QY_MUST_USE;
 
 /* Is it a table of some space? A frame whose tables were torn down is its owner's again. */
 bool qy_table_is_installed(const struct qy_vm *vm, pfn_t frame);

@@ -236,6 +236,72 @@ static inline CALL_MUST_USE enum qy_error memory_pager(qy_handle_t memory, qy_ha
     return qy_call(QY_CALL_memory_pager, memory, endpoint, badge, 0, 0, 0).error;
 }
 
+/* ---- what leaves spaces and returns; see the manual of each call ---- */
+
+struct space_harvest {
+    uint64_t address, pages, accessed, swapped, next;
+};
+
+static inline CALL_MUST_USE enum qy_error space_harvest(qy_handle_t space, uint64_t address,
+                                                        uint64_t end, struct space_harvest *out)
+{
+    struct call_result r = qy_call(QY_CALL_space_harvest, space, address, end - address, 0, 0, 0);
+    *out = (struct space_harvest){r.value[1], r.value[2], r.value[3], r.value[4], r.value[5]};
+    return r.error;
+}
+
+/* Page i goes to slot first + i and to page i of the frame. *taken: bit i: it went. */
+static inline CALL_MUST_USE enum qy_error space_evict(qy_handle_t space, uint64_t address,
+                                                      uint64_t pages, qy_handle_t area,
+                                                      uint64_t first, qy_handle_t frame,
+                                                      uint64_t *taken)
+{
+    struct call_result r = qy_call(QY_CALL_space_evict, space, address, pages, area, first, frame);
+    *taken = r.error == QY_OK ? r.value[1] : 0;
+    return r.error;
+}
+
+/* Slots return from pages of the frame. *used: bit i: somebody names first + i still. */
+static inline CALL_MUST_USE enum qy_error memory_restore(qy_handle_t area, uint64_t first,
+                                                         uint64_t pages, qy_handle_t frame,
+                                                         uint64_t index, uint64_t *used)
+{
+    struct call_result r = qy_call(QY_CALL_memory_restore, area, first, pages, frame, index, 0);
+    *used = r.value[1];
+    return r.error;
+}
+
+/* Which of 64 slots are named by a space, and how many have become free by themselves since the area was made. */
+static inline CALL_MUST_USE enum qy_error memory_slots(qy_handle_t area, uint64_t first,
+                                                       uint64_t *used, uint64_t *released)
+{
+    struct call_result r = qy_call(QY_CALL_memory_slots, area, first, 0, 0, 0, 0);
+    *used = r.value[1];
+    *released = r.value[2];
+    return r.error;
+}
+
+/* Whoever touches one of these slots' pages is told that it is revoked. */
+static inline CALL_MUST_USE enum qy_error memory_lose(qy_handle_t area, uint64_t first,
+                                                      uint64_t pages)
+{
+    enum qy_error error = QY_OK;
+    for (uint64_t end = first + pages; first < end && error == QY_OK;) {
+        struct call_result r = qy_call(QY_CALL_memory_lose, area, first, end - first, 0, 0, 0);
+        error = r.error;
+        first = error == QY_OK ? r.value[1] : end;
+    }
+    return error;
+}
+
+/* Signalled when there are fewer than low free pages, then when there are high again. */
+static inline CALL_MUST_USE enum qy_error untyped_watch(qy_handle_t untyped,
+                                                        qy_handle_t notification,
+                                                        uint64_t low_pages, uint64_t high_pages)
+{
+    return qy_call(QY_CALL_untyped_watch, untyped, notification, low_pages, high_pages, 0, 0).error;
+}
+
 static inline CALL_MUST_USE enum qy_error space_unmap_region(qy_handle_t space, uint64_t address,
                                                              uint64_t bytes)
 {
