@@ -247,6 +247,7 @@ static _Noreturn void continue_on_own_stack(void *unused)
         kernel_panic("the uses of memory do not add up to what the firmware called usable");
     registers_init(&kernel_tables);
     guard_init(boot_info->command_line, arenas, &kernel_tables);
+    heap_tools_count(arenas);
     const char *broken = kernel_layout_check(&kernel_tables, &topology);
     if (broken)
         kernel_panic("the live page tables are not the layout's: %s", broken);

@@ -1,6 +1,7 @@
 /*
  * Guarded objects in the kernel's heaps: the hooks of qy/hooks.h, on the one pool. See kernel/guard.h.
  */
+#include <arch/arch.h>
 #include <kernel/heap.h>
 #include <qy/site.h>
 
@@ -14,11 +15,7 @@ static bool hook_alloc(struct qy_cache *cache, size_t bytes, const struct qy_sit
                                        .name = cache->type->name,
                                        .site = site,
                                        .align = cache->type->align};
-    if (qy_guard_alloc(guard_pool(), &what, bytes, out) != QY_OK)
-        return false;
-    if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
-        qy_origin_taken(cache, *out, bytes, site);
-    return true;
+    return qy_guard_alloc(guard_pool(), &what, bytes, out) == QY_OK;
 }
 
 void guard_freeing(void *context, const void *cache, void *object)
@@ -26,7 +23,7 @@ void guard_freeing(void *context, const void *cache, void *object)
     struct qy_cache *of = (struct qy_cache *)(uintptr_t)cache;
     (void)context;
     if (QY_CONFIG_HEAP_TOOLS && of && of->flags & QY_CACHE_TRACKED)
-        qy_origin_given(of, object, NULL);
+        qy_origin_given(&cpu_this()->objects, of, object, NULL);
 }
 
 static void *hook_trailer(struct qy_cache *cache, void *object)

@@ -2,6 +2,7 @@
  * The kernel's heap tools: the boot option, owners, and reports. See kernel/heap.h.
  */
 #include <arch/arch.h>
+#include <kernel/arenas.h>
 #include <kernel/heap.h>
 #include <kernel/print.h>
 #include <kernel/thread.h>
@@ -10,6 +11,7 @@
 #include <platform/parse.h>
 
 #define QUARANTINE_BYTES 0x10000ull
+#define CACHE_LINE_BYTES 64u
 
 static struct qy_debug tools;
 static struct qy_quarantine quarantine;
@@ -68,6 +70,23 @@ void heap_tools_init(const char *command_line)
     tools.report = report;
 }
 
+void heap_tools_count(struct kernel_arenas *arenas)
+{
+    uint64_t each = qy_align_up(qy_site_count() * sizeof(struct qy_site_counts), CACHE_LINE_BYTES);
+    uint64_t pages = qy_align_up(cpu_count * each, QY_PAGE_BYTES) / QY_PAGE_BYTES;
+    pfn_t first;
+    if (!heap_is_tracked())
+        return;
+    if (qy_arena_alloc_pages(&arenas->kernel, pages, QY_FRAME_METADATA, &first) != QY_OK)
+        kernel_stop("heap=track needs %S of the kernel's arena for counters; give the machine more "
+                    "memory",
+                    pages * QY_PAGE_BYTES);
+    unsigned char *counts = qy_port_ram(pfn_to_paddr(first));
+    memset(counts, 0, pages * QY_PAGE_BYTES);
+    for (unsigned i = 0; i < cpu_count; i++)
+        qy_sites_count(&cpu_at(i)->objects, (void *)(counts + i * each));
+}
+
 const struct qy_heap_hooks *heap_tools(void)
 {
     return tools.hooks.flags ? &tools.hooks : NULL;
@@ -113,7 +132,8 @@ void heap_object_made(struct qy_cache *cache, struct object *object, uint64_t by
         owner.call = arch_call_number(&thread->frame);
     }
     owner.time = arch_clock();
-    qy_origin_set(cache, object, &owner);
+    qy_irq_is_off();
+    qy_origin_set(&cpu_this()->objects, cache, object, &owner);
 }
 
 void heap_refused(struct qy_cache *cache, void *header)

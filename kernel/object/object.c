@@ -58,7 +58,7 @@ static unsigned kind_of(const struct object *object)
 }
 
 /* Where headers are allocated: a site for each type. */
-static struct qy_site sites[QY_OBJ_COUNT] QY_SITES = {
+static const struct qy_site sites[QY_OBJ_COUNT] QY_SITES = {
 #define X(NAME, value, name, retype) [value] = QY_SITE_HERE("object_reserve", name),
     QY_OBJECTS(X)
 #undef X

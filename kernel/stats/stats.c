@@ -154,7 +154,9 @@ static enum qy_error fill_site(uint64_t index, struct qy_record_site *out)
         return QY_UNSUPPORTED;
     if (!site)
         return QY_NOT_FOUND;
-    struct qy_site_sums sums = qy_site_read(site);
+    struct qy_site_sums sums = {0};
+    for (unsigned i = 0; i < cpu_count; i++)
+        qy_site_read(site, &cpu_at(i)->objects, &sums);
     *out = (struct qy_record_site){.line = site->line,
                                    .live = sums.live,
                                    .live_bytes = sums.live_bytes,

@@ -2,11 +2,11 @@
  * Redzones and poison: filled and looked at where objects change hands. See qy/debug.h.
  *
  *     fresh   new memory: poison, an empty trailer
- *     taken   poison must be whole; redzones and trailer are written
+ *     taken   poison must be whole; redzones are written
  *     given   redzones must be whole; poison; into quarantine
  *     ...     poison must be whole when it leaves that
  *
- * The order in `taken` matters: the trailer still names the last owner until the poison was looked at.
+ * Trailers are the heap's (site.c): until `taken` has looked at the poison, one still names the last owner.
  */
 #include "debug_impl.h"
 
@@ -89,32 +89,22 @@ static void fresh(struct qy_cache *cache, void *object)
         memset(qy_object_trailer(cache, object), 0, QY_TRAILER_BYTES);
 }
 
-static void taken(struct qy_cache *cache, void *object, size_t bytes, const struct qy_site *site)
+static void taken(struct qy_cache *cache, void *object, size_t bytes)
 {
     unsigned char *at = object;
-    if ((cache->flags & QY_CACHE_HOOKED) == QY_CACHE_TRACKED) {
-        qy_origin_taken(cache, object, bytes, site);
-        return;
-    }
     if (cache->flags & QY_CACHE_POISONED)
         qy_debug_poisoned(cache, object);
-    if (cache->flags & QY_CACHE_TRACKED)
-        qy_origin_taken(cache, object, bytes, site);
     if (cache->flags & QY_CACHE_REDZONED) {
-        size_t end = qy_object_asked(cache, object);
+        bool is_exact = (cache->flags & QY_CACHE_EXACT) == QY_CACHE_EXACT;
+        size_t end = is_exact ? bytes : cache->type->bytes;
         memset(at - qy_object_front_bytes(cache), QY_REDZONE_PATTERN, qy_object_front_bytes(cache));
         memset(at + end, QY_REDZONE_PATTERN, back_bytes(cache, end));
     }
 }
 
-static bool given(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
-                  const struct qy_site *site) QY_UNCHECKED
+static bool given(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object) QY_UNCHECKED
 {
     struct qy_debug_report report;
-    if (cache->flags & QY_CACHE_TRACKED)
-        qy_origin_given(cache, object, site);
-    if ((cache->flags & QY_CACHE_HOOKED) == QY_CACHE_TRACKED)
-        return false;
     if (cache->flags & QY_CACHE_REDZONED && !redzones_are_whole(cache, object, &report))
         tell(cache->heap, &report);
     if (cache->flags & QY_CACHE_POISONED)

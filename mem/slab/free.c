@@ -8,6 +8,7 @@
  * live object's start is refused, whatever it points at. Locking: the heap's for mixed slabs, and where a
  * magazine is full. Cost: O(1). Failures: nothing has changed.
  */
+#include "site_impl.h"
 #include "slab_impl.h"
 
 #define BLOCK_BYTES (QY_BLOCK_PAGES * QY_PAGE_BYTES)
@@ -103,13 +104,16 @@ static void count_held(struct qy_cache *cache, int by)
     qy_heap_unlock(cache->heap);
 }
 
-/* Hooks see an object that is HELD since just now; true: they keep it. */
+/* Its trailer and hooks see an object that is HELD since just now; true: the hooks keep it. */
 static inline bool is_kept(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
                            const struct qy_site *site)
 {
     const struct qy_heap_hooks *hooks = cache->heap->hooks;
-    if (!(cache->flags & QY_CACHE_HOOKED) || !hooks || !hooks->given ||
-        !hooks->given(cpu, cache, object, site))
+    if (!(cache->flags & QY_CACHE_HOOKED))
+        return false;
+    if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
+        qy_origin_given(cpu, cache, object, site);
+    if (!hooks || !hooks->given || !hooks->given(cpu, cache, object))
         return false;
     count_held(cache, 1);
     return true;
@@ -200,16 +204,22 @@ static _Atomic uint8_t *find_anywhere(struct qy_magazine *magazine, const void *
     return find_live(magazine, magazine->cache, (uintptr_t)object - magazine->block, object);
 }
 
-/* The magazine is full, or not this cache's, or hooks want to see it, or the object is not that simple. */
+/*
+ * The magazine is full, or not this cache's, or it is tracked, or hooks want to see it, or the object is not that
+ * simple. A tracked object is counted while it is in this CPU's magazine: nobody else can take it before it leaves.
+ */
 static NOINLINE enum qy_error free_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
                                            struct qy_magazine *magazine, void *object,
                                            const struct qy_site *site) QY_REQUIRES(qy_irq_off)
 {
     bool is_own = magazine->cache == cache && cache->front == 0;
+    bool tracks = QY_CONFIG_HEAP_TOOLS && magazine->tracks == cache;
     _Atomic uint8_t *state = is_own ? find_anywhere(magazine, object) : NULL;
-    bool served = state && magazine->serves == cache;
+    bool served = state && (tracks || magazine->serves == cache);
     if (served)
         qy_magazine_put(cpu, magazine, (struct qy_item){object, state});
+    if (served && tracks)
+        qy_origin_end(cpu, qy_origin_behind(cache, object));
     qy_percpu_leave(&cpu->own);
     if (served)
         return QY_OK;
@@ -239,7 +249,9 @@ enum qy_error qy_cache_free_entered(struct qy_cpu_objects *cpu, struct qy_cache 
 {
     struct qy_item *top = qy_magazine_top(magazine);
     uintptr_t offset = (uintptr_t)object - magazine->block;
-    if (magazine->serves != cache || offset >= BLOCK_BYTES || top == magazine->full)
+    if (magazine->serves != cache)
+        return qy_cache_free_entered_from(cpu, cache, magazine, object, NULL);
+    if (offset >= BLOCK_BYTES || top == magazine->full)
         return free_entered(cpu, cache, magazine, object, NULL);
     _Atomic uint8_t *state = find_live(magazine, cache, offset, object);
     if (!state)
@@ -251,6 +263,12 @@ enum qy_error qy_cache_free_entered_from(struct qy_cpu_objects *cpu, struct qy_c
                                          struct qy_magazine *magazine, void *object,
                                          const struct qy_site *site)
 {
+    bool tracks = QY_CONFIG_HEAP_TOOLS && magazine->tracks == cache;
+    if (qy_magazine_push_last(magazine, tracks, cache, object)) {
+        qy_origin_end(cpu, qy_origin_behind(cache, object));
+        qy_percpu_leave(&cpu->own);
+        return QY_OK;
+    }
     return magazine->serves == cache ? qy_cache_free_entered(cpu, cache, magazine, object)
                                      : free_entered(cpu, cache, magazine, object, site);
 }

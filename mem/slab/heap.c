@@ -6,6 +6,7 @@
  * after all. If none of it can be had, what the heap keeps without need goes back, and all of it is tried
  * once more. How objects come back: free.c.
  */
+#include "site_impl.h"
 #include "slab_impl.h"
 
 #include <lib/string.h>
@@ -213,9 +214,9 @@ static void fill_guarded(const struct qy_cache *cache, void *object, size_t byte
         memset(object, 0, bytes);
 }
 
-static __attribute__((noinline)) enum qy_error alloc_any(struct qy_cpu_objects *cpu,
-                                                         struct qy_cache *cache, size_t bytes,
-                                                         const struct qy_site *site, void **out)
+static __attribute__((noinline)) enum qy_error
+alloc_any(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
+          const struct qy_site *site, const struct qy_owner *owner, void **out)
     QY_REQUIRES(qy_irq_off)
 {
     const struct qy_heap_hooks *hooks = cache->heap->hooks;
@@ -225,6 +226,8 @@ static __attribute__((noinline)) enum qy_error alloc_any(struct qy_cpu_objects *
     enum qy_error error = obtain(cpu, cache, &guard, &object);
     if (guard) {
         if (hooks->guard_alloc(cache, bytes, site, out)) {
+            if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
+                qy_origin_taken(cpu, cache, *out, bytes, site, owner);
             fill_guarded(cache, *out, bytes);
             return QY_OK;
         }
@@ -237,7 +240,9 @@ static __attribute__((noinline)) enum qy_error alloc_any(struct qy_cpu_objects *
     if (error != QY_OK)
         return error;
     if (cache->flags & QY_CACHE_HOOKED && hooks && hooks->taken)
-        hooks->taken(cache, object, bytes, site);
+        hooks->taken(cache, object, bytes);
+    if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
+        qy_origin_taken(cpu, cache, object, bytes, site, owner);
     if (cache->flags & QY_CACHE_CONSTRUCTED && cache->flags & QY_CACHE_POISONED)
         cache->type->construct(object);
     if (cache->flags & QY_CACHE_REDZONED && cache->zero_bytes)
@@ -248,23 +253,39 @@ static __attribute__((noinline)) enum qy_error alloc_any(struct qy_cpu_objects *
     return QY_OK;
 }
 
-/* Most often of a cache that is tracked, and else as other caches are: it is taken as by qy_cache_pop then. */
-enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
-                                  const struct qy_site *site, void **out)
+/*
+ * The magazine does not serve the cache at once: most often because the cache is tracked. If it is as other caches are
+ * else, an object is taken from it just as from theirs.
+ */
+static inline __attribute__((always_inline)) enum qy_error
+alloc_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache, struct qy_magazine *magazine,
+              size_t bytes, const struct qy_site *site, const struct qy_owner *owner, void **out)
+    QY_REQUIRES(qy_irq_off)
 {
-    const struct qy_heap_hooks *hooks = cache->heap->hooks;
-    if ((cache->flags & QY_CACHE_HOOKED) != QY_CACHE_TRACKED || !hooks || !hooks->taken)
-        return alloc_any(cpu, cache, bytes, site, out);
-    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
+    bool tracks = QY_CONFIG_HEAP_TOOLS && magazine->tracks == cache;
     void *object;
-    bool popped = qy_magazine_try_pop(magazine, magazine->cache == cache, &object);
+    bool popped = qy_magazine_try_pop(magazine, tracks, &object);
     qy_percpu_leave(&cpu->own);
     if (!popped)
-        return alloc_any(cpu, cache, bytes, site, out);
-    hooks->taken(cache, object, bytes, site);
+        return alloc_any(cpu, cache, bytes, site, owner, out);
+    qy_origin_write(cpu, qy_origin_behind(cache, object), bytes, site, owner);
     qy_object_zero(object, cache->zero_bytes);
     *out = object;
     return QY_OK;
+}
+
+enum qy_error qy_cache_alloc_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                                     struct qy_magazine *magazine, const struct qy_site *site,
+                                     const struct qy_owner *owner, void **out)
+{
+    return alloc_entered(cpu, cache, magazine, cache->type->bytes, site, owner, out);
+}
+
+enum qy_error qy_cache_alloc_bytes(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
+                                   const struct qy_site *site, void **out)
+{
+    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
+    return alloc_entered(cpu, cache, magazine, bytes, site, NULL, out);
 }
 
 /* ---- visiting, draining, counting ---- */

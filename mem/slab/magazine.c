@@ -299,6 +299,8 @@ static void set_up(struct qy_magazine *magazine, struct qy_cache *cache)
         magazine->serves = cache;
         magazine->heap = heap;
     }
+    if ((cache->flags & QY_CACHE_HOOKED) == QY_CACHE_TRACKED)
+        magazine->tracks = cache;
     magazine->cache = cache;
     magazine->epoch = qy_cache_epoch(cache);
     magazine->block = heap->ram + (first << QY_PAGE_SHIFT);

@@ -1,66 +1,30 @@
 /*
- * Sites and origins: trailers of tracked objects, counters, and sums over a heap. See qy/site.h.
- *
- * A trailer is believed only as far as it can be checked: an overflow may have reached it, so a pointer to
- * a site is compared with the section before anything is read or counted through it.
+ * Sites and origins: what is written and read of tracked objects where it need not be short, and sums over a
+ * heap. See qy/site.h.
  */
+#include "site_impl.h"
 #include "slab_impl.h"
 
-#include <qy/port.h>
-#include <qy/site.h>
-
-#define WORD(field) atomic_load_explicit(&origin->field, memory_order_relaxed)
-#define SET_WORD(field, value) atomic_store_explicit(&origin->field, (value), memory_order_relaxed)
-
-/* The site that a trailer names; null if it is none of the program's. */
-static struct qy_site *site_of(const struct qy_site *site)
-{
-    uintptr_t offset = (uintptr_t)site - (uintptr_t)qy_sites_begin;
-    return offset % sizeof(*site) == 0 ? qy_site_at(offset / sizeof(*site)) : NULL;
-}
-
-static inline bool is_guarded(const struct qy_cache *cache, const void *object)
+struct qy_origin *qy_origin_of(struct qy_cache *cache, void *object)
 {
     const struct qy_heap_hooks *hooks = cache->heap->hooks;
-    return hooks && hooks->guard_trailer && qy_heap_is_guarded(cache->heap, object);
+    return hooks && hooks->guard_trailer && qy_heap_is_guarded(cache->heap, object)
+               ? hooks->guard_trailer(cache, object)
+               : qy_object_trailer(cache, object);
 }
 
-static inline struct qy_origin *origin_of(struct qy_cache *cache, void *object)
+void qy_site_read(const struct qy_site *site, const struct qy_cpu_objects *cpu,
+                  struct qy_site_sums *sums)
 {
-    return is_guarded(cache, object) ? cache->heap->hooks->guard_trailer(cache, object)
-                                     : qy_object_trailer(cache, object);
-}
-
-static void add(_Atomic uint64_t *counter, uint64_t by)
-{
-    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
-}
-
-static struct qy_site_counts *my_counts(struct qy_site *site)
-{
-    return &site->counts[qy_port_cpu() % QY_SITE_SHARDS];
-}
-
-/* Bytes of a live allocation change from `from` to `to`. */
-static void resized(struct qy_site *site, uint64_t from, uint64_t to)
-{
-    if (site && from != to)
-        add(&my_counts(site)->total_bytes, to - from);
-}
-
-struct qy_site_sums qy_site_read(const struct qy_site *site)
-{
-    struct qy_site_sums sums = {0};
-    for (unsigned i = 0; i < QY_SITE_SHARDS; i++) {
-        const struct qy_site_counts *counts = &site->counts[i];
-        uint64_t total = atomic_load_explicit(&counts->total, memory_order_relaxed);
-        uint64_t bytes = atomic_load_explicit(&counts->total_bytes, memory_order_relaxed);
-        sums.total += total;
-        sums.total_bytes += bytes;
-        sums.live += total - atomic_load_explicit(&counts->freed, memory_order_relaxed);
-        sums.live_bytes += bytes - atomic_load_explicit(&counts->freed_bytes, memory_order_relaxed);
-    }
-    return sums;
+    uint64_t number = qy_site_number(site);
+    if (number >= cpu->sites)
+        return;
+    const struct qy_site_counts *counts = &cpu->counts[number];
+    uint64_t total = QY_WORD(counts->total), bytes = QY_WORD(counts->total_bytes);
+    sums->total += total;
+    sums->total_bytes += bytes;
+    sums->live += total - QY_WORD(counts->freed);
+    sums->live_bytes += bytes - QY_WORD(counts->freed_bytes);
 }
 
 bool qy_allocation_read(struct qy_cache *cache, void *object, struct qy_allocation *out)
@@ -68,67 +32,60 @@ bool qy_allocation_read(struct qy_cache *cache, void *object, struct qy_allocati
     *out = (struct qy_allocation){.cache = cache, .object = object};
     if (!(cache->flags & QY_CACHE_TRACKED))
         return false;
-    struct qy_origin *origin = origin_of(cache, object);
-    out->site = site_of(WORD(site));
-    out->freed = site_of(WORD(freed));
-    out->owner = (struct qy_owner){.payer = WORD(payer),
-                                   .thread = WORD(thread),
-                                   .call = WORD(call),
-                                   .number = WORD(number),
-                                   .bytes = WORD(bytes),
-                                   .time = WORD(time)};
+    const struct qy_origin *origin = qy_origin_of(cache, object);
+    uint64_t sites = QY_WORD(origin->sites);
+    out->site = qy_site_at((uint32_t)sites - 1ull);
+    out->freed = qy_site_at((sites >> 32) - 1);
+    out->owner.bytes = QY_WORD(origin->bytes);
+    out->owner.number = QY_WORD(origin->number);
+    if (out->owner.number == 0)
+        return true;
+    out->owner.payer = QY_WORD(origin->payer);
+    out->owner.thread = QY_WORD(origin->thread);
+    out->owner.call = QY_WORD(origin->call);
+    out->owner.time = QY_WORD(origin->time);
     return true;
 }
 
-static inline void owner_write(struct qy_origin *origin, const struct qy_owner *owner)
+void qy_origin_taken(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object, size_t bytes,
+                     const struct qy_site *site, const struct qy_owner *owner)
 {
-    SET_WORD(payer, owner->payer);
-    SET_WORD(thread, owner->thread);
-    SET_WORD(call, (uint32_t)owner->call);
-    SET_WORD(number, owner->number);
-    SET_WORD(bytes, owner->bytes);
-    SET_WORD(time, owner->time);
+    struct qy_origin *origin = qy_origin_of(cache, object);
+    qy_origin_write(cpu, origin, bytes, site, owner);
+    QY_SET_WORD(origin->asked, (uint32_t)bytes);
 }
 
-void qy_origin_taken(struct qy_cache *cache, void *object, size_t bytes, const struct qy_site *site)
+void qy_origin_given(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                     const struct qy_site *freed)
 {
-    struct qy_origin *origin = origin_of(cache, object);
-    struct qy_site *counted = site_of(site);
-    SET_WORD(site, site);
-    SET_WORD(freed, NULL);
-    SET_WORD(asked, (uint32_t)bytes);
-    owner_write(origin, &(struct qy_owner){.bytes = bytes});
-    if (counted) {
-        struct qy_site_counts *counts = my_counts(counted);
-        add(&counts->total, 1);
-        add(&counts->total_bytes, bytes);
-    }
+    struct qy_origin *origin = qy_origin_of(cache, object);
+    uint64_t number = qy_site_number(freed);
+    if (number < cpu->sites)
+        QY_SET_WORD(origin->sites, (uint32_t)QY_WORD(origin->sites) | (number + 1) << 32);
+    qy_origin_end(cpu, origin);
 }
 
-void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner)
+/* Its memory becomes so much. */
+static void resize(const struct qy_cpu_objects *cpu, struct qy_origin *origin, uint64_t bytes)
 {
-    struct qy_origin *origin = origin_of(cache, object);
-    resized(site_of(WORD(site)), WORD(bytes), owner->bytes);
-    owner_write(origin, owner);
+    uint64_t number = qy_origin_site(origin);
+    if (number < cpu->sites)
+        qy_percpu_count(&cpu->counts[number].total_bytes, bytes - QY_WORD(origin->bytes));
+    QY_SET_WORD(origin->bytes, bytes);
 }
 
-void qy_origin_resize_tracked(struct qy_cache *cache, void *object, uint64_t bytes)
+void qy_origin_set_tracked(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                           const struct qy_owner *owner)
 {
-    struct qy_origin *origin = origin_of(cache, object);
-    resized(site_of(WORD(site)), WORD(bytes), bytes);
-    SET_WORD(bytes, bytes);
+    struct qy_origin *origin = qy_origin_of(cache, object);
+    resize(cpu, origin, owner->bytes);
+    qy_owner_write(origin, owner);
 }
 
-void qy_origin_given(struct qy_cache *cache, void *object, const struct qy_site *freed)
+void qy_origin_resize_tracked(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                              uint64_t bytes)
 {
-    struct qy_origin *origin = origin_of(cache, object);
-    struct qy_site *site = site_of(WORD(site));
-    SET_WORD(freed, freed);
-    if (site) {
-        struct qy_site_counts *counts = my_counts(site);
-        add(&counts->freed, 1);
-        add(&counts->freed_bytes, WORD(bytes));
-    }
+    resize(cpu, qy_origin_of(cache, object), bytes);
 }
 
 size_t qy_object_asked(const struct qy_cache *cache, void *object)
@@ -136,8 +93,8 @@ size_t qy_object_asked(const struct qy_cache *cache, void *object)
     if ((cache->flags & QY_CACHE_EXACT) != QY_CACHE_EXACT)
         return cache->type->bytes;
     const struct qy_origin *origin = qy_object_trailer(cache, object);
-    uint32_t asked =
-        WORD(asked); /* an overflow may have reached it; the redzone behind is whole then */
+    /* An overflow may have reached it; the redzone behind is whole then. */
+    uint32_t asked = QY_WORD(origin->asked);
     return asked < cache->type->bytes ? asked : cache->type->bytes;
 }
 

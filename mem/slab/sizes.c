@@ -82,7 +82,8 @@ static void count_large(struct qy_heap *heap, uint64_t more, uint64_t less)
 }
 
 /* The number of a large piece's pages, where its first frame's word says that they are. large: null if not tracked. */
-static void set_pages(struct qy_sizes *sizes, pfn_t first, uint64_t pages, struct qy_large *large)
+static void set_pages(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, pfn_t first,
+                      uint64_t pages, struct qy_large *large) QY_REQUIRES(qy_irq_off)
 {
     struct qy_framedb *db = sizes->heap->arena->db;
     if (!large) {
@@ -90,7 +91,7 @@ static void set_pages(struct qy_sizes *sizes, pfn_t first, uint64_t pages, struc
         return;
     }
     large->pages = pages;
-    qy_origin_resize(&sizes->large, large, pages * QY_PAGE_BYTES);
+    qy_origin_resize(cpu, &sizes->large, large, pages * QY_PAGE_BYTES);
     qy_frame_set_word(db, first, (uint64_t)(uintptr_t)large | QY_LARGE_TRACKED | QY_PLACE_LARGE);
 }
 
@@ -222,9 +223,8 @@ enum qy_error qy_sizes_alloc_slow(struct qy_cpu_objects *cpu, struct qy_sizes *s
     if (bytes == 0 || align == 0 || (align & (align - 1)))
         return QY_INVALID_ARGUMENT;
     struct qy_cache *class = class_for(sizes, bytes, align);
-    if (class) /* again from the front: align may have led elsewhere */
-        return qy_cache_pop(cpu, class, out) ? QY_OK
-                                             : qy_cache_alloc_slow(cpu, class, bytes, site, out);
+    if (class)
+        return qy_cache_alloc_bytes(cpu, class, bytes, site, out);
     void *large = NULL;
     enum qy_error error = QY_OK;
     if (sizes->large.flags & QY_CACHE_TRACKED)
@@ -241,7 +241,7 @@ enum qy_error qy_sizes_alloc_slow(struct qy_cpu_objects *cpu, struct qy_sizes *s
         large_drop(cpu, sizes, large);
         return error;
     }
-    set_pages(sizes, first, pages, large);
+    set_pages(cpu, sizes, first, pages, large);
     count_large(heap, pages, 0);
     void *piece = qy_port_ram(pfn_to_paddr(first));
     if (is_zeroed(sizes))
@@ -331,7 +331,7 @@ static void cut(const struct qy_sizes *sizes, void *piece, size_t bytes, size_t 
 
 /* A large piece gets `wanted` pages, or a few more, where it is: *count changes; false if it cannot. */
 static bool large_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, pfn_t first,
-                         uint64_t *count, uint64_t wanted)
+                         uint64_t *count, uint64_t wanted) QY_REQUIRES(qy_irq_off)
 {
     struct qy_heap *heap = sizes->heap;
     uint64_t pages = *count;
@@ -351,7 +351,7 @@ static bool large_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, pfn
         blocks_free(cpu, heap, first.raw + kept, first.raw + pages);
         wanted = kept;
     }
-    set_pages(sizes, first, wanted, word_large(qy_frame_word(heap->arena->db, first)));
+    set_pages(cpu, sizes, first, wanted, word_large(qy_frame_word(heap->arena->db, first)));
     count_large(heap, wanted, pages);
     *count = wanted;
     return true;
@@ -387,20 +387,22 @@ static const struct qy_site *site_of(struct qy_sizes *sizes, void *piece)
 #endif
 }
 
-static void origin_resize(struct qy_sizes *sizes, void *piece, size_t bytes)
+static void origin_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece,
+                          size_t bytes) QY_REQUIRES(qy_irq_off)
 {
     struct qy_cache *cache;
     void *object = origin_object(sizes, piece, &cache);
     if (object)
-        qy_origin_resize(cache, object, bytes);
+        qy_origin_resize(cpu, cache, object, bytes);
 }
 
-void qy_sizes_origin_set(struct qy_sizes *sizes, void *piece, const struct qy_owner *owner)
+void qy_sizes_origin_set(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece,
+                         const struct qy_owner *owner)
 {
     struct qy_cache *cache;
     void *object = origin_object(sizes, piece, &cache);
     if (object)
-        qy_origin_set(cache, object, owner);
+        qy_origin_set(cpu, cache, object, owner);
 }
 
 enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void **piece,
@@ -418,7 +420,7 @@ enum qy_error qy_sizes_resize(struct qy_cpu_objects *cpu, struct qy_sizes *sizes
     bool is_watched = (sizes->classes[0].flags & QY_CACHE_EXACT) == QY_CACHE_EXACT;
     if (pages == 0 && !is_watched && bytes <= have && bytes > have / 2) {
         cut(sizes, *piece, bytes, have);
-        origin_resize(sizes, *piece, bytes);
+        origin_resize(cpu, sizes, *piece, bytes);
         return QY_OK;
     }
     uint64_t wanted = bytes / QY_PAGE_BYTES + (bytes % QY_PAGE_BYTES != 0);

@@ -39,7 +39,7 @@ struct qy_slab {
 #define QY_GRANULES_HEADER 2u
 #define QY_GRANULES_FREE (~0ull << QY_GRANULES_HEADER) /* of a mixed slab without objects */
 #define QY_GRANULES_MAX 62u /* of one object: all that a mixed slab has */
-#define QY_MIXED_HELD 0x80u                            /* in owner[]: a hook keeps the object */
+#define QY_MIXED_HELD 0x80u /* in owner[]: a hook keeps the object */
 
 struct qy_mixed {
     struct qy_heap *heap;
@@ -281,6 +281,13 @@ void qy_mixed_give(struct qy_cpu_objects *cpu, const struct qy_place *place)
     QY_REQUIRES(qy_class_slab);
 bool qy_mixed_release(struct qy_heap *heap) QY_REQUIRES(qy_class_slab);
 
+/* ---- heap.c ---- */
+
+/* One object of a cache, `bytes` of it. Errors: as qy_cache_alloc. */
+enum qy_error qy_cache_alloc_bytes(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
+                                   const struct qy_site *site, void **out) QY_MUST_USE
+    QY_REQUIRES(qy_irq_off);
+
 /* ---- free.c ---- */
 
 /* Whether a live object of the cache begins there. Any pointer is safe to pass. */
@@ -375,7 +382,7 @@ static inline bool qy_heap_free_last(struct qy_cpu_objects *cpu, const struct qy
     struct qy_magazine *magazine =
         atomic_load_explicit(&cpu->slots[cpu->recent], memory_order_acquire);
     bool is_last =
-        magazine->heap == heap && qy_magazine_push_last(magazine, magazine->serves, object);
+        qy_magazine_push_last(magazine, magazine->heap == heap, magazine->serves, object);
     qy_percpu_leave(&cpu->own);
     return is_last;
 }
@@ -388,7 +395,8 @@ bool qy_depot_has_room(const struct qy_cache *cache, uint32_t count) QY_REQUIRES
 void qy_depot_push(struct qy_cache *cache, struct qy_rounds *rounds) QY_REQUIRES(qy_class_slab);
 struct qy_rounds *qy_depot_pop(struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
 /* All of it goes back to its slabs; the last rounds do, false: it has none. */
-bool qy_depot_drain_some(struct qy_cpu_objects *cpu, struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
+bool qy_depot_drain_some(struct qy_cpu_objects *cpu, struct qy_cache *cache)
+    QY_REQUIRES(qy_class_slab);
 void qy_depot_drain(struct qy_cpu_objects *cpu, struct qy_cache *cache) QY_REQUIRES(qy_class_slab);
 /* Empty rounds out of those that the heap keeps, or new ones; null if there is no memory. And back. */
 struct qy_rounds *qy_rounds_get(struct qy_cpu_objects *cpu, struct qy_heap *heap)

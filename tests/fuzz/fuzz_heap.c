@@ -6,7 +6,8 @@
  *                                                         kinds: which debug kinds the heap has (qy/debug.h)
  *
  * Linked with --wrap=qy_arena_alloc. Live pieces carry a pattern; a stale or crooked pointer is given back
- * now and then. The validators run after every call; at the end the arena is one free whole.
+ * now and then. Where the heap is tracked, the counters of sites are compared with what lives. The validators run
+ * after every call; at the end the arena is one free whole.
  */
 #include "fuzz.h"
 
@@ -19,6 +20,7 @@
 #define PAGES 1024u
 #define CALLS_MAX 150u
 #define HELD 96u
+#define SITES_MAX 8u
 
 static struct hosted_machine machine;
 static struct qy_arena arena;
@@ -29,6 +31,7 @@ static struct qy_cpu_frames frames[2];
 static struct qy_cpu_objects cpus[2];
 static struct qy_debug debug;
 static struct qy_quarantine quarantine;
+static struct qy_site_counts counts[2][SITES_MAX];
 static unsigned fail_at; /* 0 = none, 1 = the next inner allocation, ... */
 
 static struct {
@@ -60,7 +63,10 @@ static void begin(uint32_t kinds)
     for (unsigned i = 0; i < 2; i++) {
         qy_cpu_frames_init(&frames[i], i);
         qy_cpu_objects_init(&cpus[i], i, &frames[i]);
+        qy_sites_count(&cpus[i], counts[i]);
     }
+    CHECK(qy_site_count() <= SITES_MAX);
+    memset(counts, 0, sizeof(counts));
     memset(&quarantine, 0, sizeof(quarantine));
     if (QY_CONFIG_HEAP_TOOLS)
         qy_debug_init(&debug, kinds, kinds & QY_CACHE_QUARANTINED ? &quarantine : NULL, 1 << 14);
@@ -81,12 +87,20 @@ static void look(unsigned i, size_t bytes)
         CHECK(held[i].at[k] == held[i].bytes % 251 + 1);
 }
 
+/* Objects are of one site, pieces of another, or of none. */
+static const struct qy_site *site_of(bool is_object, size_t bytes)
+{
+    return is_object ? QY_SITE("an object") : bytes % 3 ? QY_SITE("a piece") : NULL;
+}
+
 static void take(struct qy_cpu_objects *cpu, bool is_object, size_t bytes,
                  size_t align) QY_UNCHECKED
 {
     void *at;
-    if (count == HELD || (is_object ? qy_cache_alloc(cpu, &cache, &at)
-                                    : qy_sizes_alloc(cpu, &sizes, bytes, align, &at)) != QY_OK)
+    const struct qy_site *site = site_of(is_object, bytes);
+    if (count == HELD ||
+        (is_object ? qy_cache_alloc_from(cpu, &cache, site, &at)
+                   : qy_sizes_alloc_from(cpu, &sizes, bytes, align, site, &at)) != QY_OK)
         return;
     held[count].at = at;
     held[count].bytes = is_object ? 200 : bytes;
@@ -153,15 +167,44 @@ static void call(unsigned op, unsigned a, unsigned b) QY_UNCHECKED
                                 held[a % count].at + 1 + b % (held[a % count].bytes - 1)) != QY_OK);
         break;
     default:
-        if (b % 2)
+        if (b & 4 && count)
+            qy_sizes_origin_set(cpu, &sizes, held[a % count].at,
+                                &(struct qy_owner){b % 3, a, 1, a + 1u, 100u * a, b});
+        else if (b % 2)
             qy_heap_drain(cpu, &heap);
         else
             qy_heap_reclaim(&heap);
     }
 }
 
+/* SITE-COUNT, and that everything which lives is in the list. */
+static void check_sites(void)
+{
+    struct qy_tally_row rows[HELD];
+    struct qy_tally tally;
+    uint64_t live = 0, live_bytes = 0, listed = 0, counted = 0, counted_bytes = 0;
+    qy_tally_begin(&tally, rows, HELD);
+    qy_leaks(&heap, 0, &tally);
+    for (size_t i = 0; i < tally.used; i++) {
+        bool is_counted = rows[i].key[QY_LEAK_SITE] != UINT64_MAX;
+        live += is_counted ? rows[i].count : 0;
+        live_bytes += is_counted ? rows[i].bytes : 0;
+        listed += rows[i].count;
+    }
+    for (uint64_t n = 0; qy_site_at(n); n++) {
+        struct qy_site_sums sums = {0};
+        for (unsigned i = 0; i < 2; i++)
+            qy_site_read(qy_site_at(n), &cpus[i], &sums);
+        counted += sums.live;
+        counted_bytes += sums.live_bytes;
+    }
+    CHECK(listed == count && counted == live && counted_bytes == live_bytes);
+}
+
 static void check_tools(void)
 {
+    if (QY_CONFIG_HEAP_TOOLS && heap.hooks && heap.hooks->flags & QY_CACHE_TRACKED)
+        check_sites();
     struct qy_debug_report report;
     if (QY_CONFIG_HEAP_TOOLS && heap.hooks)
         CHECK(qy_debug_check(&debug, &heap, &report));

@@ -6,6 +6,7 @@
  */
 #include "../../kernel/guard/guard_impl.h"
 
+#include <arch/arch.h>
 #include <hosted/window.h>
 #include <kernel/heap.h>
 #include <lib/random.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <tap.h>
 
+#define SITES_MAX 8u
 #define SLOTS 96u
 #define SLOT_PAGES 4u
 #define BATCH 4u
@@ -30,7 +32,10 @@ static struct qy_guard_slot slots[SLOTS];
 static struct qy_heap heap, other_heap;
 static struct qy_sizes sizes;
 static struct qy_cache cache, other, foreign; /* the last of the other heap */
-static struct qy_cpu_objects cpu;
+static struct cpu this_cpu;
+struct cpu *fake_cpu_current = &this_cpu;
+static struct qy_cpu_objects *const cpu = &this_cpu.objects;
+static struct qy_site_counts site_counts[SITES_MAX];
 static struct qy_debug debug;
 static struct qy_quarantine quarantine;
 static uint32_t interval, tool_flags;
@@ -112,7 +117,10 @@ static void make(uint32_t every, uint64_t pages, uint32_t flags)
     CHECK_EQ(qy_cache_init(&cache, &heap, &widget), QY_OK);
     CHECK_EQ(qy_cache_init(&other, &heap, &widget), QY_OK);
     CHECK_EQ(qy_cache_init(&foreign, &other_heap, &widget), QY_OK);
-    qy_cpu_objects_init(&cpu, 0, NULL);
+    qy_cpu_objects_init(cpu, 0, NULL);
+    memset(site_counts, 0, sizeof(site_counts));
+    CHECK(qy_site_count() <= SITES_MAX);
+    qy_sites_count(cpu, site_counts);
     random_state = every * 0x9e3779b97f4a7c15ull | 1;
 }
 
@@ -134,7 +142,7 @@ static void check(void)
 
 static void done(void) QY_UNCHECKED
 {
-    qy_heap_drain(&cpu, &heap);
+    qy_heap_drain(cpu, &heap);
     qy_heap_reclaim(&heap);
     qy_guard_gather(&pool, NULL);
     check();
@@ -160,7 +168,7 @@ static struct live {
 static unsigned live_count;
 static uint64_t guarded, guarded_resized, refused;
 
-static struct qy_site *piece_site(void)
+static const struct qy_site *piece_site(void)
 {
     return QY_SITE("a piece");
 }
@@ -181,9 +189,9 @@ static void take_piece(void) QY_UNCHECKED
            align = random_below(&random_state, 4) ? 1 : 1ull << random_below(&random_state, 11),
            room;
     void *piece;
-    enum qy_error error = qy_sizes_alloc_from(&cpu, &sizes, bytes, align, piece_site(), &piece);
+    enum qy_error error = qy_sizes_alloc_from(cpu, &sizes, bytes, align, piece_site(), &piece);
     if (error != QY_OK || live_count == LIVE_MAX) {
-        CHECK(error != QY_OK || qy_sizes_free(&cpu, &sizes, piece) == QY_OK);
+        CHECK(error != QY_OK || qy_sizes_free(cpu, &sizes, piece) == QY_OK);
         return;
     }
     CHECK(is(piece, bytes, 0) && (uintptr_t)piece % align == 0);
@@ -202,12 +210,11 @@ static void give_piece(void) QY_UNCHECKED
     live[i] = live[--live_count];
     CHECK(is(l.piece, l.bytes, l.fill));
     if (l.bytes > 1)
-        CHECK_EQ(
-            qy_sizes_free(&cpu, &sizes, l.piece + 1 + random_below(&random_state, l.bytes - 1)),
-            QY_NOT_ALLOCATED);
-    CHECK(qy_cache_free(&cpu, &cache, l.piece) != QY_OK); /* no object of that cache */
-    CHECK_EQ(qy_sizes_free(&cpu, &sizes, l.piece), QY_OK);
-    CHECK(qy_sizes_free(&cpu, &sizes, l.piece) != QY_OK);
+        CHECK_EQ(qy_sizes_free(cpu, &sizes, l.piece + 1 + random_below(&random_state, l.bytes - 1)),
+                 QY_NOT_ALLOCATED);
+    CHECK(qy_cache_free(cpu, &cache, l.piece) != QY_OK); /* no object of that cache */
+    CHECK_EQ(qy_sizes_free(cpu, &sizes, l.piece), QY_OK);
+    CHECK(qy_sizes_free(cpu, &sizes, l.piece) != QY_OK);
     refused += 3;
 }
 
@@ -217,7 +224,7 @@ static void resize_piece(void) QY_UNCHECKED
     size_t bytes = some_bytes(), kept = bytes < l->bytes ? bytes : l->bytes, room;
     void *piece = l->piece;
     bool was_guarded = is_guarded(piece);
-    if (qy_sizes_resize(&cpu, &sizes, &piece, bytes) != QY_OK) {
+    if (qy_sizes_resize(cpu, &sizes, &piece, bytes) != QY_OK) {
         CHECK(piece == l->piece && is(piece, l->bytes, l->fill));
         return;
     }
@@ -225,10 +232,17 @@ static void resize_piece(void) QY_UNCHECKED
     CHECK(is((unsigned char *)piece + kept, bytes - kept, 0));
     CHECK(qy_sizes_room(&sizes, piece, &room) == QY_OK && room >= bytes);
     if (piece != l->piece)
-        CHECK(qy_sizes_free(&cpu, &sizes, l->piece) != QY_OK);
+        CHECK(qy_sizes_free(cpu, &sizes, l->piece) != QY_OK);
     guarded_resized += was_guarded;
     *l = (struct live){piece, bytes, l->fill};
     memset(piece, l->fill, bytes);
+}
+
+static struct qy_site_sums sums_of(const struct qy_site *site)
+{
+    struct qy_site_sums sums = {0};
+    qy_site_read(site, cpu, &sums);
+    return sums;
 }
 
 /* SITE-COUNT: every piece, guarded or not, is counted at its site and is in the list of what lives, resized or not. */
@@ -247,8 +261,8 @@ static void count_sites(void)
         bytes += rows[i].bytes;
     }
     CHECK_EQ(count, live_count);
-    CHECK_EQ(qy_site_read(piece_site()).live, live_count);
-    CHECK_EQ(qy_site_read(piece_site()).live_bytes, bytes);
+    CHECK_EQ(sums_of(piece_site()).live, live_count);
+    CHECK_EQ(sums_of(piece_site()).live_bytes, bytes);
     for (unsigned i = 0; i < live_count; i++)
         asked += live[i].bytes > QY_SIZE_CLASS_MAX && !is_guarded(live[i].piece)
                      ? qy_align_up(live[i].bytes, QY_PAGE_BYTES)
@@ -296,18 +310,18 @@ static void owner_of_a_guarded_piece(void) QY_UNCHECKED
     struct qy_tally tally;
     void *piece;
     make(1, 600, QY_CACHE_TRACKED);
-    CHECK_EQ(qy_sizes_alloc_from(&cpu, &sizes, 100, 1, piece_site(), &piece), QY_OK);
+    CHECK_EQ(qy_sizes_alloc_from(cpu, &sizes, 100, 1, piece_site(), &piece), QY_OK);
     CHECK(is_guarded(piece));
-    qy_sizes_origin_set(&sizes, piece, &(struct qy_owner){3, 30, 1, 5, 100, 0});
+    qy_sizes_origin_set(cpu, &sizes, piece, &(struct qy_owner){3, 30, 1, 5, 100, 0});
     qy_tally_begin(&tally, rows, 4);
     qy_leaks(&heap, 0, &tally);
     CHECK(tally.used == 1 && rows[0].key[QY_LEAK_PAYER] == 3 && rows[0].oldest == 5);
-    CHECK_EQ(qy_sizes_resize(&cpu, &sizes, &piece, 2000), QY_OK);
+    CHECK_EQ(qy_sizes_resize(cpu, &sizes, &piece, 2000), QY_OK);
     qy_tally_begin(&tally, rows, 4);
     qy_leaks(&heap, 0, &tally);
     CHECK(tally.used == 1 && rows[0].key[QY_LEAK_SITE] == qy_site_number(piece_site()));
-    CHECK_EQ(qy_site_read(piece_site()).live_bytes, 2000);
-    CHECK_EQ(qy_sizes_free(&cpu, &sizes, piece), QY_OK);
+    CHECK_EQ(sums_of(piece_site()).live_bytes, 2000);
+    CHECK_EQ(qy_sizes_free(cpu, &sizes, piece), QY_OK);
     done();
 }
 
@@ -352,10 +366,9 @@ static unsigned char *take_widget(const struct qy_site *site, bool upper) QY_UNC
 {
     void *object[2];
     for (unsigned i = 0; i < 2; i++) /* against the two edges by turns */
-        CHECK(qy_cache_alloc_from(&cpu, &cache, site, &object[i]) == QY_OK &&
-              is_guarded(object[i]));
+        CHECK(qy_cache_alloc_from(cpu, &cache, site, &object[i]) == QY_OK && is_guarded(object[i]));
     bool second = ((uintptr_t)object[1] % QY_PAGE_BYTES != 0) == upper;
-    CHECK_EQ(qy_cache_free(&cpu, &cache, object[!second]), QY_OK);
+    CHECK_EQ(qy_cache_free(cpu, &cache, object[!second]), QY_OK);
     return object[second];
 }
 
@@ -369,19 +382,19 @@ static void planted_bugs(void) QY_UNCHECKED
             unsigned char *upper = take_widget(site, true), *lower = take_widget(site, false);
             is_caught(upper + widget.bytes, turn % 2, QY_GUARD_OVERFLOW, upper, site);
             is_caught(lower - 1, turn % 2, QY_GUARD_UNDERFLOW, lower, site);
-            CHECK_EQ(qy_cache_free(&cpu, &other, upper), QY_NOT_OWNED);
-            CHECK_EQ(qy_cache_free(&cpu, &foreign, upper), QY_NOT_OWNED);
-            CHECK_EQ(qy_cache_free(&cpu, &cache, upper + 8), QY_NOT_ALLOCATED);
-            CHECK_EQ(qy_cache_free(&cpu, &cache, window.base), QY_NOT_ALLOCATED);
+            CHECK_EQ(qy_cache_free(cpu, &other, upper), QY_NOT_OWNED);
+            CHECK_EQ(qy_cache_free(cpu, &foreign, upper), QY_NOT_OWNED);
+            CHECK_EQ(qy_cache_free(cpu, &cache, upper + 8), QY_NOT_ALLOCATED);
+            CHECK_EQ(qy_cache_free(cpu, &cache, window.base), QY_NOT_ALLOCATED);
             check();
-            CHECK_EQ(qy_cache_free(&cpu, &cache, upper), QY_OK);
+            CHECK_EQ(qy_cache_free(cpu, &cache, upper), QY_OK);
             for (unsigned late = 0; late < 2;
                  late++) { /* before its batch is flushed, and afterwards */
-                CHECK_EQ(qy_cache_free(&cpu, &cache, upper), QY_NOT_ALLOCATED);
+                CHECK_EQ(qy_cache_free(cpu, &cache, upper), QY_NOT_ALLOCATED);
                 is_caught(upper + 8, turn % 2, QY_GUARD_USE_AFTER_FREE, upper, site);
                 qy_guard_gather(&pool, NULL);
             }
-            CHECK_EQ(qy_cache_free(&cpu, &cache, lower), QY_OK);
+            CHECK_EQ(qy_cache_free(cpu, &cache, lower), QY_OK);
         }
         done();
     }
@@ -397,9 +410,9 @@ static void one_in_so_many(void) QY_UNCHECKED
         make(n, i < 3 ? 64 : 2048, 0);
         for (uint32_t k = 0; k < count; k++) {
             void *object;
-            CHECK_EQ(qy_cache_alloc(&cpu, &cache, &object), QY_OK);
+            CHECK_EQ(qy_cache_alloc(cpu, &cache, &object), QY_OK);
             seen += is_guarded(object);
-            CHECK_EQ(qy_cache_free(&cpu, &cache, object), QY_OK);
+            CHECK_EQ(qy_cache_free(cpu, &cache, object), QY_OK);
         }
         CHECK(seen >= count / n - 2 && seen <= count / n + 2);
         done();
@@ -412,7 +425,7 @@ static void slots_and_frames_run_out(void) QY_UNCHECKED
     static void *objects[8000];
     unsigned count = 0, seen = 0;
     make(1, 256, 0);
-    for (; qy_cache_alloc(&cpu, &cache, &objects[count]) == QY_OK; count++)
+    for (; qy_cache_alloc(cpu, &cache, &objects[count]) == QY_OK; count++)
         seen += is_guarded(objects[count]);
     printf("# %u objects, %u guarded\n", count, seen);
     CHECK(seen == SLOTS && count > SLOTS + (256 - SLOTS) * 15);
@@ -421,20 +434,20 @@ static void slots_and_frames_run_out(void) QY_UNCHECKED
     atomic_store(&window.hold, true);
     for (unsigned i = 0; i < count; i++) /* freed, but not flushed: their frames are nobody's yet */
         if (is_guarded(objects[i])) {
-            CHECK_EQ(qy_cache_free(&cpu, &cache, objects[i]), QY_OK);
+            CHECK_EQ(qy_cache_free(cpu, &cache, objects[i]), QY_OK);
             objects[i] = NULL;
         }
-    CHECK_EQ(qy_cache_alloc(&cpu, &cache, &objects[count]), QY_OUT_OF_MEMORY);
+    CHECK_EQ(qy_cache_alloc(cpu, &cache, &objects[count]), QY_OUT_OF_MEMORY);
     CHECK_EQ(qy_arena_pages(&arena, QY_FRAME_FREE), 0);
     atomic_store(&window.hold,
                  false); /* the flush is done: an allocation that would fail takes them back */
     qy_heap_guard_every(&heap, 0); /* one that is not guarded itself */
     void *more;
-    CHECK_EQ(qy_cache_alloc(&cpu, &cache, &more), QY_OK);
-    CHECK_EQ(qy_cache_free(&cpu, &cache, more), QY_OK);
+    CHECK_EQ(qy_cache_alloc(cpu, &cache, &more), QY_OK);
+    CHECK_EQ(qy_cache_free(cpu, &cache, more), QY_OK);
     for (unsigned i = 0; i < count; i++)
         if (objects[i])
-            CHECK_EQ(qy_cache_free(&cpu, &cache, objects[i]), QY_OK);
+            CHECK_EQ(qy_cache_free(cpu, &cache, objects[i]), QY_OK);
     done();
 }
 

@@ -11,6 +11,7 @@
 #include <kernel/cpus.h>
 #include <kernel/dma.h>
 #include <kernel/fault.h>
+#include <kernel/heap.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
 #include <kernel/shootdown.h>
@@ -616,6 +617,7 @@ void world_make(unsigned mib)
         qy_cpu_frames_init(&cpus[i].frames, i);
         qy_cpu_objects_init(&cpus[i].objects, i, &cpus[i].frames);
     }
+    heap_tools_count(&world_arenas);
     fake_cpu_current = &cpus[0];
     console_used = 0;
     world_console[0] = 0;

@@ -8,12 +8,12 @@
 static const struct qy_cache_type thing = {.name = "thing", .bytes = 100, .align = 8};
 static const struct qy_cache_type aligned = {.name = "aligned", .bytes = 64, .align = 64};
 
-static struct qy_site *here(void)
+static const struct qy_site *here(void)
 {
     return QY_SITE("a thing");
 }
 
-static struct qy_site *there(void)
+static const struct qy_site *there(void)
 {
     return QY_SITE("the end of a thing");
 }

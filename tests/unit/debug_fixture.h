@@ -10,14 +10,16 @@
 #include <string.h>
 #include <tap.h>
 
-#define ALL_KINDS                                                                                  \
-    (QY_CACHE_TRACKED | QY_CACHE_REDZONED | QY_CACHE_POISONED | QY_CACHE_QUARANTINED)
+#define ALL_KINDS (QY_CACHE_TRACKED | QY_CACHE_REDZONED | QY_CACHE_POISONED | QY_CACHE_QUARANTINED)
+
+#define SITES_MAX 16u /* of a test */
 
 static struct hosted_machine machine;
 static struct qy_arena arena;
 static struct qy_heap heap;
 static struct qy_cache cache;
 static struct qy_cpu_objects cpu;
+static struct qy_site_counts site_counts[SITES_MAX];
 static struct qy_debug debug;
 static struct qy_quarantine quarantine;
 static jmp_buf reported;
@@ -50,6 +52,8 @@ static inline void make_heap(uint64_t pages, uint32_t flags, uint64_t quarantine
     debug.report = keep_report;
     qy_heap_init(&heap, &arena, &debug.hooks, 77);
     qy_cpu_objects_init(&cpu, 0, NULL);
+    CHECK(qy_site_count() <= SITES_MAX);
+    qy_sites_count(&cpu, site_counts);
 }
 
 static inline void make_cache(const struct qy_cache_type *type)
@@ -57,15 +61,25 @@ static inline void make_cache(const struct qy_cache_type *type)
     CHECK_EQ(qy_cache_init(&cache, &heap, type), QY_OK);
 }
 
-static __attribute__((noinline, unused)) void *take_from(struct qy_cache *from, const struct qy_site *site) QY_UNCHECKED
+static __attribute__((noinline, unused)) void *take_from(struct qy_cache *from,
+                                                         const struct qy_site *site) QY_UNCHECKED
 {
     void *object = NULL;
     return qy_cache_alloc_from(&cpu, from, site, &object) == QY_OK ? object : NULL;
 }
 
-static __attribute__((noinline, unused)) enum qy_error give_to(struct qy_cache *to, void *object) QY_UNCHECKED
+static __attribute__((noinline, unused)) enum qy_error give_to(struct qy_cache *to,
+                                                               void *object) QY_UNCHECKED
 {
     return qy_cache_free(&cpu, to, object);
+}
+
+/* What all CPUs have counted of a site: those of the fixture, one. */
+static inline struct qy_site_sums sums_of(const struct qy_site *site)
+{
+    struct qy_site_sums sums = {0};
+    qy_site_read(site, &cpu, &sums);
+    return sums;
 }
 
 /* What the hooks keep becomes free. */

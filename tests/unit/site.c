@@ -10,26 +10,26 @@
 static const struct qy_cache_type thing = {.name = "thing", .bytes = 100, .align = 8};
 static const struct qy_cache_type other = {.name = "other", .bytes = 40, .align = 8};
 
-static struct qy_site *first(void)
+static const struct qy_site *first(void)
 {
     return QY_SITE("a thing");
 }
 
-static struct qy_site *second(void)
+static const struct qy_site *second(void)
 {
     return QY_SITE("another thing");
 }
 
-static struct qy_site table[3] QY_SITES = {QY_SITE_HERE("a table", "one"),
-                                           QY_SITE_HERE("a table", "two"),
-                                           QY_SITE_HERE("a table", "three")};
+static const struct qy_site table[3] QY_SITES = {QY_SITE_HERE("a table", "one"),
+                                                 QY_SITE_HERE("a table", "two"),
+                                                 QY_SITE_HERE("a table", "three")};
 
 /* Take one for an owner whose numbers all follow from `number`. */
-static void *take_for(struct qy_site *site, uint64_t number, uint64_t payer)
+static void *take_for(const struct qy_site *site, uint64_t number, uint64_t payer) QY_UNCHECKED
 {
     void *object = take_from(&cache, site);
     struct qy_owner owner = {payer, payer * 10, 1, number, 1000, number * 7};
-    qy_origin_set(&cache, object, &owner);
+    qy_origin_set(&cpu, &cache, object, &owner);
     return object;
 }
 
@@ -67,33 +67,89 @@ static void counters_agree(const struct qy_site *site)
         live += rows[i].count;
         bytes += rows[i].bytes;
     }
-    CHECK_EQ(qy_site_read(site).live, live);
-    CHECK_EQ(qy_site_read(site).live_bytes, bytes);
+    CHECK_EQ(sums_of(site).live, live);
+    CHECK_EQ(sums_of(site).live_bytes, bytes);
+}
+
+static void count(uint64_t pages, uint32_t kinds)
+{
+    void *objects[40];
+    struct qy_site_sums before = sums_of(first());
+    make_heap(pages, kinds, 1 << 14);
+    make_cache(&thing);
+    for (unsigned turn = 0; turn < 3; turn++) { /* then there is a magazine, if the heap is large */
+        for (unsigned i = 0; i < 40; i++) {
+            objects[i] = i % 2 ? take_from(&cache, first()) : take_for(first(), i + 1, i % 3);
+            counters_agree(first());
+        }
+        CHECK_EQ(sums_of(first()).live, 40);
+        CHECK_EQ(sums_of(first()).live_bytes, 20 * 100 + 20 * 1000);
+        for (unsigned i = 0; i < 40; i++) {
+            void *object = objects[turn == 1 ? i * 7 % 40 : 39 - i];
+            CHECK_EQ(give_to(&cache, object), QY_OK);
+            CHECK(give_to(&cache, object) != QY_OK); /* refused: counted once */
+            counters_agree(first());
+        }
+    }
+    CHECK_EQ(sums_of(first()).live, 0);
+    CHECK_EQ(sums_of(first()).live_bytes, 0);
+    CHECK_EQ(sums_of(first()).total, before.total + 120);
+    CHECK_EQ(sums_of(first()).total_bytes, before.total_bytes + 3 * (20 * 100 + 20 * 1000));
+    CHECK_EQ(sums_of(second()).live, 0);
+    CHECK_EQ(qy_heap_is_cached(&heap), pages >= QY_MAGAZINE_MIN_PAGES);
+    end_heap();
 }
 
 static void counters(void)
 {
-    void *objects[40];
-    uint64_t total = qy_site_read(first()).total, total_bytes = qy_site_read(first()).total_bytes;
-    make_heap(64, ALL_KINDS, 1 << 14);
+    count(64, ALL_KINDS);
+    count(64, QY_CACHE_TRACKED);
+    count(1024, ALL_KINDS);
+    count(1024, QY_CACHE_TRACKED);
+}
+
+/* A trailer is one of the last owner's until somebody says whose the object is now. */
+static void nobody_says(void)
+{
+    struct qy_allocation a;
+    make_heap(1024, QY_CACHE_TRACKED, 0);
     make_cache(&thing);
-    for (unsigned i = 0; i < 40; i++) {
-        objects[i] = i % 2 ? take_from(&cache, first()) : take_for(first(), i, i % 3);
-        counters_agree(first());
+    for (unsigned i = 0; i < 20; i++) {
+        void *object = take_for(first(), 7, 3);
+        CHECK(qy_allocation_read(&cache, object, &a) && a.owner.payer == 3 && a.owner.time == 49);
+        CHECK_EQ(give_to(&cache, object), QY_OK);
+        object = take_from(&cache, second());
+        CHECK(qy_allocation_read(&cache, object, &a) && a.site == second() && !a.freed);
+        CHECK(a.owner.bytes == 100 && a.owner.number == 0 && a.owner.payer == 0 &&
+              a.owner.thread == 0 && a.owner.call == 0 && a.owner.time == 0);
+        CHECK_EQ(give_to(&cache, object), QY_OK);
     }
-    CHECK_EQ(qy_site_read(first()).live, 40);
-    CHECK_EQ(qy_site_read(first()).live_bytes, 20 * 100 + 20 * 1000);
-    for (unsigned i = 0; i < 40; i++) {
-        CHECK_EQ(give_to(&cache, objects[i]), QY_OK);
-        CHECK(give_to(&cache, objects[i]) != QY_OK); /* refused: counted once */
-        counters_agree(first());
-    }
-    CHECK_EQ(qy_site_read(first()).live, 0);
-    CHECK_EQ(qy_site_read(first()).live_bytes, 0);
-    CHECK_EQ(qy_site_read(first()).total, total + 40);
-    CHECK_EQ(qy_site_read(first()).total_bytes, total_bytes + 20 * 100 + 20 * 1000);
-    CHECK_EQ(qy_site_read(second()).live, 0);
     end_heap();
+}
+
+/* One call for object, site and owner is as an allocation and word of its owner. */
+static void at_once(void) QY_UNCHECKED
+{
+    static const struct qy_owner owner = {3, 30, 1, 9, 500, 70};
+    static const uint32_t kinds[] = {ALL_KINDS, QY_CACHE_TRACKED};
+    struct qy_allocation a;
+    void *objects[30];
+    for (unsigned k = 0; k < 2; k++) {
+        struct qy_site_sums before = sums_of(first());
+        make_heap(1024, kinds[k], 1 << 14);
+        make_cache(&thing);
+        for (unsigned i = 0; i < 30; i++) {
+            CHECK_EQ(qy_cache_alloc_for(&cpu, &cache, first(), &owner, &objects[i]), QY_OK);
+            CHECK(qy_allocation_read(&cache, objects[i], &a) && a.site == first());
+            CHECK(memcmp(&a.owner, &owner, sizeof(owner)) == 0);
+            counters_agree(first());
+        }
+        CHECK_EQ(sums_of(first()).total_bytes, before.total_bytes + 30 * 500);
+        for (unsigned i = 0; i < 30; i++)
+            CHECK_EQ(give_to(&cache, objects[i]), QY_OK);
+        CHECK_EQ(sums_of(first()).live_bytes, 0);
+        end_heap();
+    }
 }
 
 static void by_whom(void)
@@ -158,20 +214,20 @@ static void large_pieces(void) QY_UNCHECKED
     struct qy_tally tally;
     struct qy_owner owner = {3, 30, 1, 5, 6 * 4096, 0};
     void *pages, *run, *small;
-    uint64_t live = qy_site_read(first()).live, bytes = qy_site_read(first()).live_bytes;
+    uint64_t live = sums_of(first()).live, bytes = sums_of(first()).live_bytes;
     make_heap(64, QY_CACHE_TRACKED, 0);
     CHECK_EQ(qy_sizes_init(&sizes, &heap, 0), QY_OK);
     CHECK_EQ(qy_sizes_alloc_from(&cpu, &sizes, 4096, 1, first(), &pages), QY_OK);
     CHECK_EQ(qy_sizes_alloc_from(&cpu, &sizes, 5 * 4096, 1, first(), &run), QY_OK);
     CHECK_EQ(qy_sizes_alloc_from(&cpu, &sizes, 100, 1, first(), &small), QY_OK);
-    CHECK_EQ(qy_site_read(first()).live, live + 3);
-    CHECK_EQ(qy_site_read(first()).live_bytes, bytes + 6 * 4096 + 100);
+    CHECK_EQ(sums_of(first()).live, live + 3);
+    CHECK_EQ(sums_of(first()).live_bytes, bytes + 6 * 4096 + 100);
     CHECK_EQ(qy_sizes_resize(&cpu, &sizes, &run, 6 * 4096), QY_OK);
-    CHECK_EQ(qy_site_read(first()).live_bytes, bytes + 7 * 4096 + 100);
+    CHECK_EQ(sums_of(first()).live_bytes, bytes + 7 * 4096 + 100);
     CHECK_EQ(qy_sizes_resize(&cpu, &sizes, &small, 2 * 4096), QY_OK);
-    CHECK_EQ(qy_site_read(first()).live_bytes, bytes + 9 * 4096);
+    CHECK_EQ(sums_of(first()).live_bytes, bytes + 9 * 4096);
     CHECK_EQ(qy_sizes_resize(&cpu, &sizes, &small, 100), QY_OK);
-    qy_sizes_origin_set(&sizes, run, &owner);
+    qy_sizes_origin_set(&cpu, &sizes, run, &owner);
     qy_tally_begin(&tally, rows, 8);
     qy_leaks(&heap, 0, &tally);
     qy_tally_sort(&tally);
@@ -184,7 +240,7 @@ static void large_pieces(void) QY_UNCHECKED
     CHECK(qy_sizes_free(&cpu, &sizes, run) == QY_OK &&
           qy_sizes_free(&cpu, &sizes, pages) == QY_OK &&
           qy_sizes_free(&cpu, &sizes, small) == QY_OK && qy_sizes_free(&cpu, &sizes, run) != QY_OK);
-    CHECK(qy_site_read(first()).live == live && qy_site_read(first()).live_bytes == bytes);
+    CHECK(sums_of(first()).live == live && sums_of(first()).live_bytes == bytes);
     end_heap();
 }
 
@@ -213,30 +269,31 @@ static void a_broken_trailer(void)
     make_cache(&thing);
     struct qy_allocation a;
     void *object = take_for(first(), 1, 3);
-    uint64_t live = qy_site_read(first()).live;
+    uint64_t live = sums_of(first()).live;
     memset(qy_object_trailer(&cache, object), 0x5a, QY_TRAILER_BYTES);
     CHECK(qy_allocation_read(&cache, object, &a) && a.site == NULL && a.freed == NULL);
     CHECK_EQ(give_to(&cache, object), QY_OK);
-    CHECK_EQ(qy_site_read(first()).live, live);
-    atomic_fetch_add(&first()->counts[0].freed, 1); /* nobody knows any more whose it was */
+    CHECK_EQ(sums_of(first()).live, live);
+    atomic_fetch_add(&cpu.counts[qy_site_number(first())].freed,
+                     1); /* nobody knows any more whose it was */
     end_heap();
 }
 
 /* A cache that is not tracked counts nothing. */
-static void off(void)
+static void off(void) QY_UNCHECKED
 {
     struct qy_tally_row rows[2];
     struct qy_tally tally;
     struct qy_allocation a;
     make_heap(64, 0, 0);
     make_cache(&other);
-    uint64_t total = qy_site_read(first()).total;
+    uint64_t total = sums_of(first()).total;
     void *object = take_from(&cache, first());
-    qy_origin_set(&cache, object, &(struct qy_owner){.number = 1});
+    qy_origin_set(&cpu, &cache, object, &(struct qy_owner){.number = 1});
     qy_tally_begin(&tally, rows, 2);
     qy_leaks(&heap, 0, &tally);
     CHECK(tally.used == 0 && !qy_allocation_read(&cache, object, &a));
-    CHECK_EQ(qy_site_read(first()).total, total);
+    CHECK_EQ(sums_of(first()).total, total);
     CHECK_EQ(give_to(&cache, object), QY_OK);
     end_heap();
 }
@@ -266,6 +323,8 @@ static void folded(void)
 static const struct test tests[] = {
     {"sites are listed without registration", sites_are_listed},
     {"the counters of a site", counters},
+    {"an owner that nobody names", nobody_says},
+    {"an owner named with the allocation", at_once},
     {"what lives, and by whom", by_whom},
     {"two points in time", two_points_in_time},
     {"pieces of whole pages", large_pieces},

@@ -783,11 +783,10 @@ static void slots_are_displaced(void) QY_UNCHECKED
 static struct {
     unsigned taken, given, fresh, guarded;
     void *kept;
-    const struct qy_site *site, *freed;
 } seen;
 static unsigned char not_ram[128];
 
-static void hook_taken(struct qy_cache *of, void *object, size_t bytes, const struct qy_site *site)
+static void hook_taken(struct qy_cache *of, void *object, size_t bytes)
 {
     unsigned char *at = object;
     CHECK_EQ(bytes, of->type->bytes);
@@ -795,24 +794,18 @@ static void hook_taken(struct qy_cache *of, void *object, size_t bytes, const st
         CHECK(at[i] == 0xab); /* poison, not zeroed yet */
     memset(at - qy_object_front_bytes(of), 0xf0, qy_object_front_bytes(of));
     memset(at + of->type->bytes, 0xf1, qy_object_back_bytes(of));
-    memset(qy_object_trailer(of, object), 0x77, QY_TRAILER_BYTES);
     seen.taken++;
-    seen.site = site;
 }
 
-static bool hook_given(struct qy_cpu_objects *by, struct qy_cache *of, void *object,
-                       const struct qy_site *site)
+static bool hook_given(struct qy_cpu_objects *by, struct qy_cache *of, void *object)
 {
-    unsigned char *at = object, *trailer = qy_object_trailer(of, object);
+    unsigned char *at = object;
     CHECK(by == &cpu);
     for (size_t i = 1; i <= qy_object_front_bytes(of); i++)
         CHECK(at[-(ptrdiff_t)i] == 0xf0);
     for (size_t i = 0; i < qy_object_back_bytes(of); i++)
         CHECK(at[of->type->bytes + i] == 0xf1);
-    for (size_t i = 0; i < QY_TRAILER_BYTES; i++)
-        CHECK(trailer[i] == 0x77);
     memset(at, 0xab, of->type->bytes);
-    seen.freed = site;
     seen.given++;
     if (seen.given % 3)
         return false;
@@ -841,7 +834,7 @@ static enum qy_error hook_guard_free(struct qy_heap *of, struct qy_cache *claime
     return object == not_ram ? QY_OK : QY_NOT_OWNED;
 }
 
-/* Redzones, trailer, poison and quarantine lie where hooks.h says, in both kinds of slabs and in
+/* Redzones, poison and quarantine lie where hooks.h says, in both kinds of slabs and in
  * magazines; a kept object is nobody's until it is released. */
 static void hooks_see(void) QY_UNCHECKED
 {
@@ -855,15 +848,12 @@ static void hooks_see(void) QY_UNCHECKED
         void *objects[120];
         for (unsigned turn = 0; turn < 3; turn++) {
             for (unsigned i = 0; i < 120; i++) {
-                const struct qy_site *site = (const struct qy_site *)(uintptr_t)(i + 1);
-                CHECK_EQ(qy_cache_alloc_from(&cpu, &cache, site, &objects[i]), QY_OK);
-                CHECK(seen.site == site && all_zero(objects[i], sizes[s]));
+                CHECK_EQ(qy_cache_alloc(&cpu, &cache, &objects[i]), QY_OK);
+                CHECK(all_zero(objects[i], sizes[s]));
             }
             check();
             for (unsigned i = 0; i < 120; i++) {
-                const struct qy_site *site = (const struct qy_site *)(uintptr_t)(1000 + i);
-                CHECK_EQ(qy_cache_free_from(&cpu, &cache, objects[i], site), QY_OK);
-                CHECK(seen.freed == site);
+                CHECK_EQ(give(objects[i]), QY_OK);
                 CHECK_EQ(give(objects[i]), QY_NOT_ALLOCATED);
                 if (seen.kept) {
                     CHECK_EQ(record(&cache).held, 1);

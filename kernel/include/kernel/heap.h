@@ -14,9 +14,17 @@
 #include <kernel/object.h>
 #include <qy/debug.h>
 
+struct kernel_arenas;
+
 #if QY_CONFIG_HEAP_TOOLS
 /* Read the boot option heap=..., before any heap is made. Stops if it is none that there is. */
 void heap_tools_init(const char *command_line);
+
+/*
+ * Give every CPU its counters of sites, out of the kernel's arena, if origins are recorded. When all CPUs run, before
+ * the first heap is used. Stops if there is no memory for them.
+ */
+void heap_tools_count(struct kernel_arenas *arenas);
 
 /* The hooks of every heap of the kernel; null: none. */
 const struct qy_heap_hooks *heap_tools(void);
@@ -37,6 +45,11 @@ void heap_refused(struct qy_cache *cache, void *header);
 static inline void heap_tools_init(const char *command_line)
 {
     (void)command_line;
+}
+
+static inline void heap_tools_count(struct kernel_arenas *arenas)
+{
+    (void)arenas;
 }
 
 static inline const struct qy_heap_hooks *heap_tools(void)
@@ -69,7 +82,6 @@ static inline void heap_refused(struct qy_cache *cache, void *header)
  * The boot options crash=redzone, poison and double-free: they do not return in a build with debug_checks and
  * heap_tools.
  */
-struct kernel_arenas;
 #if QY_CONFIG_HEAP_TOOLS
 void heap_crash_redzone(struct kernel_arenas *arenas);
 void heap_crash_poison(struct kernel_arenas *arenas);

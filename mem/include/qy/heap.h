@@ -59,8 +59,15 @@ qy_sizes_alloc_from(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, size_t b
     if (bytes - 1 < QY_SIZE_CLASS_MAX && align <= 16 && align != 0 && (align & (align - 1)) == 0) {
         struct qy_cache *class = &sizes->classes[qy_size_class(bytes)];
         cpu->recent = class->slot;
-        if (qy_cache_pop(cpu, class, out))
+        struct qy_magazine *magazine = qy_magazine_enter(cpu, class);
+        void *object;
+        bool popped = qy_magazine_try_pop(magazine, magazine->serves == class, &object);
+        qy_percpu_leave(&cpu->own);
+        if (popped) {
+            qy_object_zero(object, class->zero_bytes);
+            *out = object;
             return QY_OK;
+        }
     }
     return qy_sizes_alloc_slow(cpu, sizes, bytes, align, site, out);
 }
@@ -84,7 +91,8 @@ enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes,
 enum qy_error qy_sizes_room(struct qy_sizes *sizes, void *piece, size_t *bytes) QY_MUST_USE;
 
 /* qy_origin_set of a piece, which is live: say who owns it. */
-void qy_sizes_origin_set(struct qy_sizes *sizes, void *piece, const struct qy_owner *owner);
+void qy_sizes_origin_set(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece,
+                         const struct qy_owner *owner) QY_REQUIRES(qy_irq_off);
 
 /*
  * Change a piece's size in place if its class allows it, or its pages do: pages shrink in place, and grow

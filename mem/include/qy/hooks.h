@@ -5,8 +5,8 @@
  *     object's place:  | front redzone | object | back redzone | link | trailer |      (a stride)
  *                                      ^ what callers see
  *
- * A heap without hooks pays for none of this. One with hooks pays a test of its caches' flags on the fast
- * path, and a call where a flag of QY_CACHE_HOOKED is set. Whoever puts a heap together fills one
+ * A heap without hooks pays for none of this, nor does a cache without a flag of QY_CACHE_HOOKED; one that is only
+ * TRACKED is the heap's own business: taken and given are not called. Whoever puts a heap together fills one
  * struct qy_heap_hooks, usually the first member of a larger one, which the functions find by
  * heap->hooks. Every function may be null. All are called with interrupts off and without locks, unless
  * said otherwise.
@@ -23,7 +23,8 @@ struct qy_site; /* a place in the program that allocates; the core only passes i
 
 enum qy_cache_flag {
     QY_CACHE_UNZEROED = 1, /* objects come as they are: who takes them fills them */
-    QY_CACHE_TRACKED = 2,  /* a trailer of QY_TRAILER_BYTES, for the site */
+    QY_CACHE_TRACKED =
+        2, /* a trailer of QY_TRAILER_BYTES, which the heap itself fills (qy/site.h) */
     QY_CACHE_REDZONED = 4, /* QY_REDZONE_BYTES or more before and after the object */
     QY_CACHE_POISONED = 8, /* free objects hold a pattern; the link of the free list is outside */
     QY_CACHE_QUARANTINED = 16, /* freed objects may be held back */
@@ -38,25 +39,23 @@ enum qy_cache_flag {
     ((unsigned)(QY_CACHE_TRACKED | QY_CACHE_REDZONED | QY_CACHE_POISONED | QY_CACHE_QUARANTINED))
 
 #define QY_REDZONE_BYTES 16u /* at least; the front one is a multiple of the alignment */
-#define QY_TRAILER_BYTES 64u /* struct qy_origin (qy/site.h) */
+#define QY_TRAILER_BYTES 56u /* struct qy_origin (qy/site.h) */
 
 struct qy_heap_hooks {
     uint32_t flags; /* that every cache of the heap gets, beside those of its type */
 
     /*
      * An object has become the caller's, of which `bytes` were asked for: its type's, or fewer in a size class.
-     * Called before it is zeroed or constructed, so that what a free object should hold can be looked at; fills
-     * redzones and trailer. site may be null.
+     * Called before it is zeroed or constructed, so that what a free object should hold can be looked at, its
+     * trailer too: that names the owner before. Fills redzones.
      */
-    void (*taken)(struct qy_cache *cache, void *object, size_t bytes, const struct qy_site *site);
+    void (*taken)(struct qy_cache *cache, void *object, size_t bytes);
 
     /*
      * A live object is given back; from here on it is HELD: a second free of it is refused. Looks at the
-     * redzones, fills in poison. site: where it is freed, or null. True: the hook keeps it, and gives it to
-     * qy_cache_release one day.
+     * redzones, fills in poison. True: the hook keeps it, and gives it to qy_cache_release one day.
      */
-    bool (*given)(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
-                  const struct qy_site *site);
+    bool (*given)(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object);
 
     /* Memory that no caller has had since its page came from the arena: poison. The heap's lock is held. */
     void (*fresh)(struct qy_cache *cache, void *object);
@@ -75,7 +74,10 @@ struct qy_heap_hooks {
      */
     enum qy_error (*guard_free)(struct qy_heap *heap, struct qy_cache *cache, void *object);
 
-    /* The place of the trailer of a guarded object, which is live and the caller's, or being freed by this CPU. */
+    /*
+     * The place of the trailer of a guarded object, which is live and the caller's, or being freed by this CPU. Not
+     * null where caches are TRACKED and objects guarded.
+     */
     void *(*guard_trailer)(struct qy_cache *cache, void *object);
 
     /* Call with each live guarded object of the heap. */

@@ -3,13 +3,14 @@
  *
  *     struct qy_site     one for each place in the program that allocates: static, in the section qy_sites,
  *                        so all of them are listed without registration and found without hashing
- *     struct qy_origin   in the trailer of each object of a tracked cache: its site and its owner
+ *     qy_site_counts     one a site and CPU: a CPU adds to its own, without atomics; who reads them sums up
+ *     struct qy_origin   in the trailer of each object of a tracked cache: its site's number and its owner
  *
  * An allocation names its site by a pointer, and so may a free. A cache without QY_CACHE_TRACKED never gets
- * to see it: tracked ones are not served by the fast path, so off costs nothing. A tracked one writes the
- * trailer and adds to two counters of the site, which few CPUs share. What an owner is, the embedder says (in
- * the kernel: the untyped that pays, the thread and the call); it is told with the allocation
- * (qy_cache_alloc_for) or after it (qy_origin_set).
+ * to see it: tracked ones are not served by the fast path, so off costs nothing. One that is tracked and nothing
+ * else has a short path of its own, without hooks: it writes the trailer, once, and adds to two counters; a free adds
+ * to two more. What an owner is, the embedder says (in the kernel: the untyped that pays, the thread and the call); it
+ * is told with the allocation (qy_cache_alloc_for) or after it (qy_origin_set).
  *
  *     leaks     qy_leaks sums up what lives by site and owner; with `since` only what was made after that
  *               number, so a mark and a second look compare two points in time. qy_allocation_next visits
@@ -17,9 +18,9 @@
  *     profile   the counters of the sites, live and since the beginning, and the sums of qy_leaks
  *
  * Invariants
- *   SITE-COUNT   total - freed of a site's shards add up to the live objects of tracked caches whose trailer
- *                names it, total_bytes - freed_bytes to the sum of their bytes
- * Locking: counters and trailers are written with single atomic stores, so anyone may look meanwhile; what
+ *   SITE-COUNT   total - freed of a site, summed over all CPUs, is the number of live objects of tracked caches whose
+ *                trailer names it; total_bytes - freed_bytes is the sum of their bytes
+ * Locking: counters and trailers are written with single stores of words, so anyone may look meanwhile; what
  * was seen is exact for objects that lived throughout. Cost: O(1) each; a look at a heap O(objects).
  */
 #ifndef QY_SITE_H
@@ -29,24 +30,20 @@
 #include <qy/slab.h>
 #include <stdatomic.h>
 
-#define QY_SITE_SHARDS 4u
-
-/* What the CPUs of a shard have counted; one of them may have freed what another's allocated. */
+/* What one CPU has counted of a site; it may have freed what another allocated. */
 struct qy_site_counts {
-    _Alignas(64) _Atomic uint64_t total; /* allocations made here, since the beginning */
-    _Atomic uint64_t total_bytes;        /* and their memory */
+    _Atomic uint64_t total, total_bytes; /* allocations, since the beginning, and their memory */
     _Atomic uint64_t freed, freed_bytes; /* of these */
 };
 
-/* Whole cache lines: sites, and CPUs, share none, and the section of sites is an array. */
+/* As large as it is aligned, so that the section of sites is an array. */
 struct qy_site {
-    _Alignas(64) const char *file;
+    _Alignas(32) const char *file;
     const char *function, *what;
     uint32_t line;
-    struct qy_site_counts counts[QY_SITE_SHARDS]; /* CPU n counts in n % QY_SITE_SHARDS */
 };
 
-_Static_assert(sizeof(struct qy_site) == 64 * (1 + QY_SITE_SHARDS), "sites are an array");
+_Static_assert(sizeof(struct qy_site) == 32, "sites are an array");
 
 /* Allocations made at a site and their memory: those that live, and all since the beginning. */
 struct qy_site_sums {
@@ -58,7 +55,7 @@ struct qy_site_sums {
 #define QY_SITE_IF_ANY(site) (site)
 #else
 #define QY_SITES __attribute__((unused))
-#define QY_SITE_IF_ANY(site) ((struct qy_site *)0)
+#define QY_SITE_IF_ANY(site) ((const struct qy_site *)0)
 #endif
 
 #if defined(__FILE_NAME__)
@@ -76,19 +73,23 @@ struct qy_site_sums {
 /* Here: a pointer to a static site. what: a string that says what is allocated. */
 #define QY_SITE(what_)                                                                             \
     (__extension__({                                                                               \
-        static struct qy_site site_ QY_SITES = QY_SITE_HERE(__func__, what_);                      \
+        static const struct qy_site site_ QY_SITES = QY_SITE_HERE(__func__, what_);                \
         QY_SITE_IF_ANY(&site_);                                                                    \
     }))
 
 /* The linker sets these at the ends of the section; both null in a program without sites. */
-extern struct qy_site qy_sites_begin[] __asm__("__start_qy_sites") __attribute__((weak));
-extern struct qy_site qy_sites_end[] __asm__("__stop_qy_sites") __attribute__((weak));
+extern const struct qy_site qy_sites_begin[] __asm__("__start_qy_sites") __attribute__((weak));
+extern const struct qy_site qy_sites_end[] __asm__("__stop_qy_sites") __attribute__((weak));
+
+static inline uint64_t qy_site_count(void)
+{
+    return ((uintptr_t)qy_sites_end - (uintptr_t)qy_sites_begin) / sizeof(struct qy_site);
+}
 
 /* The site of that number, from 0; null: there are not so many. */
-static inline struct qy_site *qy_site_at(uint64_t number)
+static inline const struct qy_site *qy_site_at(uint64_t number)
 {
-    uintptr_t bytes = (uintptr_t)qy_sites_end - (uintptr_t)qy_sites_begin;
-    return number < bytes / sizeof(struct qy_site) ? &qy_sites_begin[number] : NULL;
+    return number < qy_site_count() ? &qy_sites_begin[number] : NULL;
 }
 
 static inline uint64_t qy_site_number(const struct qy_site *site)
@@ -96,25 +97,38 @@ static inline uint64_t qy_site_number(const struct qy_site *site)
     return ((uintptr_t)site - (uintptr_t)qy_sites_begin) / sizeof(*site);
 }
 
-/* O(shards); exact for what no CPU is about to count. */
-struct qy_site_sums qy_site_read(const struct qy_site *site);
+/*
+ * Where the CPU counts: qy_site_count() of them, zero, the caller's, which stay. Before it uses a tracked cache: one
+ * that has none counts nothing and writes no sites.
+ */
+static inline void qy_sites_count(struct qy_cpu_objects *cpu, struct qy_site_counts *counts)
+{
+    cpu->counts = counts;
+    cpu->sites = qy_site_count();
+}
+
+/* Add what that CPU has counted of a site. Over all CPUs it is exact for what none is about to count. */
+void qy_site_read(const struct qy_site *site, const struct qy_cpu_objects *cpu,
+                  struct qy_site_sums *sums);
 
 /* Who allocated, and how much. */
 struct qy_owner {
     uint64_t payer, thread, call; /* numbers, as the embedder gives them */
-    uint64_t number;              /* grows from one allocation to the next */
+    uint64_t number;              /* from 1 on, grows from one allocation to the next */
     uint64_t bytes;               /* that it stands for: the object, and what came with it */
     uint64_t time;                /* of the embedder's clock */
 };
 
 /* The trailer of a tracked object; of a guarded one, it lies in the pool's table. */
 struct qy_origin {
-    const struct qy_site *_Atomic site;  /* null: it was allocated without one */
-    const struct qy_site *_Atomic freed; /* where it is being freed, or was */
-    _Atomic uint64_t payer, thread, number, bytes, time;
+    _Atomic uint64_t
+        sites; /* a site's number + 1, or 0: where it was allocated; above bit 32, freed */
+    _Atomic uint64_t bytes;  /* of memory, as it is counted */
+    _Atomic uint64_t number; /* 0: nobody has said whose it is, and what follows says nothing */
+    _Atomic uint64_t payer, thread, time;
     _Atomic uint32_t call;
     _Atomic uint32_t
-        asked; /* bytes that the caller asked for: the object's own, or fewer in a size class */
+        asked; /* by an EXACT cache's caller: the object's bytes, or fewer in a size class */
 };
 
 _Static_assert(sizeof(struct qy_origin) == QY_TRAILER_BYTES, "an origin is the trailer");
@@ -130,43 +144,33 @@ struct qy_allocation {
 /* False: its cache is not tracked; site and owner are unknown then. */
 bool qy_allocation_read(struct qy_cache *cache, void *object, struct qy_allocation *out);
 
-/* For hooks: an object has become the caller's, with only what the cache knows; it is given back. */
-void qy_origin_taken(struct qy_cache *cache, void *object, size_t bytes,
-                     const struct qy_site *site);
-void qy_origin_given(struct qy_cache *cache, void *object, const struct qy_site *freed);
+/* For the hooks of guarded objects: one is given back by this CPU. */
+void qy_origin_given(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                     const struct qy_site *freed);
 
 /* Bytes that were asked for, where that is known (QY_CACHE_EXACT); else those of the type. */
 size_t qy_object_asked(const struct qy_cache *cache, void *object);
 
-void qy_origin_set_tracked(struct qy_cache *cache, void *object, const struct qy_owner *owner);
-void qy_origin_resize_tracked(struct qy_cache *cache, void *object, uint64_t bytes);
+void qy_origin_set_tracked(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                           const struct qy_owner *owner);
+void qy_origin_resize_tracked(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                              uint64_t bytes);
 
 /* Say who owns an object that the caller has just been given. A cache that is not tracked pays for the
  * test of its flags. */
-static inline void qy_origin_set(struct qy_cache *cache, void *object, const struct qy_owner *owner)
+static inline void qy_origin_set(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object,
+                                 const struct qy_owner *owner) QY_REQUIRES(qy_irq_off)
 {
     if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
-        qy_origin_set_tracked(cache, object, owner);
+        qy_origin_set_tracked(cpu, cache, object, owner);
 }
 
 /* An object stands for another number of bytes. */
-static inline void qy_origin_resize(struct qy_cache *cache, void *object, uint64_t bytes)
+static inline void qy_origin_resize(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                                    void *object, uint64_t bytes) QY_REQUIRES(qy_irq_off)
 {
     if (QY_CONFIG_HEAP_TOOLS && cache->flags & QY_CACHE_TRACKED)
-        qy_origin_resize_tracked(cache, object, bytes);
-}
-
-/* qy_cache_alloc_from for an owner. */
-static inline QY_MUST_USE enum qy_error
-qy_cache_alloc_for(struct qy_cpu_objects *cpu, struct qy_cache *cache, const struct qy_site *site,
-                   const struct qy_owner *owner, void **out) QY_REQUIRES(qy_irq_off)
-{
-    if (qy_cache_pop(cpu, cache, out))
-        return QY_OK;
-    enum qy_error error = qy_cache_alloc_slow(cpu, cache, cache->type->bytes, site, out);
-    if (error == QY_OK)
-        qy_origin_set(cache, *out, owner);
-    return error;
+        qy_origin_resize_tracked(cpu, cache, object, bytes);
 }
 
 /* What the allocations of a row of qy_leaks have in common; `oldest` is their smallest number. */

@@ -36,10 +36,12 @@
 #include <qy/hooks.h>
 #include <qy/percpu.h>
 
-struct qy_slab;       /* slab_impl.h */
-struct qy_mixed;      /* slab_impl.h */
-struct qy_frame;      /* ../phys/framedb_impl.h */
-struct qy_cpu_frames; /* qy/frame_cache.h */
+struct qy_slab;        /* slab_impl.h */
+struct qy_mixed;       /* slab_impl.h */
+struct qy_frame;       /* ../phys/framedb_impl.h */
+struct qy_cpu_frames;  /* qy/frame_cache.h */
+struct qy_site_counts; /* qy/site.h */
+struct qy_owner;       /* qy/site.h */
 
 #define QY_SLAB_MAX_ORDER 3u
 #define QY_SLAB_OBJECT_MAX 32512u /* the largest object */
@@ -89,10 +91,11 @@ struct qy_rounds {
 struct qy_magazine {
     const struct qy_cache
         *serves; /* whom the fast path may serve: null if it has hooks, or is none */
-    struct qy_item *_Atomic top; /* of `loaded` */
-    struct qy_item *full;        /* top with as many as there may be */
-    _Atomic int64_t left;        /* objects until it asks the heap what is due */
-    const struct qy_heap *heap;  /* null where `serves` is */
+    struct qy_item *_Atomic top;   /* of `loaded` */
+    struct qy_item *full;          /* top with as many as there may be */
+    _Atomic int64_t left;          /* objects until it asks the heap what is due */
+    const struct qy_heap *heap;    /* null where `serves` is */
+    const struct qy_cache *tracks; /* its cache, if that is tracked and nothing else */
     struct qy_cache *cache;
     uint32_t epoch; /* of the cache, when what is above the tops was known to be right */
 
@@ -122,6 +125,8 @@ struct qy_cpu_objects {
     struct qy_percpu own;
     uint8_t recent;               /* slot of the size class that served last (qy/heap.h) */
     struct qy_cpu_frames *frames; /* of the same CPU: slabs come from there; null: from the arena */
+    uint64_t sites;               /* that it counts: all, or none */
+    struct qy_site_counts *counts; /* of each of them, what this CPU did; see qy_sites_count */
     struct {
         const struct qy_cache *cache; /* that would like the slot; compared only */
         uint32_t misses;
@@ -140,20 +145,20 @@ struct qy_cache {
     uint8_t flags;          /* of enum qy_cache_flag: its type's and its heap's */
     uint8_t id;             /* in its heap, from 1 */
     uint8_t granules;       /* in a mixed slab; 0: does not go there */
-    uint8_t order;          /* of its slabs, preferred: waste at most 1/8 where orders up to 3 and the arena allow */
-    uint8_t min_order;      /* the smallest that holds an object: when the preferred is not to be had */
-    uint16_t front;         /* from the start of an object's place to the object */
-    uint16_t link;          /* from there to where the link of a free object is */
-    uint16_t colour;        /* of the next slab: where its first object begins */
-    uint32_t reciprocal;    /* of the stride: 2^32 / stride, rounded up */
+    uint8_t order;          /* of its slabs, preferred: wastes at most 1/8 if one up to 3 does */
+    uint8_t min_order; /* the smallest that holds an object: when the preferred is not to be had */
+    uint16_t front;    /* from the start of an object's place to the object */
+    uint16_t link;     /* from there to where the link of a free object is */
+    uint16_t colour;   /* of the next slab: where its first object begins */
+    uint32_t reciprocal;     /* of the stride: 2^32 / stride, rounded up */
     struct qy_slab *partial; /* some objects free */
     struct qy_slab *full;
-    struct qy_slab *empty; /* at most one kept, against flapping */
-    struct qy_rounds *depot; /* cached objects that no CPU has, for all CPUs */
-    struct qy_cache *next; /* of its heap */
-    uint32_t slabs, pages; /* of its own, and their pages */
-    uint32_t capacity, out; /* objects that its own slabs hold; not free of them */
-    uint32_t mixed, held;  /* objects in mixed slabs; objects that a hook keeps */
+    struct qy_slab *empty;             /* at most one kept, against flapping */
+    struct qy_rounds *depot;           /* cached objects that no CPU has, for all CPUs */
+    struct qy_cache *next;             /* of its heap */
+    uint32_t slabs, pages;             /* of its own, and their pages */
+    uint32_t capacity, out;            /* objects that its own slabs hold; not free of them */
+    uint32_t mixed, held;              /* objects in mixed slabs; objects that a hook keeps */
     uint64_t taken, fetched, returned; /* of magazines that are no more, and taken without any */
 };
 
@@ -207,10 +212,11 @@ enum qy_error qy_cache_init(struct qy_cache *cache, struct qy_heap *heap,
 void qy_cpu_objects_init(struct qy_cpu_objects *cpu, uint32_t number, struct qy_cpu_frames *frames);
 
 /* ---- behind the inline functions ---- */
-enum qy_error qy_cache_alloc_slow(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
-                                  const struct qy_site *site, void **out) QY_MUST_USE
-    QY_REQUIRES(qy_irq_off);
 /* Between enter and leave; these leave. */
+enum qy_error qy_cache_alloc_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                                     struct qy_magazine *magazine, const struct qy_site *site,
+                                     const struct qy_owner *owner, void **out) QY_MUST_USE
+    QY_REQUIRES(qy_irq_off);
 enum qy_error qy_cache_free_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
                                     struct qy_magazine *magazine, void *object) QY_MUST_USE
     QY_REQUIRES(qy_irq_off);
@@ -253,10 +259,11 @@ static inline void qy_object_zero(void *object, size_t bytes)
 /* An object out of a magazine, live; false if that is not to be had at once. is_right: it is the cache's. */
 static inline bool qy_magazine_try_pop(struct qy_magazine *magazine, bool is_right, void **out)
 {
+    if (!is_right)
+        return false;
     struct qy_item *item = qy_magazine_top(magazine) - 1;
     int64_t left = atomic_load_explicit(&magazine->left, memory_order_relaxed) - 1;
-    if (left < 0 || !is_right ||
-        atomic_load_explicit(item->state, memory_order_relaxed) != QY_OBJECT_CACHED)
+    if (left < 0 || atomic_load_explicit(item->state, memory_order_relaxed) != QY_OBJECT_CACHED)
         return false;
     atomic_store_explicit(item->state, QY_OBJECT_LIVE, memory_order_relaxed);
     qy_magazine_set_top(magazine, item);
@@ -265,35 +272,32 @@ static inline bool qy_magazine_try_pop(struct qy_magazine *magazine, bool is_rig
     return true;
 }
 
-/* An object out of this CPU's magazine, zeroed if its type is; false if that is not to be had at once. */
-static inline bool qy_cache_pop(struct qy_cpu_objects *cpu, const struct qy_cache *cache,
-                                void **out) QY_REQUIRES(qy_irq_off)
-{
-    void *object;
-    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
-    bool popped = qy_magazine_try_pop(magazine, magazine->serves == cache, &object);
-    qy_percpu_leave(&cpu->own);
-    if (!popped)
-        return false;
-    qy_object_zero(object, cache->zero_bytes);
-    *out = object;
-    return true;
-}
-
 /*
- * One object, the caller's from here on: zeroed, unless its type says otherwise. site: who asks, for
- * caches that are tracked; may be null. Does not wait for other CPUs; the heap's empty slabs and what
+ * One object, the caller's from here on: zeroed, unless its type says otherwise. site and owner: where and for whom,
+ * for caches that are tracked (qy/site.h); each may be null. Does not wait for other CPUs; the heap's empty slabs and what
  * this CPU has of it are used up before it fails. Errors: OUT_OF_MEMORY (qy_heap_reclaim may help),
  * REVOKED (the arena is dying); nothing has changed then but that.
  */
+static inline QY_MUST_USE enum qy_error
+qy_cache_alloc_for(struct qy_cpu_objects *cpu, struct qy_cache *cache, const struct qy_site *site,
+                   const struct qy_owner *owner, void **out) QY_REQUIRES(qy_irq_off)
+{
+    void *object;
+    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
+    if (!qy_magazine_try_pop(magazine, magazine->serves == cache, &object))
+        return qy_cache_alloc_entered(cpu, cache, magazine, site, owner, out);
+    qy_percpu_leave(&cpu->own);
+    qy_object_zero(object, cache->zero_bytes);
+    *out = object;
+    return QY_OK;
+}
+
 static inline QY_MUST_USE enum qy_error qy_cache_alloc_from(struct qy_cpu_objects *cpu,
                                                             struct qy_cache *cache,
                                                             const struct qy_site *site, void **out)
     QY_REQUIRES(qy_irq_off)
 {
-    return qy_cache_pop(cpu, cache, out)
-               ? QY_OK
-               : qy_cache_alloc_slow(cpu, cache, cache->type->bytes, site, out);
+    return qy_cache_alloc_for(cpu, cache, site, NULL, out);
 }
 
 static inline QY_MUST_USE enum qy_error qy_cache_alloc(struct qy_cpu_objects *cpu,
@@ -304,15 +308,14 @@ static inline QY_MUST_USE enum qy_error qy_cache_alloc(struct qy_cpu_objects *cp
 }
 
 /*
- * An object that this magazine, if it is the cache's, handed out from this depth last goes back there; false: it is
- * another.
+ * An object that this magazine handed out from this depth last goes back there; false: it is another. is_right: it is
+ * the cache's.
  */
-static inline bool qy_magazine_push_last(struct qy_magazine *magazine, const struct qy_cache *cache,
-                                         const void *object)
+static inline bool qy_magazine_push_last(struct qy_magazine *magazine, bool is_right,
+                                         const struct qy_cache *cache, const void *object)
 {
     struct qy_item *item = qy_magazine_top(magazine);
-    if (magazine->serves != cache || item->object != object ||
-        magazine->epoch != qy_cache_epoch(cache) ||
+    if (!is_right || item->object != object || magazine->epoch != qy_cache_epoch(cache) ||
         atomic_load_explicit(item->state, memory_order_relaxed) != QY_OBJECT_LIVE)
         return false;
     atomic_store_explicit(item->state, QY_OBJECT_CACHED, memory_order_relaxed);
@@ -331,7 +334,7 @@ static inline QY_MUST_USE enum qy_error qy_cache_free(struct qy_cpu_objects *cpu
     QY_REQUIRES(qy_irq_off)
 {
     struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
-    if (!qy_magazine_push_last(magazine, cache, object))
+    if (!qy_magazine_push_last(magazine, magazine->serves == cache, cache, object))
         return qy_cache_free_entered(cpu, cache, magazine, object);
     qy_percpu_leave(&cpu->own);
     return QY_OK;
@@ -344,7 +347,7 @@ static inline QY_MUST_USE enum qy_error qy_cache_free_from(struct qy_cpu_objects
     QY_REQUIRES(qy_irq_off)
 {
     struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
-    if (!qy_magazine_push_last(magazine, cache, object))
+    if (!qy_magazine_push_last(magazine, magazine->serves == cache, cache, object))
         return qy_cache_free_entered_from(cpu, cache, magazine, object, site);
     qy_percpu_leave(&cpu->own);
     return QY_OK;
