@@ -4,7 +4,9 @@
 #include "fuzz.h"
 #include <lib/random.h>
 
+#ifndef INPUTS
 #define INPUTS 4000u
+#endif
 #define INPUT_MAX 900u
 
 static void random_inputs(void)
