@@ -207,8 +207,8 @@ static void shapes(void)
                                         SCOPE(shape_types, 1, 0, 6, 7),
                                         {DERIVE},
                                         {100000, 100000},
-                                        {2425, 1},
-                                        {101925, 1}};
+                                        {2425, 11881},
+                                        {101925, 566897}};
     explore(&shapes);
 }
 
