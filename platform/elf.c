@@ -1,24 +1,26 @@
 /*
- * Checking a static ELF64 executable before anything of it is loaded (System V ABI, gABI 4.1,
- * chapters 4 and 5).
+ * Checking an ELF64 file before anything of it is loaded (System V ABI, gABI 4.1, chapters 4 and 5).
  *
- * A loader that trusts qy_elf_check can copy each segment without a check of its own: every segment
+ * A loader that trusts qy_elf_read can copy each segment without a check of its own: every segment
  * lies in the file and in the user half, no two touch the same page, and none is writable and
- * executable. Cost: O(program headers), at most 256 of them.
+ * executable. Cost: O(program headers), at most 256 of them, and O(relocations * program headers).
  */
-#include "bytes_impl.h"
+#include "elf_impl.h"
 #include <lib/string.h>
 
 #define HEADER_BYTES 64u
 #define PROGRAM_HEADER_BYTES 56u
 #define PROGRAM_HEADERS_MAX 256u
 
-enum segment_type { LOAD = 1, DYNAMIC = 2, INTERPRETER = 3, TLS = 7 };
+#define TLS_ALIGN_MAX 4096u
+
+enum file_type { EXECUTABLE = 2, SHARED = 3 };
+enum segment_type { LOAD = 1, DYNAMIC = 2, INTERPRETER = 3, TLS = 7, RELRO = 0x6474e552 };
 enum segment_flag { EXECUTE = 1, WRITE = 2, READ = 4 };
 
 struct program_header {
     uint32_t type, flags;
-    uint64_t offset, address, file_bytes, memory_bytes;
+    uint64_t offset, address, file_bytes, memory_bytes, align;
 };
 
 static struct program_header program_header(struct qy_bytes file, unsigned i)
@@ -32,6 +34,7 @@ static struct program_header program_header(struct qy_bytes file, unsigned i)
         .address = qy_load_le64(at + 16),
         .file_bytes = qy_load_le64(at + 32),
         .memory_bytes = qy_load_le64(at + 40),
+        .align = qy_load_le64(at + 48),
     };
 }
 
@@ -40,121 +43,214 @@ static unsigned program_headers(struct qy_bytes file)
     return qy_load_le16(file.at + 56);
 }
 
-static bool loads(const struct program_header *header)
-{
-    return header->type == LOAD && header->memory_bytes != 0;
-}
-
-static enum qy_error fail(const char **why, enum qy_error error, const char *sentence)
-{
-    *why = sentence;
-    return error;
-}
-
 static enum qy_error check_header(struct qy_bytes file, unsigned machine, const char **why)
 {
     if (file.count < HEADER_BYTES)
-        return fail(why, QY_TRUNCATED, "shorter than an ELF header");
+        return qy_elf_fail(why, QY_TRUNCATED, "shorter than an ELF header");
     const uint8_t *at = file.at;
     if (memcmp(at, "\177ELF", 4) != 0)
-        return fail(why, QY_CORRUPT, "not an ELF file");
+        return qy_elf_fail(why, QY_CORRUPT, "not an ELF file");
     if (at[4] != 2 || at[5] != 1)
-        return fail(why, QY_CORRUPT, "not a 64-bit little-endian ELF file");
+        return qy_elf_fail(why, QY_CORRUPT, "not a 64-bit little-endian ELF file");
     if (at[6] != 1 || qy_load_le32(at + 20) != 1)
-        return fail(why, QY_CORRUPT, "not of ELF version 1");
-    if (qy_load_le16(at + 16) != 2)
-        return fail(why, QY_CORRUPT, "not an executable at fixed addresses");
+        return qy_elf_fail(why, QY_CORRUPT, "not of ELF version 1");
+    if (qy_load_le16(at + 16) != EXECUTABLE && qy_load_le16(at + 16) != SHARED)
+        return qy_elf_fail(why, QY_CORRUPT, "neither an executable nor a library");
     if (qy_load_le16(at + 18) != machine)
-        return fail(why, QY_CORRUPT, "made for another machine");
+        return qy_elf_fail(why, QY_CORRUPT, "made for another machine");
     if (qy_load_le16(at + 52) < HEADER_BYTES || qy_load_le16(at + 54) != PROGRAM_HEADER_BYTES)
-        return fail(why, QY_CORRUPT, "header sizes are impossible");
+        return qy_elf_fail(why, QY_CORRUPT, "header sizes are impossible");
     if (program_headers(file) > PROGRAM_HEADERS_MAX)
-        return fail(why, QY_TOO_MANY, "more than 256 program headers");
+        return qy_elf_fail(why, QY_TOO_MANY, "more than 256 program headers");
     uint64_t offset = qy_load_le64(at + 32);
     if (offset > file.count ||
         !qy_bytes_hold(file, (size_t)offset,
                        (uint64_t)program_headers(file) * PROGRAM_HEADER_BYTES))
-        return fail(why, QY_TRUNCATED, "program headers beyond the end of the file");
+        return qy_elf_fail(why, QY_TRUNCATED, "program headers beyond the end of the file");
     return QY_OK;
 }
 
-/*
- * One loadable segment; *free_from is the first page that no segment before it has, and is
- * moved beyond it.
- */
-static enum qy_error check_segment(struct qy_bytes file, const struct program_header *header,
-                                   uint64_t user_end, uint64_t *free_from, const char **why)
+/* One loadable segment; out->end is the first page that no segment before it has, and is moved beyond it. */
+static enum qy_error check_segment(struct qy_elf *out, const struct program_header *header,
+                                   uint64_t user_end, const char **why)
 {
     if (header->file_bytes > header->memory_bytes)
-        return fail(why, QY_CORRUPT, "a segment has more bytes in the file than in memory");
-    if (header->offset > file.count ||
-        !qy_bytes_hold(file, (size_t)header->offset, header->file_bytes))
-        return fail(why, QY_TRUNCATED, "a segment beyond the end of the file");
-    if (header->address < QY_PAGE_BYTES)
-        return fail(why, QY_CORRUPT, "a segment in page 0");
+        return qy_elf_fail(why, QY_CORRUPT, "a segment has more bytes in the file than in memory");
+    if (header->offset > out->file.count ||
+        !qy_bytes_hold(out->file, (size_t)header->offset, header->file_bytes))
+        return qy_elf_fail(why, QY_TRUNCATED, "a segment beyond the end of the file");
+    if (header->address < QY_PAGE_BYTES && !out->movable)
+        return qy_elf_fail(why, QY_CORRUPT, "a segment in page 0");
     if (header->address >= user_end || header->memory_bytes > user_end - header->address)
-        return fail(why, QY_CORRUPT, "a segment beyond the user half");
+        return qy_elf_fail(why, QY_CORRUPT, "a segment beyond the user half");
     if ((header->flags & WRITE) && (header->flags & EXECUTE))
-        return fail(why, QY_CORRUPT, "a segment both writable and executable");
+        return qy_elf_fail(why, QY_CORRUPT, "a segment both writable and executable");
     if ((header->flags & WRITE) && !(header->flags & READ))
-        return fail(why, QY_CORRUPT, "a segment writable but not readable");
-    if (header->address < *free_from)
-        return fail(why, QY_CORRUPT, "segments out of order, or two in one page");
-    *free_from = qy_align_up(header->address + header->memory_bytes, QY_PAGE_BYTES);
+        return qy_elf_fail(why, QY_CORRUPT, "a segment writable but not readable");
+    if (header->address < out->end)
+        return qy_elf_fail(why, QY_CORRUPT, "segments out of order, or two in one page");
+    if (!out->segments)
+        out->start = qy_align_down(header->address, QY_PAGE_BYTES);
+    out->end = qy_align_up(header->address + header->memory_bytes, QY_PAGE_BYTES);
+    out->segments++;
     return QY_OK;
 }
 
-static enum qy_error check_program_header(struct qy_bytes file, const struct program_header *header,
-                                          uint64_t user_end, uint64_t *free_from, const char **why)
+/* Loadable segments, in order; is the entry in one that may be executed? */
+static enum qy_error read_segments(struct qy_elf *out, uint64_t user_end, const char **why)
 {
-    switch (header->type) {
-    case LOAD:
-        return loads(header) ? check_segment(file, header, user_end, free_from, why) : QY_OK;
-    case DYNAMIC:
-    case INTERPRETER:
-        return fail(why, QY_CORRUPT, "not statically linked");
-    case TLS:
-        if (header->file_bytes > header->memory_bytes || header->memory_bytes > user_end)
-            return fail(why, QY_CORRUPT, "thread-local storage of impossible size");
-        if (header->offset > file.count ||
-            !qy_bytes_hold(file, (size_t)header->offset, header->file_bytes))
-            return fail(why, QY_TRUNCATED, "thread-local storage beyond the end of the file");
-        return QY_OK;
-    default:
-        return QY_OK;
+    uint64_t entry = qy_load_le64(out->file.at + 24);
+
+    for (unsigned i = 0; i < program_headers(out->file); i++) {
+        struct program_header header = program_header(out->file, i);
+        if (header.type != LOAD || !header.memory_bytes)
+            continue;
+        enum qy_error error = check_segment(out, &header, user_end, why);
+        if (error != QY_OK)
+            return error;
+        if (header.flags & EXECUTE && entry >= header.address &&
+            entry - header.address < header.memory_bytes)
+            out->entry = entry;
     }
+    if (!out->segments)
+        return qy_elf_fail(why, QY_CORRUPT, "no segment to load");
+    if (!out->entry && (entry || !out->movable))
+        return qy_elf_fail(why, QY_CORRUPT, "the entry point is in no executable segment");
+    return QY_OK;
+}
+
+/* Does a readable segment have all of [address, address + bytes) from the file? */
+static bool has_in_file(struct qy_bytes file, uint64_t address, uint64_t bytes)
+{
+    for (unsigned i = 0; i < program_headers(file); i++) {
+        struct program_header header = program_header(file, i);
+        if (header.type == LOAD && header.memory_bytes && header.flags & READ &&
+            address >= header.address && address - header.address <= header.file_bytes &&
+            bytes <= header.file_bytes - (address - header.address))
+            return true;
+    }
+    return false;
+}
+
+static enum qy_error read_tls(struct qy_elf *out, const struct program_header *header,
+                              uint64_t user_end, const char **why)
+{
+    if (header->file_bytes > header->memory_bytes || header->memory_bytes > user_end)
+        return qy_elf_fail(why, QY_CORRUPT, "thread-local storage of impossible size");
+    if (header->offset > out->file.count ||
+        !qy_bytes_hold(out->file, (size_t)header->offset, header->file_bytes))
+        return qy_elf_fail(why, QY_TRUNCATED, "thread-local storage beyond the end of the file");
+    if (header->align > TLS_ALIGN_MAX || header->align & (header->align - 1))
+        return qy_elf_fail(why, QY_CORRUPT, "thread-local storage of impossible alignment");
+    if (header->file_bytes && !has_in_file(out->file, header->address, header->file_bytes))
+        return qy_elf_fail(why, QY_CORRUPT, "thread-local storage that no segment holds");
+    out->tls.address = header->address;
+    out->tls.bytes = header->file_bytes;
+    out->tls.memory_bytes = header->memory_bytes;
+    out->tls.align = header->align ? header->align : 1;
+    return QY_OK;
+}
+
+/* Do the pages of a writable segment hold all of [start, end)? */
+static bool in_writable_pages(struct qy_bytes file, uint64_t start, uint64_t end)
+{
+    for (unsigned i = 0; i < program_headers(file); i++) {
+        struct program_header header = program_header(file, i);
+        if (header.type == LOAD && header.memory_bytes && header.flags & WRITE &&
+            start >= qy_align_down(header.address, QY_PAGE_BYTES) &&
+            end <= qy_align_up(header.address + header.memory_bytes, QY_PAGE_BYTES))
+            return true;
+    }
+    return false;
+}
+
+/* From the beginning of its first page, before which the segment has nothing, to the end of its last whole one. */
+static enum qy_error read_relro(struct qy_elf *out, const struct program_header *header,
+                                const char **why)
+{
+    uint64_t start = header->address, end = start + header->memory_bytes;
+
+    if (start == end)
+        return QY_OK;
+    if (end < start || !in_writable_pages(out->file, start, end))
+        return qy_elf_fail(why, QY_CORRUPT, "data to protect in no writable segment");
+    start = qy_align_down(start, QY_PAGE_BYTES);
+    end = qy_align_down(end, QY_PAGE_BYTES);
+    if (start < end)
+        out->relro.start = start, out->relro.end = end;
+    return QY_OK;
+}
+
+static enum qy_error read_dynamic(struct qy_elf *out, const struct program_header *header,
+                                  const char **why)
+{
+    if (!out->movable)
+        return qy_elf_fail(why, QY_CORRUPT, "not statically linked");
+    if (header->offset > out->file.count ||
+        !qy_bytes_hold(out->file, (size_t)header->offset, header->file_bytes))
+        return qy_elf_fail(why, QY_TRUNCATED, "a dynamic section beyond the end of the file");
+    return qy_elf_read_dynamic(
+        out, qy_bytes_part(out->file, (size_t)header->offset, (size_t)header->file_bytes), why);
+}
+
+/* What is no segment of its own. */
+static enum qy_error read_rest(struct qy_elf *out, uint64_t user_end, const char **why)
+{
+    enum qy_error error = QY_OK;
+
+    for (unsigned i = 0; error == QY_OK && i < program_headers(out->file); i++) {
+        struct program_header header = program_header(out->file, i);
+        switch (header.type) {
+        case INTERPRETER:
+            return qy_elf_fail(why, QY_CORRUPT,
+                               "not statically linked: it asks for a dynamic linker");
+        case DYNAMIC:
+            error = read_dynamic(out, &header, why);
+            break;
+        case TLS:
+            error = read_tls(out, &header, user_end, why);
+            break;
+        case RELRO:
+            error = read_relro(out, &header, why);
+            break;
+        default:
+            break;
+        }
+    }
+    return error;
+}
+
+enum qy_error qy_elf_read(struct qy_bytes file, unsigned machine, uint64_t user_end,
+                          struct qy_elf *out, const char **why)
+{
+    struct qy_elf elf = {.file = file, .machine = machine};
+    enum qy_error error = check_header(file, machine, why);
+
+    if (error != QY_OK)
+        return error;
+    elf.movable = qy_load_le16(file.at + 16) == SHARED;
+    error = read_segments(&elf, user_end, why);
+    if (error == QY_OK)
+        error = read_rest(&elf, user_end, why);
+    if (error != QY_OK)
+        return error;
+    *out = elf;
+    *why = NULL;
+    return QY_OK;
 }
 
 enum qy_error qy_elf_check(struct qy_bytes file, unsigned machine, uint64_t user_end,
                            uint64_t *entry, unsigned *segments, const char **why)
 {
-    uint64_t free_from = 0, start;
-    unsigned count = 0;
-    bool entry_found = false;
-    enum qy_error error = check_header(file, machine, why);
+    struct qy_elf elf;
+    enum qy_error error = qy_elf_read(file, machine, user_end, &elf, why);
 
-    if (error)
+    if (error != QY_OK)
         return error;
-    start = qy_load_le64(file.at + 24);
-    for (unsigned i = 0; i < program_headers(file); i++) {
-        struct program_header header = program_header(file, i);
-        error = check_program_header(file, &header, user_end, &free_from, why);
-        if (error)
-            return error;
-        if (!loads(&header))
-            continue;
-        count++;
-        if ((header.flags & EXECUTE) && start >= header.address &&
-            start - header.address < header.memory_bytes)
-            entry_found = true;
-    }
-    if (!count)
-        return fail(why, QY_CORRUPT, "no segment to load");
-    if (!entry_found)
-        return fail(why, QY_CORRUPT, "the entry point is in no executable segment");
-    *entry = start;
-    *segments = count;
-    *why = NULL;
+    if (elf.movable)
+        return qy_elf_fail(why, QY_CORRUPT, "not an executable at fixed addresses");
+    *entry = elf.entry;
+    *segments = elf.segments;
     return QY_OK;
 }
 
@@ -162,7 +258,7 @@ struct qy_elf_segment qy_elf_segment(struct qy_bytes file, unsigned i)
 {
     for (unsigned k = 0; k < program_headers(file); k++) {
         struct program_header header = program_header(file, k);
-        if (!loads(&header) || i-- > 0)
+        if (header.type != LOAD || !header.memory_bytes || i-- > 0)
             continue;
         return (struct qy_elf_segment){
             .address = header.address,

@@ -96,6 +96,10 @@ static const char *const prose[QY_CALL_COUNT] = {
         "What the thread is doing (see the states), its CPU and priority, and how often it faulted "
         "and called.",
     [QY_CALL_thread_exit] = "Ends the thread that calls. x0 is not looked at. It does not return.",
+    [QY_CALL_thread_pointer] =
+        "Sets the register by which the calling thread finds what it has of its own: the base of "
+        "fs, or tp. x0 is not looked at. A thread starts with 0. On RISC-V a program can as well "
+        "write tp itself.",
     [QY_CALL_yield] = "Lets another thread of this CPU run.",
     [QY_CALL_endpoint_send] =
         "Waits until somebody receives on the endpoint, and hands the message over. It carries "
@@ -188,8 +192,10 @@ static const char *const prose[QY_CALL_COUNT] = {
         "one "
         "is bound.",
     [QY_CALL_space_map_region] =
-        "Reserves a range, at any address if it is 0, for QY_MAP_* rights and QY_REGION(kind): "
-        "memory "
+        "Reserves a range, for QY_MAP_* rights and QY_REGION(kind). Address 0: the kernel chooses "
+        "where, from 1 TiB on, behind what it chose last; with QY_REGION_ABOVE it chooses from "
+        "that "
+        "address on, this time and later, in clones of the space, too. It is memory "
         "of zeroes that appears when it is touched. With QY_REGION_GUARD a guard page that may "
         "move "
         "`first` times. With QY_REGION_OBJECT the pages of the memory object `object` from number "

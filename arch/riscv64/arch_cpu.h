@@ -15,6 +15,18 @@ static inline struct cpu *cpu_this(void)
     return cpu;
 }
 
+/* tp is one of the registers in a thread's frame. */
+static inline void arch_pointer_switch(struct cpu *cpu, uint64_t pointer)
+{
+    (void)cpu, (void)pointer;
+}
+
+static inline void arch_pointer_set(struct cpu *cpu, struct arch_frame *frame, uint64_t pointer)
+{
+    (void)cpu;
+    frame->x[4] = pointer;
+}
+
 /* Machine code of a return. */
 static const unsigned char arch_return_instruction[] = {0x82, 0x80};
 

@@ -13,6 +13,24 @@ static inline struct cpu *cpu_this(void)
     return cpu;
 }
 
+/*
+ * The base of fs. A program can make it 0 by itself, by loading the selector, so only two threads that both have none
+ * need no writing.
+ */
+static inline void arch_pointer_switch(struct cpu *cpu, uint64_t pointer)
+{
+    if (cpu->arch.pointer | pointer) {
+        __asm__ volatile("wrmsr" : : "c"(0xc0000100 /* FS_BASE */), "a"((uint32_t)pointer), "d"(pointer >> 32));
+        cpu->arch.pointer = pointer;
+    }
+}
+
+static inline void arch_pointer_set(struct cpu *cpu, struct arch_frame *frame, uint64_t pointer)
+{
+    (void)frame;
+    arch_pointer_switch(cpu, pointer);
+}
+
 /* Machine code of a return. */
 static const unsigned char arch_return_instruction[] = {0xc3};
 

@@ -36,6 +36,7 @@ struct x86_tss {
 struct arch_cpu {
     uint64_t gdt[8];
     struct x86_tss tss;
+    uint64_t pointer; /* what the base of fs is, unless a program has made it 0 by loading fs */
 };
 
 #endif

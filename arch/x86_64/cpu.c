@@ -111,6 +111,7 @@ void arch_cpu_init(struct cpu *cpu)
     cpu->arch.tss.io_map = sizeof(struct x86_tss);
     gdt_load(cpu);
     idt_load();
+    x86_write_msr(X86_MSR_FS_BASE, 0);
     x86_write_msr(X86_MSR_GS_BASE, (uint64_t)cpu);
     x86_write_msr(X86_MSR_KERNEL_GS_BASE, 0);
     x86_write_msr(X86_MSR_STAR, (uint64_t)X86_KERNEL_CS << 32 | 0x1bull << 48);

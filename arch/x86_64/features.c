@@ -110,10 +110,16 @@ void arch_protection_names(char *buffer, size_t bytes)
     format_to(buffer, bytes, "%s%s%s", have, lack_at ? "; no " : "", lack);
 }
 
-/* RDRAND may have nothing for a while; ten tries are what its vendor advises. */
+/*
+ * RDSEED, or RDRAND where it has nothing to give just now; ten tries are what the vendor advises (Intel SDM volume 1,
+ * section 7.3.17).
+ */
 bool arch_random(uint64_t *out)
 {
-    bool has = x86_cpuid(1, 0).c >> 30 & 1, got = false;
+    bool seeds = x86_cpuid(0, 0).a >= 7 && x86_cpuid(7, 0).b >> 18 & 1, got = false;
+    bool has = x86_cpuid(1, 0).c >> 30 & 1;
+    for (unsigned i = 0; i < 10 && seeds && !got; i++)
+        __asm__ volatile("rdseed %0" : "=r"(*out), "=@ccc"(got));
     for (unsigned i = 0; i < 10 && has && !got; i++)
         __asm__ volatile("rdrand %0" : "=r"(*out), "=@ccc"(got));
     return got;

@@ -39,15 +39,19 @@ typedef uint64_t qy_handle_t;
  *            STACK, up from the others), as often as x4 says, and memory takes its place
  *   OBJECT   the pages of the memory object x5 from number x4 on; PRIVATE: what is written is a copy, the region's own
  *   PAGER    each page is asked of the space's handler when it is touched, by its number, which counts from x4 on
+ * Address 0 lets the kernel choose where: behind what it chose last. With ABOVE it chooses from that address on instead, this
+ * time and later; so do the kernel's choices in clones.
  */
 #define QY_REGION(kind) ((uint64_t)(kind) << 8)
 #define QY_REGION_GUARD (1ull << 16)
 #define QY_REGION_OBJECT (1ull << 17)
 #define QY_REGION_PRIVATE (1ull << 18)
 #define QY_REGION_PAGER (1ull << 19)
+#define QY_REGION_ABOVE (1ull << 20)
 #define QY_REGION_BACKINGS (QY_REGION_GUARD | QY_REGION_OBJECT | QY_REGION_PAGER)
 #define QY_REGION_FLAGS                                                                            \
-    (QY_MAP_READ | QY_MAP_WRITE | QY_MAP_EXEC | QY_REGION(7) | QY_REGION_BACKINGS | QY_REGION_PRIVATE)
+    (QY_MAP_READ | QY_MAP_WRITE | QY_MAP_EXEC | QY_REGION(7) | QY_REGION_BACKINGS | QY_REGION_PRIVATE | \
+     QY_REGION_ABOVE)
 
 /* Pages that a memory object can have, and that memory_supply takes at a time. */
 #define QY_MEMORY_PAGES_MAX (1ull << 34)
@@ -177,6 +181,12 @@ struct qy_root_info {
     uint64_t archive_bytes;
     char machine[48]; /* "x86_64" or "riscv64", then how it booted */
     char command_line[512];
+    uint8_t seed[32];     /* nobody else has it: for what is to be hard to guess, such as addresses of programs */
+    uint64_t entropy;     /* QY_ENTROPY_*: what is in it */
 };
+
+/* What the seed was made of, beside the time that booting took. None: it can be guessed. */
+#define QY_ENTROPY_CPU 1u      /* the processor's generator */
+#define QY_ENTROPY_FIRMWARE 2u /* the device tree's rng-seed */
 
 #endif

@@ -118,6 +118,10 @@ enum qy_error call_space_map_region(struct call *call)
         return error;
     uint64_t id = memory ? memory->object.id : 0;
     struct space *space = begin(call, call->slot->object);
+    if (call->arguments[3] & QY_REGION_ABOVE) {
+        atomic_store_explicit(&space->vm.hint, address, memory_order_relaxed);
+        address = 0;
+    }
     error = map_region(space, memory, id, &address, bytes, &mark);
     if (error == QY_OUT_OF_MEMORY && more(call, space))
         error = map_region(space, memory, id, &address, bytes, &mark);
@@ -160,16 +164,19 @@ enum qy_error call_space_clone(struct call *call)
         call_lookup(call, call->arguments[1], QY_OBJ_ADDRESS_SPACE, QY_RIGHT_READ, &slot);
     if (error != QY_OK)
         return error;
-    if (bytes == 0 || end_of < start || end_of > USER_END)
+    if (bytes == 0 || end_of < start || end_of > USER_END || start < QY_PAGE_BYTES ||
+        (start | bytes) & QY_PAGE_MASK)
         return QY_INVALID_ADDRESS;
     struct object *from = slot->object;
     from->pins++;
     struct space *space = begin(call, call->slot->object);
+    start = qy_vm_next(&((struct space *)from)->vm, start, qy_vm_next(&space->vm, start, end_of));
     uint64_t stop = qy_align_down(start, CLONE_BYTES) + CLONE_BYTES;
     stop = stop < end_of ? stop : end_of;
-    error = space->vm.delegated
-                ? qy_space_clone(&space->vm, &((struct space *)from)->vm, start, stop)
-                : QY_UNSUPPORTED;
+    error = !space->vm.delegated ? QY_UNSUPPORTED
+            : start == end_of
+                ? QY_OK
+                : qy_space_clone(&space->vm, &((struct space *)from)->vm, start, stop);
     if (error == QY_OUT_OF_MEMORY && more(call, space))
         error = qy_space_clone(&space->vm, &((struct space *)from)->vm, start, stop);
     end(call, space);
@@ -189,6 +196,7 @@ enum qy_error call_space_settle(struct call *call)
         if (error == QY_OUT_OF_MEMORY && more(call, space))
             error = qy_space_settle_step(&space->vm, &address);
     }
+    space_fence_code(space); /* some of it may be code, in other frames now */
     end(call, space);
     call->values[0] = address;
     return error;

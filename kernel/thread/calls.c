@@ -5,6 +5,7 @@
 #include <kernel/check.h>
 #include <kernel/print.h>
 #include <kernel/sched.h>
+#include <kernel/space.h>
 
 static struct thread *target(const struct call *call)
 {
@@ -97,6 +98,17 @@ enum qy_error call_thread_exit(struct call *call)
     if (thread->is_root)
         check_and_exit((unsigned)thread->exit_code);
     thread_end(thread);
+    return QY_OK;
+}
+
+/* Of the calling thread alone: no other CPU has it loaded. */
+enum qy_error call_thread_pointer(struct call *call)
+{
+    struct thread *thread = call->thread;
+    if (call->arguments[1] >= USER_END)
+        return QY_INVALID_ADDRESS;
+    thread->pointer = call->arguments[1];
+    arch_pointer_set(call->cpu, &thread->frame, thread->pointer);
     return QY_OK;
 }
 

@@ -142,6 +142,7 @@ static void set_current(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_c
     if (thread) {
         thread->state = QY_THREAD_RUNNING;
         thread->expired = false;
+        arch_pointer_switch(cpu, thread->pointer);
         QY_COUNT(cpu->stats.switches, 1);
     }
     load_space(cpu, thread ? thread->run_space : NULL);

@@ -299,6 +299,9 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
     if (to == from || to->format != from->format || to->vm != from->vm)
         return QY_INVALID_ARGUMENT;
     error = qy_vm_next(to, start, end) == end ? clone_bindings(to, from) : QY_ALREADY_MAPPED;
+    if (!atomic_load_explicit(&to->hint, memory_order_relaxed))
+        atomic_store_explicit(&to->hint, atomic_load_explicit(&from->hint, memory_order_relaxed),
+                              memory_order_relaxed);
     uint64_t at = start, next = start;
     while (error == QY_OK && (at = qy_vm_next(from, at, end)) < end) {
         qy_vm_enter(to->vm);

@@ -150,8 +150,10 @@ static enum verdict copy(struct look *look, unsigned rights)
         qy_table_unlock(look->at.table);
         return DONE;
     }
-    if (qy_vm_replace(space, look->page, &look->at, rights, fresh))
+    if (qy_vm_replace(space, look->page, &look->at, rights, fresh)) {
+        look->code |= rights & QY_PT_EXEC;
         return DONE;
+    }
     qy_vm_frame_free(space->vm, fresh, QY_FRAME_USER);
     return AGAIN;
 }

@@ -342,12 +342,6 @@ void qy_vm_prune(struct qy_space *space, vaddr_t address);
 uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *level, paddr_t *table);
 
 /*
- * The first address from `start` on that an entry stands for which is not 0; `end` if there is none before. The
- * caller is outside.
- */
-uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end);
-
-/*
  * Replace the private frame at a locked entry of level 1 by a copy of the caller's own, with these rights (0: kept);
  * unlocks. False: it has changed meanwhile, try again. fresh: a frame, the entry's afterwards; not if it returns
  * false.

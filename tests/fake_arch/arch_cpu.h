@@ -19,6 +19,16 @@ static inline uint64_t arch_clock(void)
     return ++ticks;
 }
 
+static inline void arch_pointer_switch(struct cpu *cpu, uint64_t pointer)
+{
+    (void)cpu, (void)pointer;
+}
+
+static inline void arch_pointer_set(struct cpu *cpu, struct arch_frame *frame, uint64_t pointer)
+{
+    (void)cpu, (void)frame, (void)pointer;
+}
+
 static inline uint64_t arch_call_number(const struct arch_frame *frame)
 {
     return frame->number;

@@ -253,7 +253,45 @@ static void frames_go_from_clones_too(void)
     scene_end();
 }
 
+/* The kernel's choice begins where it was told to, and goes on there; in a clone, too. */
+static void the_kernel_chooses_from_a_place_on(void)
+{
+    const uint64_t place = 0x420000123000;
+    begin(64);
+    struct result first =
+        CALL(QY_CALL_space_map_region, space, place, PAGES(3), DATA | QY_REGION_ABOVE, 0, 0);
+    CHECK(first.error == QY_OK && first.x[1] == place);
+    CHECK_EQ(CALL(QY_CALL_space_map_region, space, 0, PAGES(1), DATA, 0, 0).x[1], place + PAGES(3));
+    CHECK_EQ(
+        CALL(QY_CALL_space_map_region, space, place + 1, PAGES(1), DATA | QY_REGION_ABOVE, 0, 0)
+            .x[1],
+        place + PAGES(4));
+    CHECK_EQ(CALL(QY_CALL_space_map_region, space, place, PAGES(1), DATA, 0, 0).error,
+             QY_ALREADY_MAPPED);
+    /* No room above: as if nothing had been said. */
+    struct result low =
+        CALL(QY_CALL_space_map_region, space, USER_END, PAGES(1), DATA | QY_REGION_ABOVE, 0, 0);
+    CHECK(low.error == QY_OK && low.x[1] < place);
+    CHECK_EQ(
+        CALL(QY_CALL_space_map_region, space, place, PAGES(1), DATA | QY_REGION_ABOVE, 0, 0).error,
+        QY_OK);
+    qy_handle_t other = make(ROOT_UNTYPED, QY_OBJ_ADDRESS_SPACE, 1),
+                payer = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64);
+    CHECK_EQ(CALL(QY_CALL_space_bind, other, payer, 0, 0, 0, 0).error, QY_OK);
+    struct result clone = CALL(QY_CALL_space_clone, other, space, place, PAGES(16), 0, 0);
+    CHECK(clone.error == QY_OK && clone.x[1] == place + PAGES(16));
+    CHECK_EQ(CALL(QY_CALL_space_map_region, other, 0, PAGES(1), DATA, 0, 0).x[1], place + PAGES(6));
+    /* What is empty takes no calls, however long. */
+    clone = CALL(QY_CALL_space_clone, other, space, place + PAGES(16), USER_END - place - PAGES(16),
+                 0, 0);
+    CHECK(clone.error == QY_OK && clone.x[1] == USER_END);
+    CHECK_EQ(CALL(QY_CALL_space_clone, other, space, PAGES(1), 1ull << 39, 0, 0).x[1],
+             PAGES(1) + (1ull << 39));
+    scene_end();
+}
+
 static const struct test tests[] = {
+    {"the kernel chooses from a place on", the_kernel_chooses_from_a_place_on},
     {"only a budget pays", only_a_budget_pays},
     {"regions refuse", regions_refuse},
     {"protect and unmap reach who runs", protect_and_unmap_reach_who_runs},

@@ -488,7 +488,26 @@ static void trace_lines_say_why(void)
 }
 #endif
 
+static void a_thread_says_what_it_has_of_its_own(void)
+{
+    struct thread *thread = object_of(thread_on(ROOT_UNTYPED, 1, 0));
+    CHECK_EQ(thread->pointer, 0);
+    CHECK_EQ(CALL_ON(1, QY_CALL_thread_pointer, 0, USER_END, 0, 0, 0, 0).error, QY_INVALID_ADDRESS);
+    CHECK_EQ(CALL_ON(1, QY_CALL_thread_pointer, 0, UINT64_MAX, 0, 0, 0, 0).error,
+             QY_INVALID_ADDRESS);
+    CHECK_EQ(thread->pointer, 0);
+    CHECK_EQ(CALL_ON(1, QY_CALL_thread_pointer, 0, USER_END - 1, 0, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(thread->pointer, USER_END - 1);
+    CHECK(CALL_ON(1, QY_CALL_thread_exit, 0, 0, 0, 0, 0, 0).waits);
+    caps_acquire(); /* a thread that starts anew has said nothing yet */
+    CHECK_EQ(thread_start(thread, 0x400000, 0x401ff0, 0, 1), QY_OK);
+    caps_release();
+    CHECK_EQ(thread->pointer, 0);
+    scene_end();
+}
+
 static const struct test tests[] = {
+    {"a thread says what it has of its own", a_thread_says_what_it_has_of_its_own},
     {"messages arrive whoever comes first", messages_arrive_whoever_comes_first},
     {"queues are first come, first served", queues_are_first_come_first_served},
     {"a call is answered once", a_call_is_answered_once},

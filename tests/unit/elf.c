@@ -184,6 +184,8 @@ static void other_headers(void)
     CHECK(refused(QY_CORRUPT, "statically"));
     good();
     store_le(program_header(1), 7, 4);
+    store_le(program_header(1) + 16, 0x400000, 8); /* where the text's segment has it, too */
+    store_le(program_header(1) + 48, 8, 8);
     CHECK_EQ(check(), QY_OK);
     store_le(program_header(1) + 40, 1ull << 60, 8);
     CHECK(refused(QY_CORRUPT, "thread-local"));

@@ -1,33 +1,29 @@
 /*
- * Loading: the bytes of an image, into frames of a process's budget. See user/process.h.
+ * Loading: the bytes of images, into pages of memory objects, into regions. See user/process.h.
  *
- *     file bytes --copy--> frame, mapped at the loader's WINDOW, rw-
- *                          unmapped there; mapped in the process with the segment's rights
- *                          its capability moves into the process's node
+ *     not writable   object of the image, one for all processes (or the process's own)   private, r-x or r--
+ *     writable       the process's own object, relocated for it                          private, rw-; RELRO r--
+ *     beyond the file                                                                     zeroes, when touched
  *
- * Frames are as large as alignment and length allow, so that an image takes few capabilities: the last pages of a
- * segment are smaller ones. Checking is platform/elf.c's, which is fuzzed.
+ * Private: what is written is a copy, so a fork of the process shares it and a settle of the fork takes it along. Checking
+ * and relocating are platform/elf*.c's, which are fuzzed.
  */
 #include "load.h"
 
 #include <lib/string.h>
 #include <platform/parse.h>
 #include <user/program.h>
+#include <user/secret.h>
 #include <user/slots.h>
 
-#if defined(__riscv)
-#define MACHINE_ELF 243u
-#else
-#define MACHINE_ELF 62u
-#endif
-
-#define USER_END 0x0000800000000000ull
-#define WINDOW 0x0000600000000000ull
-#define ORDER_MAX 6u
+#define SPAN_MAX                                                                                   \
+    (1ull << 40) /* of all images of a process: so much room is behind any place that one gets */
 
 struct file boot_archive(uint64_t bytes)
 {
-    return (struct file){(const unsigned char *)QY_ROOT_ARCHIVE_ADDRESS, bytes};
+    uint64_t at = program ? program->archive : QY_ROOT_ARCHIVE_ADDRESS;
+
+    return (struct file){(const unsigned char *)at, bytes};
 }
 
 enum qy_error archive_find(struct file archive, const char *name, struct file *out)
@@ -39,141 +35,173 @@ enum qy_error archive_find(struct file archive, const char *name, struct file *o
     return error;
 }
 
-enum qy_error load_check(struct file image, uint64_t *entry, const char **why)
-{
-    unsigned segments;
+/* ---- reading ---- */
 
-    return qy_elf_check((struct qy_bytes){image.at, image.bytes}, MACHINE_ELF, USER_END, entry,
-                        &segments, why);
+static enum qy_error add(struct load *load, const struct process_plan *plan, struct file file,
+                         const char *name, const char **why)
+{
+    struct qy_elf *elf = &load->elf[load->count];
+    enum qy_error error = image_check(file, elf, why);
+
+    if (error != QY_OK)
+        return error;
+    if (load->count ? !elf->movable || elf->tls.memory_bytes : !elf->entry) {
+        *why = load->count ? "a library that cannot be moved, or has thread-local storage"
+                           : "a library is no program";
+        return QY_CORRUPT;
+    }
+    *why = "no memory or no slot for an image that is shared";
+    if (plan->images)
+        error = images_find(plan->images, elf, &load->shared[load->count]);
+    load->part[load->count].elf = elf;
+    load->name[load->count++] = name;
+    return error;
 }
 
-/* Put a capability of ours into the process's node; its slot here is free again. */
-static enum qy_error hand_over(struct process *process, qy_handle_t handle)
+static bool has(const struct load *load, const char *name)
 {
-    enum qy_error error = cap_move(process->node, process->next_slot, handle).error;
+    for (unsigned i = 1; i < load->count; i++)
+        if (strcmp(load->name[i], name) == 0)
+            return true;
+    return false;
+}
 
-    /* INVALID_ARGUMENT: its node ends here. */
-    if (error != QY_OK)
-        return error == QY_INVALID_ARGUMENT ? QY_TOO_MANY : error;
-    process->next_slot++;
-    slot_give(QY_HANDLE_INDEX(handle));
+static enum qy_error add_libraries(struct load *load, const struct process_plan *plan,
+                                   const char **why)
+{
+    for (unsigned i = 0; i < load->count; i++)
+        for (unsigned n = 0; n < load->elf[i].needed_count; n++) {
+            const char *name = load->elf[i].needed[n];
+            struct file file;
+            if (has(load, name))
+                continue;
+            *why = "it needs more than 4 libraries";
+            if (load->count == LOAD_PARTS)
+                return QY_TOO_MANY;
+            *why = "a library that it needs is not there";
+            enum qy_error error =
+                plan->libraries.bytes ? archive_find(plan->libraries, name, &file) : QY_NOT_FOUND;
+            if (error == QY_OK)
+                error = add(load, plan, file, name, why);
+            if (error != QY_OK)
+                return error;
+        }
     return QY_OK;
 }
 
-/* What a frame is to hold: zeroes, the file's bytes, zeroes. */
-struct filling {
-    uint64_t skip; /* of the frame, before them */
-    const unsigned char *from;
-    size_t bytes;
-};
-
-/* Copy into a frame through the window, which is closed again when this returns. */
-static enum qy_error fill_frame(const struct process *process, qy_handle_t frame,
-                                const struct filling *filling)
+enum qy_error load_read(struct load *load, const struct process_plan *plan, const char **why)
 {
-    struct tables tables;
-
-    if (!filling->bytes)
-        return QY_OK;
-    enum qy_error error = space_map_frame(process->budget, QY_SLOT_SPACE, frame, WINDOW,
-                                          QY_MAP_READ | QY_MAP_WRITE, &tables);
-    if (error == QY_OK) {
-        memcpy((unsigned char *)WINDOW + filling->skip, filling->from, filling->bytes);
-        error = frame_unmap(frame, QY_SLOT_SPACE, WINDOW);
-    }
-    tables_delete(&tables);
-    return error;
-}
-
-static enum qy_error map_frame(struct process *process, qy_handle_t frame, uint64_t address,
-                               uint64_t flags)
-{
-    struct tables tables;
-    enum qy_error error =
-        space_map_frame(process->budget, process->space, frame, address, flags, &tables);
-    for (unsigned i = 0; error == QY_OK && i < tables.count; i++) {
-        error = hand_over(process, tables.handle[i]);
-        if (error == QY_OK)
-            tables.handle[i] = 0;
-    }
+    load->count = 0;
+    for (unsigned i = 0; i < LOAD_PARTS; i++)
+        load->shared[i] = 0;
+    enum qy_error error = add(load, plan, plan->image, "", why);
     if (error == QY_OK)
-        error = hand_over(process, frame);
-    else
-        tables_delete(&tables);
-    return error;
-}
-
-/* The largest frame that begins at a page, is no longer than `pages`, and that the budget has. */
-static enum qy_error take_frame(const struct process *process, uint64_t page, uint64_t pages,
-                                unsigned *order, qy_handle_t *frame)
-{
-    enum qy_error error;
-
-    *order = ORDER_MAX;
-    while ((1ull << *order) > pages || page % (PAGE_BYTES << *order))
-        (*order)--;
-    while ((error = slot_make(process->budget, QY_OBJ_FRAME, 1ull << *order, frame)) ==
-               QY_OUT_OF_MEMORY &&
-           *order)
-        (*order)--;
-    return error;
-}
-
-/* Frames up to the last page that holds something of the file. */
-static enum qy_error load_frames(struct process *process, uint64_t page, struct filling all,
-                                 uint64_t flags)
-{
-    uint64_t pages = PAGE_ALIGN(all.skip + all.bytes) / PAGE_BYTES;
-    enum qy_error error = QY_OK;
-
-    while (pages && error == QY_OK) {
-        struct filling part = all;
-        qy_handle_t frame;
-        unsigned order;
-        error = take_frame(process, page, pages, &order, &frame);
-        if (error != QY_OK)
-            break;
-        uint64_t room = (PAGE_BYTES << order) - all.skip;
-        part.bytes = all.bytes < room ? all.bytes : room;
-        error = fill_frame(process, frame, &part);
-        if (error == QY_OK)
-            error = map_frame(process, frame, page, flags);
-        if (error != QY_OK)
-            slot_delete(frame);
-        all = (struct filling){0, all.from + part.bytes, all.bytes - part.bytes};
-        page += PAGE_BYTES << order;
-        pages -= 1ull << order;
+        error = add_libraries(load, plan, why);
+    if (error == QY_OK)
+        error = qy_elf_link(load->part, load->count, why);
+    uint64_t span = 0;
+    for (unsigned i = 0; error == QY_OK && i < load->count; i++) {
+        uint64_t bytes = load->elf[i].end - load->elf[i].start + PAGE_BYTES;
+        if (load->elf[i].movable && bytes > SPAN_MAX - span) {
+            *why = "its images are longer than 1 TiB";
+            error = QY_TOO_MANY;
+        }
+        span += load->elf[i].movable ? bytes : 0;
     }
     return error;
 }
 
-enum qy_error load_bytes(struct process *process, uint64_t address, struct file file,
-                         uint64_t bytes, uint64_t flags)
-{
-    uint64_t page = address & ~(PAGE_BYTES - 1), skip = address - page;
-    uint64_t rest = page + PAGE_ALIGN(skip + file.bytes), end = PAGE_ALIGN(address + bytes);
-    enum qy_region_kind kind = flags & QY_MAP_EXEC ? QY_REGION_CODE : QY_REGION_DATA;
-    enum qy_error error =
-        load_frames(process, page, (struct filling){skip, file.at, file.bytes}, flags);
+/* ---- placing ---- */
 
+void load_place(struct load *load, const struct process_plan *plan, struct process_places *out)
+{
+    uint64_t next;
+
+#define X(name, base, bits, unit, down)                                                            \
+    out->name = plan->fixed ? (base)                                                               \
+                : (down)    ? (base)-secret_bits(bits) * (unit)                                    \
+                            : (base) + secret_bits(bits) * (unit);
+    PROCESS_PLACES(X)
+#undef X
+    next = out->image;
+    for (unsigned i = 0; i < load->count; i++) {
+        const struct qy_elf *elf = &load->elf[i];
+        load->part[i].bias = elf->movable ? next - elf->start : 0;
+        if (elf->movable) /* and a page that nothing is at */
+            next += elf->end - elf->start + PAGE_BYTES;
+    }
+    out->image = load->part[0].bias + load->elf[0].start;
+    out->entry = load->part[0].bias + load->elf[0].entry;
+}
+
+/* ---- mapping ---- */
+
+static bool is_shared(const struct load *load, unsigned i, const struct qy_elf_segment *segment)
+{
+    return load->shared[i] && !(segment->flags & QY_MAP_WRITE);
+}
+
+uint64_t load_pages(const struct load *load)
+{
+    uint64_t pages = 0;
+
+    for (unsigned i = 0; i < load->count; i++)
+        for (unsigned k = 0; k < load->elf[i].segments; k++) {
+            struct qy_elf_segment segment = qy_elf_segment(load->elf[i].file, k);
+            pages += is_shared(load, i, &segment) ? 0 : image_pages(&segment);
+        }
+    return pages;
+}
+
+/* What the file has, and zeroes behind. */
+static enum qy_error map_segment(qy_handle_t space, uint64_t bias,
+                                 const struct qy_elf_segment *segment, qy_handle_t object,
+                                 uint64_t first)
+{
+    uint64_t at = (segment->address & ~(PAGE_BYTES - 1)) + bias;
+    uint64_t rest = at + image_pages(segment) * PAGE_BYTES;
+    uint64_t end = PAGE_ALIGN(segment->address + segment->memory_bytes) + bias;
+    uint64_t kind = segment->flags & QY_MAP_EXEC ? QY_REGION_CODE : QY_REGION_DATA;
+    uint64_t flags = segment->flags | QY_MAP_READ | QY_REGION(kind);
+    enum qy_error error = QY_OK;
+
+    if (at < rest)
+        error = space_map_object(space, &at, rest - at, flags | QY_REGION_PRIVATE, object, first);
     if (error == QY_OK && rest < end)
-        error = space_map_region(process->space, &rest, end - rest, flags | QY_REGION(kind), 0);
+        error = space_map_region(space, &rest, end - rest, flags, 0);
     return error;
 }
 
-enum qy_error load_image(struct process *process, struct file image)
+/* One image; *first moves on by the pages of the object that it took. */
+static enum qy_error map_part(const struct load *load, unsigned i, qy_handle_t space,
+                              qy_handle_t object, uint64_t *first)
 {
-    struct qy_bytes file = {image.at, image.bytes};
-    struct qy_elf_segment segment;
+    const struct qy_elf *elf = &load->elf[i];
+    uint64_t bias = load->part[i].bias, shared = 0;
     enum qy_error error = QY_OK;
 
-    for (unsigned i = 0; error == QY_OK; i++) {
-        segment = qy_elf_segment(file, i);
-        if (!segment.memory_bytes) /* there are no more */
-            break;
-        error =
-            load_bytes(process, segment.address, (struct file){segment.data.at, segment.data.count},
-                       segment.memory_bytes, segment.flags | QY_MAP_READ);
+    for (unsigned k = 0; error == QY_OK && k < elf->segments; k++) {
+        struct qy_elf_segment segment = qy_elf_segment(elf->file, k);
+        bool own = !is_shared(load, i, &segment);
+        uint64_t *page = own ? first : &shared;
+        if (own)
+            error = image_supply(object, *page, &segment, load->part, load->count, i);
+        if (error == QY_OK)
+            error = map_segment(space, bias, &segment, own ? object : load->shared[i], *page);
+        *page += image_pages(&segment);
     }
+    if (error == QY_OK && elf->relro.start < elf->relro.end)
+        error = space_protect_region(space, elf->relro.start + bias,
+                                     elf->relro.end - elf->relro.start, QY_MAP_READ);
+    return error;
+}
+
+enum qy_error load_map(const struct load *load, qy_handle_t space, qy_handle_t object,
+                       uint64_t first)
+{
+    enum qy_error error = QY_OK;
+
+    for (unsigned i = 0; error == QY_OK && i < load->count; i++)
+        error = map_part(load, i, space, object, &first);
     return error;
 }

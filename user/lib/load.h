@@ -1,5 +1,5 @@
 /*
- * Images of processes (load.c), for process.c and for pagers.
+ * What a process is loaded from, and where it is put (load.c, place.c), for process.c.
  */
 #ifndef USER_LIB_LOAD_H
 #define USER_LIB_LOAD_H
@@ -7,17 +7,32 @@
 #include <user/process.h>
 #include <user/space.h>
 
-/* Check an image before anything is made for it. Errors: CORRUPT, TRUNCATED, TOO_MANY; *why says what is wrong. */
-enum qy_error load_check(struct file image, uint64_t *entry, const char **why) CALL_MUST_USE;
+#define LOAD_PARTS (1u + QY_ELF_NEEDED_MAX)
 
-/* Map all segments of a checked image. On an error some may be: the caller destroys the process. */
-enum qy_error load_image(struct process *process, struct file image) CALL_MUST_USE;
+/* A program and the libraries that it needs, checked. */
+struct load {
+    unsigned count;
+    struct qy_elf elf[LOAD_PARTS];
+    struct qy_elf_part part[LOAD_PARTS];
+    qy_handle_t shared[LOAD_PARTS]; /* the objects of plan->images; 0: its own */
+    const char *name[LOAD_PARTS];
+};
 
 /*
- * Map [address, address + bytes) with what the file holds, zeroes behind; address + file.bytes may end anywhere. Pages
- * beyond the file are only reserved. Errors as load_image.
+ * Check everything before anything is made of the process. *why says what is wrong. Errors: CORRUPT, TRUNCATED,
+ * TOO_MANY, NOT_FOUND (a library, or a symbol of one), OUT_OF_MEMORY (the untyped of the images).
  */
-enum qy_error load_bytes(struct process *process, uint64_t address, struct file file,
-                         uint64_t bytes, uint64_t flags) CALL_MUST_USE;
+enum qy_error load_read(struct load *load, const struct process_plan *plan,
+                        const char **why) CALL_MUST_USE;
+
+/* Where everything is going to lie. */
+void load_place(struct load *load, const struct process_plan *plan, struct process_places *out);
+
+/* Pages of a process's own object for them. */
+uint64_t load_pages(const struct load *load);
+
+/* Fill pages of the object from `first` on, and map everything. On an error some may be: the caller destroys the process. */
+enum qy_error load_map(const struct load *load, qy_handle_t space, qy_handle_t object,
+                       uint64_t first) CALL_MUST_USE;
 
 #endif

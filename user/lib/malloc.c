@@ -19,6 +19,23 @@ static void unmap(uint64_t from, uint64_t to)
         print("malloc: %R..%R could not be given back\n", from, to);
 }
 
+/* Where the heap ends; it begins where the loader has said. 0: not known yet. */
+static uint64_t top;
+
+/* Behind what was taken last; where something else lies, anywhere. */
+static bool place_take(uint64_t bytes, uint64_t *at)
+{
+    if (!top && program)
+        top = program->heap;
+    *at = top;
+    if (!top || space_map_region(QY_SLOT_SPACE, at, bytes, FLAGS, 0) != QY_OK) {
+        *at = 0;
+        return space_map_region(QY_SLOT_SPACE, at, bytes, FLAGS, 0) == QY_OK;
+    }
+    top += bytes;
+    return true;
+}
+
 /* A range that begins at a span: one that is longer, without its ends. */
 static void *pages_take(void *context, size_t bytes)
 {
@@ -28,7 +45,7 @@ static void *pages_take(void *context, size_t bytes)
     (void)context;
     if (untyped_info(QY_SLOT_UNTYPED, &budget) != QY_OK ||
         budget.free_bytes < bytes + bytes / 512 + SPARE_BYTES ||
-        space_map_region(QY_SLOT_SPACE, &at, bytes + SPAN_BYTES, FLAGS, 0) != QY_OK)
+        !place_take(bytes + SPAN_BYTES, &at))
         return NULL;
     uint64_t start = (at + SPAN_BYTES - 1) & ~(uint64_t)(SPAN_BYTES - 1);
     unmap(at, start);

@@ -13,10 +13,14 @@ enum qy_error process_spawn(const char *const *argv, uint64_t budget_pages, qy_h
                                 .endpoint = endpoint,
                                 .number = number,
                                 .console = QY_SLOT_CONSOLE,
-                                .archive = boot_archive(program->archive_bytes),
+                                .libraries = boot_archive(program->archive_bytes),
+                                .environment = program_environment(),
+                                .fixed = program->fixed,
+                                .archive = program->archive ? PROGRAM_ARCHIVE : 0,
+                                .archive_bytes = program->archive_bytes,
                                 .cpus = program->cpus,
                                 .clock_hz = program->clock_hz};
-    enum qy_error error = archive_find(plan.archive, argv[0], &plan.image);
+    enum qy_error error = archive_find(plan.libraries, argv[0], &plan.image);
 
     *why = "it is not in the boot archive";
     return error == QY_OK ? process_create(&plan, out, why) : error;

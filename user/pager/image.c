@@ -24,7 +24,7 @@ static enum qy_error segment_make(const struct pager *pager, uint64_t badge,
     return error == QY_OK ? memory_pager(out->object, pager->endpoint, badge) : error;
 }
 
-enum qy_error image_find(struct pager *pager, struct file file, struct pager_image **out)
+enum qy_error pager_image_find(struct pager *pager, struct file file, struct pager_image **out)
 {
     unsigned i = 0;
 
@@ -56,7 +56,7 @@ enum qy_error image_find(struct pager *pager, struct file file, struct pager_ima
     return error;
 }
 
-enum qy_error image_map(const struct pager_image *image, const struct process *process)
+enum qy_error pager_image_map(const struct pager_image *image, const struct process *process)
 {
     enum qy_error error = QY_OK;
 
@@ -72,7 +72,7 @@ enum qy_error image_map(const struct pager_image *image, const struct process *p
     return error;
 }
 
-bool image_supply(struct pager *pager, const struct pager_segment *segment, uint64_t page)
+bool pager_image_supply(struct pager *pager, const struct pager_segment *segment, uint64_t page)
 {
     static unsigned char batch[PAGER_BATCH * PAGE_BYTES] __attribute__((aligned(16)));
     uint64_t first = page - page % PAGER_BATCH, pages = segment->pages - first;
@@ -97,7 +97,7 @@ bool image_supply(struct pager *pager, const struct pager_segment *segment, uint
     return true;
 }
 
-void images_end(struct pager *pager)
+void pager_images_end(struct pager *pager)
 {
     for (unsigned i = 0; i < PAGER_IMAGES; i++)
         for (unsigned k = 0; k < pager->images[i].segments; k++)

@@ -35,12 +35,12 @@ static enum qy_error area_make(const struct pager *pager, const struct pager_pro
 static enum qy_error prepare(struct pager *pager, struct pager_process *paged, unsigned number,
                              struct file file)
 {
-    const uint64_t stack = PROGRAM_STACK_TOP - PAGED_STACK_PAGES * PAGE_BYTES;
+    const uint64_t stack = paged->process.places.stack - PAGED_STACK_PAGES * PAGE_BYTES;
     struct pager_image *image;
-    enum qy_error error = image_find(pager, file, &image);
+    enum qy_error error = pager_image_find(pager, file, &image);
 
     if (error == QY_OK)
-        error = image_map(image, &paged->process);
+        error = pager_image_map(image, &paged->process);
     if (error == QY_OK)
         error = area_make(pager, paged, number, AREA_HEAP, PAGED_HEAP, PAGED_HEAP_PAGES,
                           QY_REGION_HEAP, &paged->areas[AREA_HEAP]);
@@ -293,7 +293,7 @@ static enum qy_error serve_image(struct pager *pager, const struct message *mess
     struct pager_image *image = &pager->images[which / PAGER_SEGMENTS];
     uint64_t page = QY_FAULT_PAGE(message->label);
 
-    if (image_supply(pager, &image->segment[which % PAGER_SEGMENTS], page))
+    if (pager_image_supply(pager, &image->segment[which % PAGER_SEGMENTS], page))
         return reply_send(pager->reply, QY_FAULT_RESUME, 0, 0, 0);
     /* No page for an image: whoever asked cannot go on. */
     for (unsigned i = 0; i < PAGER_PROCESSES; i++)
@@ -348,7 +348,7 @@ enum qy_error pager_serve(struct pager *pager)
 
 void pager_end(struct pager *pager)
 {
-    images_end(pager);
+    pager_images_end(pager);
     slot_delete(pager->reply);
     slot_delete(pager->endpoint);
     *pager = (struct pager){0};

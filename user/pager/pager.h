@@ -121,16 +121,16 @@ void pager_end(struct pager *pager);
 /* ---- parts (image.c) ---- */
 
 /* The objects of an image, made when it is first seen. Errors: TOO_MANY, those of slot_make. */
-enum qy_error image_find(struct pager *pager, struct file file,
+enum qy_error pager_image_find(struct pager *pager, struct file file,
                          struct pager_image **out) CALL_MUST_USE;
 /* Map them into a process. */
-enum qy_error image_map(const struct pager_image *image,
+enum qy_error pager_image_map(const struct pager_image *image,
                         const struct process *process) CALL_MUST_USE;
 /* Bring the pages around one that was touched. False: there is no memory for it. */
-bool image_supply(struct pager *pager, const struct pager_segment *segment,
+bool pager_image_supply(struct pager *pager, const struct pager_segment *segment,
                   uint64_t page) CALL_MUST_USE;
 
-void images_end(struct pager *pager);
+void pager_images_end(struct pager *pager);
 
 /* Badges: of a process's own messages its number (from 1); of what is asked of objects this, and which. */
 #define BADGE_AREA (1ull << 61)  /* | (process << 1) | area */

@@ -6,6 +6,7 @@
  */
 #include "leaks.h"
 #include <lib/string.h>
+#include <user/secret.h>
 
 #define CODE_FAILED 3u
 #define CODE_VERSION 4u
@@ -104,6 +105,8 @@ int root_main(const struct qy_root_info *info)
 
     print_to_console(QY_SLOT_CONSOLE);
     root = (struct root){.info = info, .untyped = QY_SLOT_UNTYPED, .next_slot = info->free_slot};
+    root.fixed = asked_for(info, "aslr=off");
+    secret_begin(info->seed);
     if (info->version != QY_ABI_VERSION || info->bytes < sizeof(*info)) {
         print("root: FAILED: built for interface version %u, the kernel has %u\n", QY_ABI_VERSION,
               info->version);

@@ -52,6 +52,7 @@ struct root {
     const struct qy_root_info *info;
     qy_handle_t untyped; /* the largest one: pays for everything here */
     uint32_t next_slot;
+    bool fixed; /* programs lie at the same addresses at each start: word aslr=off */
     unsigned failures;
     const char *first_failure;
     unsigned costs;

@@ -9,6 +9,7 @@
 #include <user/line.h>
 #include <user/process.h>
 #include <user/slots.h>
+#include <user/space.h>
 
 #define BUDGET_PAGES 4096u
 #define WORDS_MAX 8u
@@ -32,10 +33,25 @@ static bool tell(const char *name, const struct process_event *event)
     }
 }
 
+/* The boot archive as a memory object, for programs. It is copied once, out of the root task's untyped. */
+static enum qy_error archive_make(const struct root *root, struct file archive, qy_handle_t *out)
+{
+    uint64_t pages = PAGE_ALIGN(archive.bytes) / PAGE_BYTES;
+    enum qy_error error = slot_make(root->untyped, QY_OBJ_MEMORY, pages, out);
+
+    for (uint64_t page = 0, some; error == QY_OK && page < pages; page += some) {
+        some = pages - page < QY_SUPPLY_MAX ? pages - page : QY_SUPPLY_MAX;
+        error = memory_supply(*out, page, &some, archive.at + page * PAGE_BYTES);
+    }
+    return error;
+}
+
 /* Make it, let it run, hear how it ends, take everything back. */
 static bool run_process(struct root *root, const char *const *argv, struct file image,
                         struct file archive)
 {
+    struct images images = {.untyped = root->untyped};
+    qy_handle_t archive_object = 0;
     qy_handle_t endpoint = 0, reply = 0;
     struct process process = {0};
     struct process_event event;
@@ -44,14 +60,20 @@ static bool run_process(struct root *root, const char *const *argv, struct file 
 
     if (error == QY_OK)
         error = slot_make(root->untyped, QY_OBJ_REPLY, 1, &reply);
+    if (error == QY_OK)
+        error = archive_make(root, archive, &archive_object);
     const struct process_plan plan = {.image = image,
+                                      .libraries = archive,
+                                      .images = &images,
+                                      .fixed = root->fixed,
                                       .argv = argv,
                                       .untyped = root->untyped,
                                       .budget_pages = BUDGET_PAGES,
                                       .endpoint = endpoint,
                                       .number = 1,
                                       .console = QY_SLOT_CONSOLE,
-                                      .archive = archive,
+                                      .archive = archive_object,
+                                      .archive_bytes = archive.bytes,
                                       .cpus = root->info->cpus,
                                       .clock_hz = root->info->clock_hz};
     if (error == QY_OK)
@@ -65,6 +87,8 @@ static bool run_process(struct root *root, const char *const *argv, struct file 
         error = process_wait(endpoint, reply, &event);
     bool well = error == QY_OK && tell(argv[0], &event);
     root_check(root, process_destroy(&process) == QY_OK, "a process could not be ended");
+    images_end(&images);
+    slot_delete(archive_object);
     slot_delete(reply);
     slot_delete(endpoint);
     return well;

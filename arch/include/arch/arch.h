@@ -170,6 +170,11 @@ void arch_frame_init(struct arch_frame *frame, uint64_t instruction, uint64_t st
  *   bool arch_frame_walk(uint64_t *frame_pointer, uint64_t *return_address);    one step up; false at the end
  */
 
+/* The register by which a program finds what a thread has of its own (fs, tp). Inline in arch_cpu.h:
+ *   void arch_pointer_switch(struct cpu *, uint64_t pointer);     another thread runs on this CPU, with that pointer
+ *   void arch_pointer_set(struct cpu *, struct arch_frame *, uint64_t pointer);      that of the thread that runs
+ */
+
 /* Restore those registers and go on in user mode. The entry code does the same after entry_exit. */
 _Noreturn void arch_resume(struct cpu *cpu, struct arch_frame *frame);
 

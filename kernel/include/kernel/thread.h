@@ -66,6 +66,7 @@ struct thread {
     qy_handle_t receive_node;          /* where the next capability that comes is put ... */
     uint64_t receive_slot;             /* ... and in which slot; 0 = nowhere */
     uint64_t badge;
+    uint64_t pointer; /* to what the thread has of its own; 0 = it said nothing (thread_pointer) */
     uint64_t faults, calls;
     uint64_t exit_code;
     uint64_t last_fault[2]; /* instruction and address of the last fault that the kernel resolved */

@@ -218,6 +218,9 @@ struct qy_region {
 #define QY_QUERY_ENTRIES 4096u
 enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy_region *out) QY_MUST_USE;
 
+/* The first address from `start` on at which there is anything, a mark or a page; `end` if there is none before. */
+uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end);
+
 /*
  * Pages of 4 KiB; tables include the root. Counted by a walk: O(tables + pages), or of so many tables of pages a
  * step.

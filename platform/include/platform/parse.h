@@ -7,14 +7,9 @@
 #ifndef PLATFORM_PARSE_H
 #define PLATFORM_PARSE_H
 
+#include <platform/elf.h>
 #include <platform/topology.h>
 #include <qy/boot_info.h>
-
-/* Bytes of an input. */
-struct qy_bytes {
-    const uint8_t *at;
-    size_t count;
-};
 
 /*
  * The bytes of `count` at a physical address, or null if they cannot be reached; given by the caller, so that the
@@ -34,15 +29,18 @@ struct qy_reader {
 /* Multiboot2's information structure. Fills ranges (from tag 17, the UEFI map, if there is one, else tag 6), modules,
  * command line, loader, RSDP. `at` is its physical address, noted as reserved. Errors: CORRUPT, TRUNCATED,
  * NOT_FOUND (no memory map), UNSUPPORTED (UEFI's boot services still run). */
-enum qy_error qy_parse_multiboot2(struct qy_bytes info, paddr_t at, struct qy_boot_info *out) QY_MUST_USE;
+enum qy_error qy_parse_multiboot2(struct qy_bytes info, paddr_t at,
+                                  struct qy_boot_info *out) QY_MUST_USE;
 
 /* Xen's PVH start info: modules, command line, memory map, RSDP. Errors: CORRUPT, TRUNCATED, NOT_FOUND (empty memory
  * map), UNSUPPORTED (version 0, which has no memory map). */
-enum qy_error qy_parse_pvh(const struct qy_reader *reader, paddr_t start_info, struct qy_boot_info *out) QY_MUST_USE;
+enum qy_error qy_parse_pvh(const struct qy_reader *reader, paddr_t start_info,
+                           struct qy_boot_info *out) QY_MUST_USE;
 
 /* Descriptors of a UEFI memory map, after boot services were exited, appended to out->ranges; sets out->uefi_map.
  * Errors: CORRUPT (descriptor size), TRUNCATED. */
-enum qy_error qy_parse_uefi_map(struct qy_bytes map, uint64_t descriptor_bytes, struct qy_boot_info *out) QY_MUST_USE;
+enum qy_error qy_parse_uefi_map(struct qy_bytes map, uint64_t descriptor_bytes,
+                                struct qy_boot_info *out) QY_MUST_USE;
 
 /* A flattened device tree: memory (unless out->uefi_map is set), reservations, initrd, command line, entropy.
  * Errors: CORRUPT, TRUNCATED, NOT_FOUND (no memory). */
@@ -58,15 +56,15 @@ enum qy_error qy_fdt_topology(struct qy_bytes fdt, struct qy_topology *out) QY_M
 /* MADT, SRAT, SLIT, FADT (and _S5 of the DSDT), from the RSDP at that address or in those bytes (if count != 0).
  * A broken SRAT falls back to one node, a broken SLIT to the distances 10 and 20, both with a complaint; NOT_FOUND when
  * there is no usable MADT, and *out has no CPU then. */
-enum qy_error qy_acpi_topology(const struct qy_reader *reader, paddr_t rsdp, struct qy_bytes rsdp_copy,
-                               struct qy_topology *out) QY_MUST_USE;
+enum qy_error qy_acpi_topology(const struct qy_reader *reader, paddr_t rsdp,
+                               struct qy_bytes rsdp_copy, struct qy_topology *out) QY_MUST_USE;
 
 /*
  * The first stretch of device memory at or above *base, in whole pages below limit: what neither a range of the map, of
  * whatever type, nor memory of the topology, nor registers that are kept cover. False: there is none.
  */
-bool qy_device_range(const struct qy_boot_info *info, const struct qy_topology *topology, uint64_t limit,
-                     uint64_t *base, uint64_t *end) QY_MUST_USE;
+bool qy_device_range(const struct qy_boot_info *info, const struct qy_topology *topology,
+                     uint64_t limit, uint64_t *base, uint64_t *end) QY_MUST_USE;
 
 /* A table dumped to a file (/sys/firmware/acpi/tables/SRAT): null if it is a sound table of that signature, else a
  * sentence that says what is wrong. */
@@ -88,24 +86,10 @@ struct qy_file {
 
 /* The regular file at *offset (start with 0), or the next one; advances it. qy_cpio_find takes and finds names with or
  * without "./" before them. Errors: NOT_FOUND (end), CORRUPT, TRUNCATED; nothing has changed then. */
-enum qy_error qy_cpio_next(struct qy_bytes archive, size_t *offset, struct qy_file *out) QY_MUST_USE;
-enum qy_error qy_cpio_find(struct qy_bytes archive, const char *name, struct qy_file *out) QY_MUST_USE;
-
-/* A segment to load from a static ELF64 executable. */
-struct qy_elf_segment {
-    uint64_t address;      /* virtual, any alignment */
-    uint64_t memory_bytes; /* >= data.count */
-    struct qy_bytes data;
-    unsigned flags; /* 1 = read, 2 = write, 4 = execute, as QY_MAP_* */
-};
-
-/* Check an ELF64 little-endian executable for that machine (62 = x86-64, 243 = RISC-V): segments inside the file,
- * inside [one page, user_end), not overlapping in pages, not writable and executable; entry in an executable one.
- * Errors: CORRUPT, TRUNCATED, TOO_MANY (more than 256 program headers); *why is a static sentence, null on success. */
-enum qy_error qy_elf_check(struct qy_bytes file, unsigned machine, uint64_t user_end, uint64_t *entry,
-                           unsigned *segments, const char **why) QY_MUST_USE;
-/* The i-th loadable segment of a checked file. */
-struct qy_elf_segment qy_elf_segment(struct qy_bytes file, unsigned i);
+enum qy_error qy_cpio_next(struct qy_bytes archive, size_t *offset,
+                           struct qy_file *out) QY_MUST_USE;
+enum qy_error qy_cpio_find(struct qy_bytes archive, const char *name,
+                           struct qy_file *out) QY_MUST_USE;
 
 /* A word "name" or "name=value" of a command line: true if there, value copied (cut to fit, "" if it has none). The
  * last such word counts. */

@@ -47,6 +47,9 @@ static inline uint64_t stack_for_entry(uint64_t top)
 /* The bytes of the ecall instruction. */
 static const unsigned char call_instruction[] = {0x73, 0x00, 0x00, 0x00};
 
+/* Thread-local storage lies above where the thread pointer points. */
+#define TLS_BELOW 0
+
 /* A physical address that is RAM on every such machine (RAM begins at 2 GiB). */
 #define SOME_RAM 0x81000000ull
 

@@ -46,6 +46,9 @@ static inline uint64_t stack_for_entry(uint64_t top)
 /* The bytes of the syscall instruction. */
 static const unsigned char call_instruction[] = {0x0f, 0x05};
 
+/* Thread-local storage lies below where the thread pointer points. */
+#define TLS_BELOW 1
+
 /* A physical address that is RAM on every such machine (16 MiB: above the kernel, below 128 MiB). */
 #define SOME_RAM 0x1000000ull
 

@@ -3,35 +3,33 @@
  *
  *     untyped --> budget --> space, node, thread, page tables, image, stack, and whatever the program makes
  *
- *     0x10000            information, argument vector    rw-     (user/program.h)
- *     as linked          image: text r-x, constants r--, data rw-; what the file does not hold is zero
- *     0x100000000        the boot archive, a copy        r--     if asked for
- *     0x10000000000      what it maps anywhere: heap, stacks of threads
- *     below the top      stack, pages on demand          rw-     a guard page below it
- *     0x7fffffff0000     top
+ *     image   text r-x, constants r--, data rw-, what is relocated r--; its libraries behind it; not in the file: zeroes
+ *     heap    of malloc                                              rw-
+ *     map     information, argument vector                           rw-     (user/program.h)
+ *             the boot archive, shared with whoever has it           r--     if asked for
+ *             what it maps anywhere: stacks of threads ...
+ *     stack   pages on demand, down from its top                     rw-     a guard page below it
+ *
+ * Each of the four has a place of its own at each start, chosen at random (PROCESS_PLACES says from
+ * where, and how many bits there are to guess). An image at fixed addresses lies there.
  *
  * All that a process has comes out of its budget, a child untyped, so one revoke takes all of it back: at its exit, at
- * a fault, or when it is killed. Slots of the caller's node that name its parts are given back then.
+ * a fault, or when it is killed. Slots of the caller's node that name its parts are given back then. What several
+ * processes share of an image is paid by whoever has the table of images (user/image.h).
  *
  * Invariants
- *   WXOR    no page of an image is ever writable and executable: it is filled through a mapping of the loader's own that
- *           is gone before the program gets it
- *   PAID    nothing is made out of any memory but the budget
+ *   WXOR    no page of an image is ever writable and executable: it is filled as a page of an object that nobody maps
+ *   PAID    nothing is made out of any memory but the budget, and that of the images
  *   ATOMIC  a process that cannot be made has left nothing: no memory, no slot
- * Locking: one thread of a program makes processes at a time (they are filled through one window). Cost: O(bytes of the
- * file); memory that the file does not hold costs nothing until it is touched. Failure: an error and a sentence.
+ * Locking: one thread of a program makes processes at a time. Cost: O(bytes of the file), with shared images O(bytes of
+ * its data); memory that the file does not hold costs nothing until it is touched. Failure: an error and a sentence.
  */
 #ifndef USER_PROCESS_H
 #define USER_PROCESS_H
 
 #include <stdbool.h>
 #include <user/fault.h>
-
-/* A file of an archive. It is only read. */
-struct file {
-    const unsigned char *at;
-    size_t bytes;
-};
+#include <user/image.h>
 
 /* The boot archive of the root task, or of a program that was given it. */
 struct file boot_archive(uint64_t bytes);
@@ -41,34 +39,58 @@ enum qy_error archive_find(struct file archive, const char *name, struct file *o
 
 /* How a process is to be made. */
 struct process_plan {
-    struct file image;       /* a static ELF64 executable of this machine */
+    struct file
+        image; /* an ELF64 executable of this machine, at fixed addresses or movable (static-PIE) */
+    struct file libraries;   /* an archive: of those that it needs, by name; 0 bytes: none */
+    struct images *images;   /* what is not writable is shared through it; null: not shared */
     const char *const *argv; /* ends with null */
-    qy_handle_t untyped;     /* the budget is made out of it: needs WRITE */
+    const char *const *environment; /* ends with null; null: empty */
+    bool fixed;                     /* the same addresses at each start */
+    qy_handle_t untyped;            /* the budget is made out of it: needs WRITE */
     uint64_t budget_pages;
     uint64_t stack_bytes; /* at most; 0: PROCESS_STACK_BYTES */
     qy_handle_t endpoint; /* hears of its faults and of its exit: needs WRITE and GRANT */
     uint64_t number; /* badge of what it says there; of its faults: PROCESS_FAULTS beside. Not 0 */
-    qy_handle_t console;     /* it may write there; 0: nowhere */
-    struct file archive;     /* a copy of it to read; 0 bytes: none */
+    qy_handle_t console; /* it may write there; 0: nowhere */
+    qy_handle_t archive; /* a memory object with the boot archive, to read; 0: none */
+    uint64_t archive_bytes;
     uint64_t cpus, clock_hz; /* for its information */
     bool
         paged; /* pages come from whoever hears of its faults: nothing but its information is mapped */
 };
 
+/*
+ * Where the parts of a process are put: base + n * unit, down: base - n * unit, n a random number of so many bits.
+ * X(name, base, bits, unit, down)
+ */
+#define PROCESS_PLACES(X)                                                                          \
+    X(image, 0x200000000000ull, 32, 0x1000, 0)                                                     \
+    X(heap, 0x310000000000ull, 28, 0x10000, 0)                                                     \
+    X(map, 0x420000000000ull, 32, 0x1000, 0)                                                       \
+    X(stack, QY_ROOT_STACK_TOP, 30, 0x1000, 1)
+
 #define PROCESS_FAULTS (1ull << 62)
 #define PROCESS_STACK_BYTES 0x100000ull
-#define PROCESS_NODE_PAGES 16u /* a capability node of 1024 slots */
+#define PROCESS_NODE_PAGES 8u /* a capability node of 512 slots */
+
+/* Where a process's parts lie: where each begins, of the stack its top. */
+struct process_places {
+#define X(name, base, bits, unit, down) uint64_t name;
+    PROCESS_PLACES(X)
+#undef X
+    uint64_t entry; /* the first instruction */
+};
 
 struct process {
     qy_handle_t budget, space, node, thread; /* 0: there is none */
-    uint64_t number, entry;
-    uint32_t next_slot; /* of its node: for what the loader puts there */
+    uint64_t number;
+    struct process_places places;
 };
 
 /*
  * Make a process that does not run yet. *why is a sentence for people, on an error. Errors: CORRUPT, TRUNCATED,
- * TOO_MANY (the image; or arguments that do not fit a page; or no slots), OUT_OF_MEMORY (the untyped, or the budget),
- * and those of the calls that make it.
+ * TOO_MANY (the image; or arguments that do not fit a page; or no slots), NOT_FOUND (a library, a symbol), OUT_OF_MEMORY
+ * (the untyped, or the budget), and those of the calls that make it.
  */
 enum qy_error process_create(const struct process_plan *plan, struct process *out,
                              const char **why) CALL_MUST_USE;

@@ -3,7 +3,7 @@
  *
  *     thread_create --> runs function(argument) on a stack of its own --> thread_join: its result, its memory back
  *
- *     stack:  | guard page, no access | pages on demand ... | top
+ *     stack:  | guard page, no access | pages on demand ... | top | thread-local storage (user/tls.h)
  *
  * A mutex or a condition is a word in memory and a notification; nobody who finds it free makes a call of the kernel.
  * All of it comes out of the program's budget, in slots of its own.
@@ -24,6 +24,7 @@
 struct thread {
     qy_handle_t handle, done; /* the thread; what it signals at its end */
     uint64_t stack;           /* where its guard page and stack begin */
+    uint64_t pointer;         /* to its thread-local storage; 0: the program has none */
     uint64_t (*function)(void *argument);
     void *argument;
     uint64_t result;
