@@ -5,6 +5,7 @@
 #include <arch/arch.h>
 #include <kernel/call.h>
 #include <kernel/memory.h>
+#include <kernel/preempt.h>
 
 /* Steps of one resize, of at most a table of pages each; pages of one discard. */
 #define RESIZE_STEPS 64u
@@ -15,11 +16,13 @@ static struct memory *begin(const struct call *call) QY_RELEASES(qy_class_caps)
     struct memory *memory = (struct memory *)call->slot->object;
     memory->object.pins++;
     caps_release();
+    preempt_begin(call->cpu);
     return memory;
 }
 
-static void end(struct memory *memory) QY_ACQUIRES(qy_class_caps)
+static void end(const struct call *call, struct memory *memory) QY_ACQUIRES(qy_class_caps)
 {
+    preempt_end(call->cpu);
     caps_acquire();
     memory->object.pins--;
 }
@@ -31,7 +34,7 @@ enum qy_error call_memory_info(struct call *call)
     space_enter(call->cpu);
     call->values[1] = qy_object_run(&memory->vm, call->arguments[1], &there);
     space_leave(call->cpu);
-    end(memory);
+    end(call, memory);
     call->values[0] = atomic_load(&memory->vm.pages);
     call->values[2] = there | (uint64_t)atomic_load(&memory->vm.paged) << 1;
     return QY_OK;
@@ -45,9 +48,10 @@ enum qy_error call_memory_resize(struct call *call)
         space_enter(call->cpu);
         error = qy_object_resize_step(&memory->vm, call->arguments[1]);
         space_leave(call->cpu);
+        preempt_point(call->cpu);
     }
     call->values[0] = atomic_load(&memory->vm.pages);
-    end(memory);
+    end(call, memory);
     return error == QY_BUSY ? QY_OK : error;
 }
 
@@ -61,7 +65,7 @@ enum qy_error call_memory_discard(struct call *call)
     space_enter(call->cpu);
     qy_object_discard(&memory->vm, page, count);
     space_leave(call->cpu);
-    end(memory);
+    end(call, memory);
     call->values[0] = page + count;
     return QY_OK;
 }
@@ -93,9 +97,11 @@ static enum qy_error take_frames(struct supply *s, unsigned wanted)
 static bool copy_in(const struct supply *s)
 {
     bool copied = true;
-    for (unsigned i = 0; s->pointer && i < s->count && copied; i++)
+    for (unsigned i = 0; s->pointer && i < s->count && copied; i++) {
         copied = arch_copy_from_user(qy_port_ram(pfn_to_paddr(s->frames[i])),
                                      s->pointer + i * QY_PAGE_BYTES, QY_PAGE_BYTES);
+        preempt_point(s->cpu);
+    }
     return copied;
 }
 
@@ -131,7 +137,7 @@ enum qy_error call_memory_supply(struct call *call)
         error = take_frames(&s, (unsigned)count);
     if (s.count)
         error = put_frames(&s, copy_in(&s), &pages);
-    end(s.memory);
+    end(call, s.memory);
     call->values[0] = pages;
     return pages ? QY_OK : error;
 }

@@ -2,6 +2,7 @@
  * Memory objects as objects: made, found, touched, taken apart. See kernel/memory.h.
  */
 #include <kernel/memory.h>
+#include <kernel/preempt.h>
 
 #define BUCKETS 256u
 /* Steps of destroying an object between two looks at the rest. */
@@ -99,8 +100,10 @@ void memory_dismantle_rest(struct memory *memory)
         space_quiesce();
         memory->unreachable = true;
     }
-    for (unsigned i = 0; i < DESTROY_STEPS && destroy_step(memory) != QY_OK; i++)
+    for (unsigned i = 0; i < DESTROY_STEPS && destroy_step(memory) != QY_OK; i++) {
         qy_port_relax();
+        preempt_point(cpu_this());
+    }
 }
 
 const char *memory_check(struct memory *memory)

@@ -69,7 +69,7 @@ struct arch_frame *entry_choose(struct cpu *cpu)
             return frame;
         qy_irq_is_off();
         if (qy_frame_zero_one(&cpu->frames)) /* work for later, a page at a time */
-            shootdown_answer(cpu);
+            arch_take_interrupts();
         else if (!cpu_work(cpu))
             arch_idle();
     }

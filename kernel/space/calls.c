@@ -7,6 +7,7 @@
 #include <arch/arch.h>
 #include <kernel/call.h>
 #include <kernel/ipc.h>
+#include <kernel/preempt.h>
 #include <kernel/space.h>
 #include <kernel/trace.h>
 
@@ -74,11 +75,13 @@ enum qy_error call_frame_map(struct call *call)
     rights = call->slot->rights;
     call->slot->space = 0; /* an old claim is not to come true by this mapping */
     caps_release();
+    preempt_begin(work.cpu);
     if (arch_fence_code && (flags & QY_MAP_EXEC))
         space_fence_code(work.space);
     error = frame_map_in(work.space, work.frame, work.address, (unsigned)flags, rights, &level);
     if (error == QY_OUT_OF_MEMORY && space_find_more(work.space))
         error = frame_map_in(work.space, work.frame, work.address, (unsigned)flags, rights, &level);
+    preempt_end(work.cpu);
     caps_acquire();
     call->values[0] = level;
     if (error == QY_OK) {
@@ -116,9 +119,11 @@ enum qy_error call_frame_unmap(struct call *call)
         return error;
     struct work work = begin(call, slot);
     caps_release();
+    preempt_begin(work.cpu);
     space_enter(work.cpu);
     error = qy_space_unmap_frame(&work.space->vm, work.address, work.bytes, work.frame->first);
     space_leave(work.cpu);
+    preempt_end(work.cpu);
     caps_acquire();
     if (error == QY_OK) {
         trace_page_unmapped(work.space->object.id, work.address, work.frame->first.raw, 1);
@@ -143,6 +148,7 @@ static enum qy_error touch(const struct work *work) QY_EXCLUDES(qy_class_caps)
         error = qy_space_fault(&work->space->vm, work->address + i * qy_pt_page_bytes(page),
                                QY_ACCESS_EXEC, &fault);
         space_leave(work->cpu);
+        preempt_point(work->cpu);
     }
     return error;
 }
@@ -164,12 +170,14 @@ enum qy_error call_frame_protect(struct call *call)
         return error;
     struct work work = begin(call, slot);
     caps_release();
+    preempt_begin(work.cpu);
     space_enter(work.cpu);
     error = qy_space_protect_frame(&work.space->vm, work.address, work.bytes, work.frame->first,
                                    flags & QY_PT_RIGHTS);
     space_leave(work.cpu);
     if (error == QY_OK && (flags & ~(uint64_t)had & QY_MAP_EXEC))
         error = touch(&work);
+    preempt_end(work.cpu);
     caps_acquire();
     if (error == QY_OK)
         trace_page_protected(work.space->object.id, work.address, flags, 1);

@@ -2,10 +2,12 @@
  * The calls on regions: what qy/vm.h does with a range of a space whose budget pays.
  *
  * Nothing in it needs the kernel's lock, so all of them run with the space pinned and the lock let go. One that has
- * much to do stops after a while and says where it is; the caller goes on from there (BOUNDED).
+ * much to do takes interrupts between its steps (qy_vm's pause), or stops after a while and says where it is; the
+ * caller goes on from there (BOUNDED).
  */
 #include <kernel/call.h>
 #include <kernel/memory.h>
+#include <kernel/preempt.h>
 
 _Static_assert((int)QY_BACKED_ANONYMOUS == (int)QY_MARK_ANON &&
                    (int)QY_BACKED_REVOKED == (int)QY_MARK_REVOKED,
@@ -20,6 +22,7 @@ static struct space *begin(struct call *call, struct object *object) QY_RELEASES
 {
     object->pins++;
     caps_release();
+    preempt_begin(call->cpu);
     space_enter(call->cpu);
     return (struct space *)object;
 }
@@ -27,6 +30,7 @@ static struct space *begin(struct call *call, struct object *object) QY_RELEASES
 static void end(const struct call *call, struct space *space) QY_ACQUIRES(qy_class_caps)
 {
     space_leave(call->cpu);
+    preempt_end(call->cpu);
     caps_acquire();
     space->object.pins--;
 }

@@ -32,6 +32,16 @@ static void flush(void *context, struct qy_space *vm, vaddr_t start, uint64_t en
     shootdown(space, &gather);
 }
 
+/* qy_vm's pause: a section and a stretch without interrupts end, and others begin. */
+static void pause(void *context)
+{
+    struct cpu *cpu = cpu_this();
+    (void)context;
+    space_leave(cpu);
+    preempt_point(cpu);
+    space_enter(cpu);
+}
+
 void space_fence_code(struct space *space)
 {
     struct qy_tlb_gather gather;
@@ -47,6 +57,7 @@ void space_setup(const struct qy_pt *kernel_tables, struct qy_framedb *db)
     for (unsigned i = 0; i < cpu_count; i++)
         vm_cpus[i].objects = &cpu_at(i)->objects;
     qy_vm_init(&kernel_vm, arch_pt_format(), db, vm_cpus, cpu_count, flush, NULL);
+    kernel_vm.pause = pause;
 }
 
 /* Every CPU has been outside of a section once. */

@@ -271,6 +271,7 @@ static enum qy_error trim(const struct cloning *c)
     enum qy_error error = QY_OK;
     if (c->low)
         error = clear(c->to, qy_align_down(c->start, whole), c->start);
+    qy_vm_pause(c->to->vm);
     if (c->high && error == QY_OK)
         error = clear(c->to, c->end, qy_align_up(c->end, whole));
     return error;
@@ -298,6 +299,7 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
         return error;
     if (to == from || to->format != from->format || to->vm != from->vm)
         return QY_INVALID_ARGUMENT;
+    qy_space_claim(from);
     error = qy_vm_next(to, start, end) == end ? clone_bindings(to, from) : QY_ALREADY_MAPPED;
     if (!atomic_load_explicit(&to->hint, memory_order_relaxed))
         atomic_store_explicit(&to->hint, atomic_load_explicit(&from->hint, memory_order_relaxed),
@@ -307,6 +309,7 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
         qy_vm_enter(to->vm);
         error = clone_entry(&c, at, end, &next);
         qy_vm_leave(to->vm);
+        qy_vm_pause(to->vm);
         if (error == QY_OK) {
             at = next;
         } else if (error == QY_BUSY) {
@@ -316,6 +319,7 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
     }
     if (c.flush)
         qy_vm_flush(from, vaddr(qy_align_down(start, whole)), qy_align_up(end, whole), 1);
+    qy_space_disclaim(from);
     if (error == QY_OK)
         error = trim(&c);
     if (error != QY_OK)

@@ -123,13 +123,14 @@ static enum qy_error place(struct placing *p, const struct pages *pages)
         return QY_NOT_ALLOCATED;
     if (qy_table_needs_side(table, p->origin))
         error = qy_vm_frame_alloc(space->vm, table->budget, QY_FRAME_METADATA, &p->side);
+    /* The lowest address last: lists are searched from the newest on, and whoever unmaps begins there. */
     while (word && error == QY_OK && joined < pages->count) {
-        error = join(p, word, pages, joined);
+        error = join(p, word, pages, pages->count - 1 - joined);
         joined += error == QY_OK;
     }
     if (error != QY_OK) {
         while (joined-- > 0)
-            leave(p, word, p->at.index + joined);
+            leave(p, word, p->at.index + pages->count - 1 - joined);
         return error;
     }
     uint64_t frames = qy_pt_page_bytes(pages->level) >> QY_PAGE_SHIFT;

@@ -7,6 +7,7 @@
 
 #define BASE (1ull << 39) /* page 0 of a space is never mapped; a root entry loses nothing */
 #define RUN_STEPS 1024u   /* of qy_object_run */
+#define PART (32 * QY_PAGE_BYTES) /* taken out together; each page is taken from whoever maps it */
 
 static vaddr_t address_of(uint64_t page)
 {
@@ -315,12 +316,17 @@ void qy_object_withdraw(struct qy_space *tree, uint64_t start, uint64_t end)
 /* All errors but these mean that the tree is broken: nothing has to be split, so nothing is needed. */
 static void remove_pages(struct qy_object *object, uint64_t from, uint64_t to)
 {
-    enum qy_error error = QY_OK;
-    if (from < to)
-        error = qy_space_unmap_region(&object->tree, address_of(from).raw,
-                                      (to - from) << QY_PAGE_SHIFT);
-    if (error != QY_OK && error != QY_NOT_MAPPED && error != QY_REVOKED)
-        qy_port_broken("ATOMIC", "pages of an object cannot be taken out, from", from);
+    struct qy_space *tree = &object->tree;
+    uint64_t at = address_of(from).raw, end = address_of(to).raw, next;
+    while (from < to && (at = qy_vm_next(tree, at, end)) < end) {
+        next = qy_align_down(at, PART) + PART;
+        next = next < end ? next : end;
+        enum qy_error error = qy_space_unmap_region(tree, at, next - at);
+        if (error != QY_OK && error != QY_NOT_MAPPED && error != QY_REVOKED)
+            qy_port_broken("ATOMIC", "pages of an object cannot be taken out, from", from);
+        qy_vm_pause(tree->vm);
+        at = next;
+    }
 }
 
 enum qy_error qy_object_resize_step(struct qy_object *object, uint64_t pages)

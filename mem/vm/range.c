@@ -8,9 +8,11 @@
  *     finish: lock and walk once more; what this CPU has moved is let go
  *
  * A table that an unmap covers is moved as a whole, locked or not: whoever is inside it finishes in a
- * tree that nobody sees any more, and is torn down with it. A table of level 1 that is shared is
- * made the space's own before the plan, by a copy that changes no translation; a large page that reaches
- * out of the range is split likewise.
+ * tree that nobody sees any more, and which is taken apart afterwards, a table at a time. A table of level 1
+ * that is shared is made the space's own before the plan, by a copy that changes no translation; a large page that
+ * reaches out of the range is split likewise.
+ *
+ * What is longer than QY_RANGE_LONG is done in parts, first to look and then to change (long.c).
  */
 #include "range_impl.h"
 
@@ -82,8 +84,8 @@ static void visit_part(struct qy_range *op, struct qy_table *table, unsigned ind
         op->error = QY_BUSY;
     } else if (op->only) {
         op->error = QY_NOT_MAPPED;
-    } else if (op->what == QY_RANGE_PROTECT && !entry) {
-        op->error = QY_NOT_MAPPED;
+    } else if (op->pass == QY_RANGE_SURE || (op->what == QY_RANGE_PROTECT && !entry)) {
+        qy_range_refuse(op, QY_NOT_MAPPED); /* sure: it was split, and is another by now */
     } else if (op->what == QY_RANGE_PUT && entry) {
         op->error = QY_ALREADY_MAPPED;
     } else if (qy_entry_holds(format, entry, table->level, &frame, &foreign)) {
@@ -193,7 +195,7 @@ static enum qy_error change(struct qy_range *op)
     op->again = op->shared = op->large = false;
     op->tables = 0;
     op->found = 0;
-    op->apply = one;
+    op->apply = one || op->pass == QY_RANGE_SURE;
     if (top.level == 1 && qy_table_is_shared(top.table)) {
         op->shared = true;
         op->at = op->start;
@@ -203,9 +205,10 @@ static enum qy_error change(struct qy_range *op)
     }
     if (op->error == QY_OK && op->what == QY_RANGE_UNMAP && op->found == 0)
         op->error = QY_NOT_MAPPED;
-    if (op->error == QY_OK && !one)
+    bool more = !op->apply && op->pass != QY_RANGE_LOOK;
+    if (op->error == QY_OK && more)
         op->error = qy_tables_reserve(space->vm, space->budget, op->tables, &op->reserve);
-    if (op->error == QY_OK && !one) {
+    if (op->error == QY_OK && more) {
         op->apply = true;
         walk(op, top.table, op->start, op->end);
     }
@@ -253,6 +256,8 @@ static enum qy_error run(struct qy_range *op)
         if (error != QY_OK)
             return error;
         qy_port_relax();
+        if (op->pass != QY_RANGE_BOTH)
+            qy_vm_pause(space->vm);
     }
     if (op->flush)
         qy_vm_flush(space, vaddr(op->start), op->end, op->tables_gone ? 0 : level_of(op));
@@ -261,7 +266,8 @@ static enum qy_error run(struct qy_range *op)
         finish(op);
         qy_vm_leave(space->vm);
     }
-    qy_gone_send(space->vm, op->gone);
+    while (qy_gone_step(space->vm, op->gone))
+        qy_vm_pause(space->vm);
     if (op->hollow) {
         vaddr_t last = vaddr(op->end - QY_PAGE_BYTES);
         qy_vm_prune(space, vaddr(op->start));

@@ -4,6 +4,7 @@
  *     region.c       what users ask for
  *     range.c        the steps: cover, plan, apply, flush, finish; and the walk above the tables of level 1
  *     range_leaf.c   what becomes of the entries: one of any kind, and loops over tables of level 1
+ *     long.c         long ranges, a part after the other
  */
 #ifndef QY_RANGE_IMPL_H
 #define QY_RANGE_IMPL_H
@@ -18,9 +19,13 @@ enum qy_range_what {
     QY_RANGE_FINISH_PROTECT
 };
 
+/* SURE: others have looked, and what is refused now has come since. */
+enum qy_range_pass { QY_RANGE_BOTH, QY_RANGE_LOOK, QY_RANGE_SURE };
+
 struct qy_range {
     struct qy_space *space;
     enum qy_range_what what;
+    enum qy_range_pass pass;
     bool apply;
     uint64_t start, end;
     uint64_t mark;   /* QY_RANGE_PUT */
@@ -42,8 +47,19 @@ struct qy_range {
     struct qy_gone *gone;
 };
 
+/* An entry cannot be changed like this. */
+static inline void qy_range_refuse(struct qy_range *op, enum qy_error error)
+{
+    if (op->pass != QY_RANGE_SURE)
+        op->error = error;
+}
+
 /* Do it; frees what came loose. The caller is outside. */
 enum qy_error qy_range_run(struct qy_range *op) QY_MUST_USE;
+
+/* UNMAP or PROTECT, the same in parts: for what is longer than this. */
+#define QY_RANGE_LONG (1ull << 20)
+enum qy_error qy_range_run_long(struct qy_range *op) QY_MUST_USE;
 
 /* What becomes of one entry that does not point at a table and lies in the range as a whole; at: its first address. */
 void qy_range_visit(struct qy_range *op, struct qy_table *table, unsigned index, uint64_t entry, uint64_t at);

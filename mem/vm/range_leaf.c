@@ -6,7 +6,7 @@
  */
 #include "range_impl.h"
 
-/* What the entry of a page becomes with new rights; *moving: other CPUs have to forget it first. */
+/* What the entry of a page becomes with new rights, 0: refused; *moving: other CPUs have to forget it first. */
 static uint64_t protected_entry(struct qy_range *op, struct qy_table *table, unsigned index,
                                 uint64_t entry, bool *moving)
 {
@@ -24,10 +24,10 @@ static uint64_t protected_entry(struct qy_range *op, struct qy_table *table, uns
     _Atomic uint64_t *word = foreign ? qy_frame_rmap(db, frame) : NULL;
     uint64_t mapping = qy_mapping(table->frame, index);
     if (foreign && !word && gains_exec)
-        op->error = QY_INVALID_FLAGS; /* who else may write to a raw frame is not known */
+        return 0; /* who else may write to a raw frame is not known */
     if (word && (gains_exec || gains_write)) {
         if (!op->apply && !qy_rmap_allows(word, mapping, rights & QY_PT_WRITE, rights & QY_PT_EXEC))
-            op->error = QY_INVALID_FLAGS;
+            return 0;
         /* Refused here, by another space just now: the fault says so. */
         if (op->apply && gains_write && !kept && !*moving &&
             qy_rmap_class(word, mapping, true, false) != QY_OK)
@@ -59,13 +59,13 @@ static void protect_entry(struct qy_range *op, struct qy_table *table, unsigned 
     uint64_t origin = qy_entry_is_page(format, entry, table->level) ? qy_table_origin(table, index)
                                                                     : qy_entry_mark(format, entry);
     if (!entry) {
-        op->error = QY_NOT_MAPPED;
+        qy_range_refuse(op, QY_NOT_MAPPED);
         return;
     }
     if (qy_mark_kind(origin) == QY_MARK_GUARD)
         return;
     if (!qy_mark_may_have(origin, op->rights)) {
-        op->error = QY_NO_RIGHTS;
+        qy_range_refuse(op, QY_NO_RIGHTS);
         return;
     }
     if (!holds) {
@@ -78,7 +78,9 @@ static void protect_entry(struct qy_range *op, struct qy_table *table, unsigned 
     if (!op->apply && !foreign)
         return;
     uint64_t new = protected_entry(op, table, index, entry, &moving);
-    if (!op->apply || op->error != QY_OK)
+    if (!new)
+        qy_range_refuse(op, QY_INVALID_FLAGS);
+    if (!new || !op->apply)
         return;
     qy_slot_put(qy_table_slots(table) + index, new); /* it holds what it held */
     op->moved |= moving;
@@ -97,7 +99,7 @@ static void unmap_entry(struct qy_range *op, struct qy_table *table, unsigned in
     bool present = qy_entry_holds(format, entry, table->level, &frame, &foreign) &&
                    qy_is_present(format, entry);
     if (!present)
-        qy_vm_let_go_entry(op->space->vm, format, table, index, entry, op->gone);
+        qy_vm_let_go_entry(op->space->vm, table, index, entry, op->gone);
     qy_table_set(format, table, index,
                  present ? qy_mark_entry(format, qy_held_mark(QY_MARK_MOVING, frame, 0,
                                                               qy_port_cpu(), foreign))
@@ -127,7 +129,7 @@ static void finish_entry(struct qy_range *op, struct qy_table *table, unsigned i
         qy_table_set(format, table, index, qy_mark_entry(format, mark));
         return;
     }
-    qy_vm_let_go_entry(op->space->vm, format, table, index, entry, op->gone);
+    qy_vm_let_go_entry(op->space->vm, table, index, entry, op->gone);
     qy_table_set(format, table, index, 0);
 }
 
@@ -156,7 +158,7 @@ void qy_range_visit(struct qy_range *op, struct qy_table *table, unsigned index,
     if (op->only)
         op->mappings = (unsigned)((op->end - op->start) / qy_pt_page_bytes(table->level));
     if (!is_meant(op, table, entry, at)) {
-        op->error = QY_NOT_MAPPED;
+        qy_range_refuse(op, QY_NOT_MAPPED);
     } else if (op->what == QY_RANGE_UNMAP) {
         unmap_entry(op, table, index, entry);
     } else if (op->what == QY_RANGE_PROTECT) {
@@ -199,7 +201,7 @@ static void put_marks(const struct qy_range *op, struct qy_table *table, unsigne
 }
 
 /* Nothing is held: there are marks alone. */
-static void unmap_marks(struct qy_table *table, unsigned index, unsigned end)
+static void unmap_marks(struct qy_range *op, struct qy_table *table, unsigned index, unsigned end)
 {
     _Atomic uint64_t *slots = qy_table_slots(table);
     unsigned marks = 0;
@@ -207,6 +209,7 @@ static void unmap_marks(struct qy_table *table, unsigned index, unsigned end)
         marks += atomic_load_explicit(&slots[index], memory_order_relaxed) != 0;
         qy_slot_put(&slots[index], 0);
     }
+    op->found += marks;
     table->live = (uint16_t)(table->live - marks);
 }
 
@@ -219,7 +222,7 @@ static void unmap_leaf(struct qy_range *op, struct qy_table *table, unsigned ind
     _Atomic uint64_t *slots = qy_table_slots(table);
     unsigned pages = 0, marks = 0;
     if (table->held == 0) {
-        unmap_marks(table, index, end);
+        unmap_marks(op, table, index, end);
         return;
     }
     for (; index < end; index++) {
@@ -234,6 +237,7 @@ static void unmap_leaf(struct qy_range *op, struct qy_table *table, unsigned ind
             unmap_entry(op, table, index, entry);
         }
     }
+    op->found += pages + marks;
     op->moved |= pages != 0;
     op->flush |= pages != 0;
     table->live = (uint16_t)(table->live - marks);
@@ -262,6 +266,12 @@ static void finish_unmap_leaf(struct qy_range *op, struct qy_table *table, unsig
     table->held = (uint16_t)(table->held - pages);
 }
 
+/* May all pages of the space's own in this table be given these rights? False: each has to be asked. */
+static bool all_may_have(const struct qy_range *op, const struct qy_table *table)
+{
+    return !table->side && qy_mark_may_have(table->home, op->rights);
+}
+
 /* Pages of the space's own change at once, unless they become executable, or writable after that, or lose all. */
 static void protect_leaf(struct qy_range *op, struct qy_table *table, unsigned index, unsigned end)
 {
@@ -272,6 +282,7 @@ static void protect_leaf(struct qy_range *op, struct qy_table *table, unsigned i
     const unsigned rights = op->rights;
     const bool exec = rights & QY_PT_EXEC, write = rights & QY_PT_WRITE;
     const uint64_t valid = format->valid;
+    const bool planned = op->pass != QY_RANGE_SURE, home = planned || all_may_have(op, table);
     /* Without writing, but where it was there already: else the next write looks who else has the frame. */
     const uint64_t plain = qy_page_entry(format, pfn(0), 1, rights & ~(unsigned)QY_PT_WRITE) |
                            (write ? qy_bit_cow(format) : 0);
@@ -282,11 +293,12 @@ static void protect_leaf(struct qy_range *op, struct qy_table *table, unsigned i
         uint64_t entry = atomic_load_explicit(&slots[index], memory_order_relaxed);
         bool had_exec = (entry & exec_bits.mask) == exec_bits.value;
         bool had_write = (entry & write_bits.mask) == write_bits.value;
-        if (qy_leaf_is_own(&leaf, entry) && rights && (had_exec == exec || !(exec || write))) {
+        if (qy_leaf_is_own(&leaf, entry) && home && rights &&
+            (had_exec == exec || !(exec || write))) {
             lost |= (had_exec && !exec) || (had_write && !write);
             qy_slot_put(&slots[index],
                         (entry & leaf.address_mask) | (had_write ? writable : plain));
-        } else if (!(entry & valid) && is_plain_mark(entry)) {
+        } else if (planned && !(entry & valid) && is_plain_mark(entry)) {
             uint64_t mark = qy_pt_mark_decode(format, entry);
             if (qy_mark_kind(mark) != QY_MARK_GUARD)
                 qy_slot_put(&slots[index],
@@ -320,8 +332,7 @@ static void plan_leaf(struct qy_range *op, struct qy_table *table, unsigned inde
 {
     const _Atomic uint64_t *slots = qy_table_slots(table);
     const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table->frame);
-    const bool home =
-        op->what == QY_RANGE_PROTECT && !table->side && qy_mark_may_have(table->home, op->rights);
+    const bool home = op->what == QY_RANGE_PROTECT && all_may_have(op, table);
     if (op->what == QY_RANGE_PUT && table->live == 0)
         return;
     for (; index < end && op->error == QY_OK; index++, at += QY_PAGE_BYTES) {

@@ -20,12 +20,17 @@ enum qy_error qy_vm_put(struct qy_space *space, uint64_t start, uint64_t end, ui
     return mark ? qy_range_run(&op) : QY_OK;
 }
 
+static enum qy_error run(struct qy_range *op)
+{
+    return op->end - op->start > QY_RANGE_LONG ? qy_range_run_long(op) : qy_range_run(op);
+}
+
 enum qy_error qy_space_unmap_region(struct qy_space *space, uint64_t address, uint64_t bytes)
 {
     enum qy_error error = qy_vm_range_check(space, address, bytes);
     struct qy_range op = {
         .space = space, .what = QY_RANGE_UNMAP, .start = address, .end = address + bytes};
-    return error == QY_OK ? qy_range_run(&op) : error;
+    return error == QY_OK ? run(&op) : error;
 }
 
 enum qy_error qy_space_unmap_frame(struct qy_space *space, uint64_t address, uint64_t bytes,
@@ -37,7 +42,7 @@ enum qy_error qy_space_unmap_frame(struct qy_space *space, uint64_t address, uin
                           .start = address,
                           .end = address + bytes,
                           .only = frame.raw};
-    return error == QY_OK ? qy_range_run(&op) : error;
+    return error == QY_OK ? run(&op) : error;
 }
 
 static bool rights_exist(unsigned rights)
@@ -60,7 +65,7 @@ static enum qy_error protect(struct qy_space *space, uint64_t address, uint64_t 
                           .end = address + bytes,
                           .rights = rights,
                           .only = only};
-    return qy_range_run(&op);
+    return run(&op);
 }
 
 enum qy_error qy_space_protect_region(struct qy_space *space, uint64_t address, uint64_t bytes,

@@ -187,8 +187,8 @@ static bool revoke_parent(struct qy_vm *vm, struct qy_table *table, uint64_t map
     if (qy_slot_get(qy_table_slots(above) + index) == moving) {
         struct qy_gone gone;
         qy_gone_begin(&gone);
-        qy_vm_let_go_table(vm, format, above, index, table->frame, &gone);
-        qy_gone_send(vm, &gone);
+        qy_vm_let_go_table(vm, above, index, table->frame, &gone);
+        qy_gone_end(vm, &gone);
         qy_table_set(format, above, index,
                      qy_mark_entry(format, (uint64_t)QY_MARK_REVOKED << QY_MARK_KIND_SHIFT));
     }

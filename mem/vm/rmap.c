@@ -6,11 +6,11 @@
 
 #include <qy/rmap.h>
 
-#define TAIL 1ull
 /* A mapping as it is remembered: table and index, its class, and its part of the block. */
 #define CLASS_SHIFT QY_MAPPING_BITS
 #define CLASS_MASK (QY_WORD_CLASS << CLASS_SHIFT)
 #define NAME_MASK ((1ull << QY_MAPPING_BITS) - 1)
+_Static_assert(CLASS_SHIFT == QY_WORD_PLACE_BITS, "and stands above the mapping");
 _Static_assert(CLASS_SHIFT + 2 == QY_MAPPING_PART_SHIFT, "a class fits in between");
 
 static uint64_t word_lock(_Atomic uint64_t *word)
@@ -44,13 +44,6 @@ static struct qy_rmap_node *first_of(uint64_t word)
     return node_at((uint64_t)((int64_t)((word & QY_WORD_NODE_MASK) << 16) >> 16));
 }
 
-/* The mapping in place, with its class. */
-static uint64_t place_of(uint64_t word)
-{
-    return (word & QY_WORD_PLACE_MASK) >> QY_WORD_PLACE_SHIFT | (word & QY_WORD_CLASS)
-                                                                    << CLASS_SHIFT;
-}
-
 static uint64_t class_of(uint64_t record)
 {
     return (record & CLASS_MASK) >> CLASS_SHIFT;
@@ -63,8 +56,7 @@ static uint64_t in_place(uint64_t record)
 
 static uint64_t list_word(const struct qy_rmap_node *first, uint64_t count, uint64_t class)
 {
-    return ((uint64_t)(uintptr_t)first & QY_WORD_NODE_MASK) | count << QY_WORD_LIST_SHIFT |
-           QY_WORD_LIST | class;
+    return qy_word_list((uint64_t)(uintptr_t)first, count, class);
 }
 
 static uint64_t count_of(uint64_t word)
@@ -78,7 +70,7 @@ static uint64_t count_of(uint64_t word)
 
 struct walk {
     const struct qy_rmap_node *node;
-    uint64_t tail; /* a mapping that stands in no node, and TAIL */
+    uint64_t tail; /* a mapping that stands in no node, and QY_NODE_TAIL */
 };
 
 static struct walk walk_begin(uint64_t word)
@@ -87,7 +79,7 @@ static struct walk walk_begin(uint64_t word)
     if (word & QY_WORD_LIST)
         w.node = first_of(word);
     else if (qy_word_in_place(word))
-        w.tail = place_of(word) << 1 | TAIL;
+        w.tail = qy_word_record(word) << 1 | QY_NODE_TAIL;
     return w;
 }
 
@@ -96,8 +88,8 @@ static bool walk_next(struct walk *w, uint64_t *record)
     if (w->node) {
         uint64_t next = w->node->next;
         *record = w->node->mapping;
-        w->tail = next & TAIL ? next : 0;
-        w->node = next & TAIL ? NULL : node_at(next);
+        w->tail = next & QY_NODE_TAIL ? next : 0;
+        w->node = next & QY_NODE_TAIL ? NULL : node_at(next);
         return true;
     }
     *record = w->tail >> 1;
@@ -192,13 +184,25 @@ enum qy_error qy_rmap_add(_Atomic uint64_t *word, uint64_t mapping, bool writabl
     else {
         (*node)->mapping = record;
         (*node)->next = old & QY_WORD_LIST ? (uint64_t)(uintptr_t)first_of(old)
-                        : count            ? place_of(old) << 1 | TAIL
+                        : count            ? qy_word_record(old) << 1 | QY_NODE_TAIL
                                            : 0;
         new = list_word(*node, count + 1, all);
         *node = NULL;
     }
     word_unlock(word, new);
     return error;
+}
+
+enum qy_error qy_rmap_add_list(_Atomic uint64_t *word, struct qy_rmap_node *first,
+                               struct qy_rmap_node *last, unsigned mappings)
+{
+    uint64_t old = word_lock(word), count = count_of(old);
+    bool fits = count && count + mappings <= QY_RMAP_MAX;
+    if (fits)
+        last->next = old & QY_WORD_LIST ? (uint64_t)(uintptr_t)first_of(old)
+                                        : qy_word_record(old) << 1 | QY_NODE_TAIL;
+    word_unlock(word, fits ? list_word(first, count + mappings, old & QY_WORD_CLASS) : old);
+    return fits ? QY_OK : count ? QY_TOO_MANY : QY_NOT_MAPPED;
 }
 
 /*
@@ -216,11 +220,11 @@ static bool list_remove(uint64_t *word, uint64_t count, uint64_t mapping,
             put = node->next;
             break;
         }
-        if (node->next & TAIL && is_named(node->next >> 1, mapping)) {
-            put = node->mapping << 1 | TAIL;
+        if (node->next & QY_NODE_TAIL && is_named(node->next >> 1, mapping)) {
+            put = node->mapping << 1 | QY_NODE_TAIL;
             break;
         }
-        if (node->next & TAIL || !node->next)
+        if (node->next & QY_NODE_TAIL || !node->next)
             return false;
         before = node;
         node = node_at(node->next);
@@ -229,7 +233,7 @@ static bool list_remove(uint64_t *word, uint64_t count, uint64_t mapping,
     if (before) {
         before->next = put;
         *word = list_word(first_of(*word), count - 1, class);
-    } else if (put & TAIL) {
+    } else if (put & QY_NODE_TAIL) {
         *word = in_place(put >> 1);
     } else {
         *word = put ? list_word(node_at(put), count - 1, class) : 0;
@@ -245,7 +249,7 @@ bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_nod
     *freed = NULL;
     if (old & QY_WORD_LIST) {
         found = list_remove(&new, count_of(old), mapping, freed);
-    } else if (qy_word_in_place(old) && is_named(place_of(old), mapping)) {
+    } else if (qy_word_in_place(old) && is_named(qy_word_record(old), mapping)) {
         new = 0;
         found = true;
     }
@@ -260,9 +264,9 @@ static void set_class(uint64_t word, uint64_t mapping, uint64_t class)
 {
     struct qy_rmap_node *node = first_of(word);
     while (!is_named(node->mapping, mapping)) {
-        if (node->next & TAIL) {
+        if (node->next & QY_NODE_TAIL) {
             uint64_t record = node->next >> 1;
-            node->next = ((record & ~CLASS_MASK) | class << CLASS_SHIFT) << 1 | TAIL;
+            node->next = ((record & ~CLASS_MASK) | class << CLASS_SHIFT) << 1 | QY_NODE_TAIL;
             return;
         }
         node = node_at(node->next);

@@ -60,5 +60,6 @@ enum qy_error qy_space_settle_step(struct qy_space *space, uint64_t *address)
         error = qy_vm_unshare(space, page, true);
     else if (error == QY_OK && !again)
         *address = next;
+    qy_vm_pause(vm);
     return error;
 }

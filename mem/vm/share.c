@@ -69,16 +69,42 @@ static enum qy_error hold(struct copying *c, const struct qy_table *new, unsigne
     return error;
 }
 
+static uint64_t class_of(const struct qy_pt_format *format, uint64_t entry)
+{
+    return qy_word_class(qy_pt_has(format, entry, QY_PT_BIT_WRITE),
+                         qy_pt_has(format, entry, QY_PT_BIT_EXEC));
+}
+
 /* Copy the entries. They do not change: a shared table's only become `revoked`. */
 static enum qy_error copy_entries(struct copying *c, struct qy_table *new)
 {
+    const struct qy_pt_format *format = c->space->format;
+    const struct qy_leaf leaf = qy_leaf_of(c->space->vm, new->frame);
+    const _Atomic uint64_t *from = qy_table_slots(c->old);
+    _Atomic uint64_t *to = qy_table_slots(new);
     enum qy_error error = QY_OK;
-    qy_table_fill(c->space->format, new, 1, 0);
-    for (unsigned i = 0; i < QY_PT_ENTRIES && error == QY_OK; i++) {
-        uint64_t entry = qy_slot_get(qy_table_slots(c->old) + i);
+    qy_table_fill(format, new, 1, 0);
+    for (unsigned i = 0, left = c->old->live; left > 0 && error == QY_OK; i++) {
+        uint64_t entry = atomic_load_explicit(&from[i], memory_order_relaxed);
+        struct qy_rmap_node *node = c->nodes;
+        if (!entry)
+            continue;
+        left--;
+        if (qy_leaf_is_own(&leaf, entry)) {
+            uint64_t next = node->next;
+            if (qy_vm_hold_own(&leaf, i, qy_leaf_frame(&leaf, entry), class_of(format, entry),
+                               node)) {
+                c->nodes = (struct qy_rmap_node *)(uintptr_t)next;
+                qy_slot_put(&to[i], entry);
+                new->live++;
+                new->held++;
+                continue;
+            }
+            node->next = next;
+        }
         error = hold(c, new, i, entry);
         if (error == QY_OK)
-            qy_table_set(c->space->format, new, i, entry);
+            qy_table_set(format, new, i, entry);
     }
     new->home = c->old->home;
     if (c->old->side) {
@@ -97,7 +123,7 @@ static void undo(struct copying *c, struct qy_table *new, const struct qy_at *at
     qy_gone_begin(&gone);
     for (unsigned i = 0; i < QY_PT_ENTRIES; i++) {
         uint64_t entry = qy_slot_get(qy_table_slots(new) + i);
-        qy_vm_let_go_entry(c->space->vm, format, new, i, entry, &gone);
+        qy_vm_let_go_entry(c->space->vm, new, i, entry, &gone);
         qy_table_set(format, new, i, 0);
     }
     qy_gone_send(c->space->vm, &gone);
@@ -122,8 +148,8 @@ static enum qy_error exchange(struct copying *c, const struct qy_at *at)
     }
     struct qy_gone gone;
     qy_gone_begin(&gone);
-    qy_vm_let_go_table(c->space->vm, c->space->format, at->table, at->index, c->old->frame, &gone);
-    qy_gone_send(c->space->vm, &gone);
+    qy_vm_let_go_table(c->space->vm, at->table, at->index, c->old->frame, &gone);
+    qy_gone_end(c->space->vm, &gone);
     qy_table_link(c->space->format, at->table, at->index, new);
     return QY_OK;
 }

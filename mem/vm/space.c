@@ -407,7 +407,7 @@ static bool destroy_some(struct qy_space *space)
                 break;
             if (!entry)
                 continue;
-            qy_vm_let_go_entry(vm, format, table, index, entry, &gone);
+            qy_vm_let_go_entry(vm, table, index, entry, &gone);
             qy_table_set(format, table, index, 0);
         }
         if (index == end || table->level == 2)
@@ -423,17 +423,17 @@ static bool destroy_some(struct qy_space *space)
     bool hollow = table->live == 0;
     if (!hollow && !empty) { /* level 2, a table of level 1 */
         pfn_t frame = qy_entry_frame(format, qy_slot_get(qy_table_slots(table) + index));
-        qy_vm_let_go_table(vm, format, table, index, frame, &gone);
+        qy_vm_let_go_table(vm, table, index, frame, &gone);
         qy_table_set(format, table, index, 0);
     }
     qy_table_unlock(table);
     if (hollow && above) {
-        qy_vm_let_go_table(vm, format, above, at, table->frame, &gone);
+        qy_vm_let_go_table(vm, above, at, table->frame, &gone);
         qy_table_set(format, above, at, 0);
     }
     if (above)
         qy_table_unlock(above);
-    qy_gone_send(vm, &gone);
+    qy_gone_end(vm, &gone);
     return empty;
 }
 

@@ -50,29 +50,23 @@ static enum qy_error reserve(struct splitting *s)
     return error;
 }
 
-/* Every part becomes a mapping, the lowest address last: lists are searched from the newest on. All or none. */
+/* Every part becomes a mapping, the lowest address first: lists are searched from there. All or none. */
 static enum qy_error map_parts(struct splitting *s)
 {
-    struct qy_vm *vm = s->space->vm;
-    unsigned level = s->at.level - 1, class, others, i = QY_PT_ENTRIES;
+    unsigned level = s->at.level - 1, class, others;
     uint64_t pages = qy_pt_page_bytes(level) >> QY_PAGE_SHIFT;
-    enum qy_error error = QY_OK;
+    struct qy_rmap_node *node = s->nodes, *last = node;
     (void)qy_rmap_find(s->word, qy_mapping(s->at.table->frame, s->at.index), &class, &others);
-    while (i > 0 && error == QY_OK) {
-        struct qy_rmap_node *node = s->nodes, *next = (struct qy_rmap_node *)(uintptr_t)node->next;
-        uint64_t mapping = qy_block_mapping(vm->db, s->table->frame, i - 1,
-                                            pfn(s->frame.raw + (i - 1) * pages), level);
-        error = qy_rmap_add(s->word, mapping, class & QY_WORD_W, class & QY_WORD_X, &node);
-        if (error == QY_OK) {
-            s->nodes = next;
-            i--;
-        }
+    for (unsigned i = 0; i < QY_PT_ENTRIES; i++) {
+        node->mapping = qy_block_mapping(s->space->vm->db, s->table->frame, i,
+                                         pfn(s->frame.raw + i * pages), level) |
+                        (uint64_t) class << QY_MAPPING_BITS;
+        last = node;
+        node = (struct qy_rmap_node *)(uintptr_t)node->next;
     }
-    for (; error != QY_OK && i < QY_PT_ENTRIES; i++) {
-        struct qy_rmap_node *freed;
-        if (qy_rmap_remove(s->word, qy_mapping(s->table->frame, i), &freed, NULL))
-            qy_vm_node_return(vm, freed);
-    }
+    enum qy_error error = qy_rmap_add_list(s->word, s->nodes, last, QY_PT_ENTRIES);
+    if (error == QY_OK)
+        s->nodes = NULL;
     return error;
 }
 

@@ -11,6 +11,7 @@
 #include "vm_impl.h"
 
 #define LIMBO_BATCH 32u
+#define GONE_ENTRIES 256u /* of a table that a step takes apart */
 
 void qy_table_set(const struct qy_pt_format *format, struct qy_table *table, unsigned index,
                   uint64_t entry)
@@ -338,58 +339,91 @@ void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_
         qy_gone_add(vm, gone, frame, qy_load(&vm->db->frames[frame.raw].tag));
 }
 
-void qy_vm_let_go_entry(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table,
-                        unsigned index, uint64_t entry, struct qy_gone *gone)
+void qy_vm_let_go_entry(struct qy_vm *vm, struct qy_table *table, unsigned index, uint64_t entry,
+                        struct qy_gone *gone)
 {
+    const struct qy_pt_format *format = vm->format;
     pfn_t frame;
     bool foreign;
     if (qy_pt_is_table(format, entry, table->level))
-        qy_vm_let_go_table(vm, format, table, index, qy_entry_frame(format, entry), gone);
+        qy_vm_let_go_table(vm, table, index, qy_entry_frame(format, entry), gone);
     else if (qy_is_swapped(format, entry))
         qy_swap_let_go(vm, table, index, entry);
     else if (!qy_entry_holds(format, entry, table->level, &frame, &foreign))
         return;
     else if (table->level > 1 && qy_frame_state(vm->db, frame) == QY_FRAME_TABLE)
-        qy_vm_let_go_table(vm, format, table, index, frame, gone);
+        qy_vm_let_go_table(vm, table, index, frame, gone);
     else
         qy_vm_let_go(vm, table, index, frame, foreign, gone);
 }
 
-static void tear_down(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table,
-                      struct qy_gone *gone)
-{
-    _Atomic uint64_t *slots = qy_table_slots(table);
-    const struct qy_leaf leaf = qy_leaf_of(vm, table->frame);
-    bool lowest = table->level == 1;
-    for (unsigned i = 0, left = table->live; left > 0; i++) {
-        uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
-        if (!entry)
-            continue;
-        if (lowest && qy_leaf_is_own(&leaf, entry))
-            qy_vm_let_go_own(vm, &leaf, table, i, qy_leaf_frame(&leaf, entry), gone);
-        else
-            qy_vm_let_go_entry(vm, format, table, i, entry, gone);
-        qy_slot_put(&slots[i], 0);
-        left--;
-    }
-    table->live = table->held = 0;
-}
-
-void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *above,
-                        unsigned index, pfn_t frame, struct qy_gone *gone)
+void qy_vm_let_go_table(struct qy_vm *vm, struct qy_table *above, unsigned index, pfn_t frame,
+                        struct qy_gone *gone)
 {
     struct qy_table *table = qy_table_of(vm->db, frame);
     struct qy_rmap_node *freed;
     qy_table_lock(table);
     if (!qy_rmap_remove(&table->parents, qy_mapping(above->frame, index), &freed, NULL))
         qy_port_broken("VM-TREE", "a table does not know its parent, frame", frame.raw);
-    qy_vm_node_return(vm, freed);
     bool last = qy_word_load(&table->parents) == 0;
-    if (last)
-        tear_down(vm, format, table, gone);
     qy_table_unlock(table);
-    if (last)
-        qy_table_retire(vm, table);
+    qy_vm_node_return(vm, freed);
+    if (last) {
+        table->next = gone->tables;
+        gone->tables = table;
+    }
+}
+
+/*
+ * So many entries of a table let go of what they have. Whoever was inside has left it, or finds, once it is unlocked,
+ * that nothing leads there: entries are 0 first.
+ */
+static void take_apart(struct qy_vm *vm, struct qy_table *table, unsigned most,
+                       struct qy_gone *gone)
+{
+    _Atomic uint64_t *slots = qy_table_slots(table);
+    const struct qy_leaf leaf = qy_leaf_of(vm, table->frame);
+    bool lowest = table->level == 1;
+    unsigned left = table->live < most ? table->live : most;
+    table->live = (uint16_t)(table->live - left);
+    for (unsigned i = 0; left > 0; i++) {
+        uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
+        if (!entry)
+            continue;
+        qy_slot_put(&slots[i], 0);
+        if (lowest && qy_leaf_is_own(&leaf, entry))
+            qy_vm_let_go_own(vm, &leaf, table, i, qy_leaf_frame(&leaf, entry), gone);
+        else
+            qy_vm_let_go_entry(vm, table, i, entry, gone);
+        left--;
+    }
+}
+
+bool qy_gone_step(struct qy_vm *vm, struct qy_gone *gone)
+{
+    struct qy_table *table = gone->tables;
+    if (table) {
+        gone->tables = table->next;
+        qy_table_lock(table);
+        take_apart(vm, table, GONE_ENTRIES, gone);
+        bool empty = table->live == 0;
+        qy_table_unlock(table);
+        if (empty) {
+            table->held = 0;
+            qy_table_retire(vm, table);
+        } else {
+            table->next = gone->tables;
+            gone->tables = table;
+        }
+    }
+    qy_gone_send(vm, gone);
+    return gone->tables != NULL;
+}
+
+void qy_gone_end(struct qy_vm *vm, struct qy_gone *gone)
+{
+    while (qy_gone_step(vm, gone))
+        ;
 }
 
 struct qy_space *qy_table_place(const struct qy_vm *vm, struct qy_table *table, unsigned parent,

@@ -13,9 +13,9 @@
 struct qy_table {
     struct qy_lock lock;
     uint8_t level;
-    bool given;        /* its frame is its owner's */
-    uint16_t live;     /* entries of the user half that are not 0 */
-    uint16_t held;     /* entries that hold a frame: present, KEPT, MOVING */
+    bool given;    /* its frame is its owner's */
+    uint16_t live; /* entries of the user half that are not 0 */
+    uint16_t held; /* entries that hold a frame: present, KEPT, MOVING */
     pfn_t frame;
     struct qy_budget *budget;
     struct qy_space *space;   /* of a root */
@@ -105,7 +105,8 @@ static inline bool qy_table_needs_side(const struct qy_table *table, uint64_t ma
 void qy_table_give_side(struct qy_table *table, pfn_t *side);
 
 /* Remember it; before the entry holds its frame. *side: a frame, used if one is needed, 0 then. */
-static inline void qy_table_remember(struct qy_table *table, unsigned index, uint64_t mark, pfn_t *side)
+static inline void qy_table_remember(struct qy_table *table, unsigned index, uint64_t mark,
+                                     pfn_t *side)
 {
     if (qy_table_needs_side(table, mark))
         qy_table_give_side(table, side);
@@ -116,7 +117,8 @@ static inline void qy_table_remember(struct qy_table *table, unsigned index, uin
 }
 
 /* An empty shell: its zeroed frame and its descriptor. Errors: OUT_OF_MEMORY, REVOKED. */
-enum qy_error qy_table_make(struct qy_vm *vm, struct qy_budget *budget, struct qy_table **out) QY_MUST_USE;
+enum qy_error qy_table_make(struct qy_vm *vm, struct qy_budget *budget,
+                            struct qy_table **out) QY_MUST_USE;
 /* So many of them, linked by `next`; all or none. */
 enum qy_error qy_tables_reserve(struct qy_vm *vm, struct qy_budget *budget, unsigned count,
                                 struct qy_table **list) QY_MUST_USE;
@@ -132,18 +134,27 @@ void qy_table_free(struct qy_vm *vm, struct qy_table *table);
 /* It has left the tree and CPUs have forgotten it; others may still read it on their way. */
 void qy_table_retire(struct qy_vm *vm, struct qy_table *table);
 
-/* Private frames that nobody has any more, on their way back together: begun, added to, sent at last. */
+/*
+ * What nobody has any more, on its way back: private frames, sent together, and tables, taken apart one at a time.
+ * Begun, added to, ended.
+ */
 struct qy_gone {
-    uint64_t tag; /* of all of them */
+    uint64_t tag; /* of all frames */
     unsigned count;
+    struct qy_table *tables; /* by `next`; no entry leads to them, CPUs may still be inside */
     uint64_t frames[QY_FREE_FRAMES_MAX];
 };
 void qy_gone_send(struct qy_vm *vm, struct qy_gone *gone);
+/* One table; those below it come to the others. Sends its frames. True: there are more. */
+bool qy_gone_step(struct qy_vm *vm, struct qy_gone *gone) QY_MUST_USE;
+/* All of it. For whoever holds locks, of tables that are in trees: for a few. */
+void qy_gone_end(struct qy_vm *vm, struct qy_gone *gone);
 
 static inline void qy_gone_begin(struct qy_gone *gone)
 {
     gone->tag = 0;
     gone->count = 0;
+    gone->tables = NULL;
 }
 
 static inline void qy_gone_add(struct qy_vm *vm, struct qy_gone *gone, pfn_t frame, uint64_t tag)
@@ -161,8 +172,10 @@ static inline struct qy_cpu_objects *qy_vm_objects(const struct qy_vm *vm)
 }
 
 /* Zeroed. */
-static inline QY_MUST_USE enum qy_error qy_vm_frame_alloc_zeroed(struct qy_vm *vm, const struct qy_budget *budget,
-                                                                 enum qy_frame_state state, pfn_t *out)
+static inline QY_MUST_USE enum qy_error qy_vm_frame_alloc_zeroed(struct qy_vm *vm,
+                                                                 const struct qy_budget *budget,
+                                                                 enum qy_frame_state state,
+                                                                 pfn_t *out)
 {
     bool zeroed;
     qy_irq_is_off();
@@ -174,20 +187,22 @@ static inline QY_MUST_USE enum qy_error qy_vm_frame_alloc_zeroed(struct qy_vm *v
 }
 
 /* Not zeroed. */
-enum qy_error qy_vm_frame_alloc(struct qy_vm *vm, struct qy_budget *budget, enum qy_frame_state state,
-                                pfn_t *out) QY_MUST_USE;
+enum qy_error qy_vm_frame_alloc(struct qy_vm *vm, struct qy_budget *budget,
+                                enum qy_frame_state state, pfn_t *out) QY_MUST_USE;
 void qy_vm_frame_free(struct qy_vm *vm, pfn_t frame, enum qy_frame_state state);
 /* A node for a mapping in a table is paid by the table's budget; null frees nothing. */
 enum qy_error qy_vm_node_alloc(struct qy_vm *vm, struct qy_budget *budget,
                                struct qy_rmap_node **out) QY_MUST_USE;
 void qy_vm_node_free(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node *node);
 /* One more on a list, by `next`; all of them back. */
-enum qy_error qy_vm_nodes_add(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node **list) QY_MUST_USE;
+enum qy_error qy_vm_nodes_add(struct qy_vm *vm, struct qy_budget *budget,
+                              struct qy_rmap_node **list) QY_MUST_USE;
 void qy_vm_nodes_free(struct qy_vm *vm, struct qy_budget *budget, struct qy_rmap_node **list);
 /* One that qy_rmap_remove has freed, to whoever paid for it; null: nothing. */
 void qy_vm_node_return(struct qy_vm *vm, struct qy_rmap_node *node);
 /* A zeroed descriptor. */
-enum qy_error qy_vm_table_alloc(struct qy_vm *vm, struct qy_budget *budget, struct qy_table **out) QY_MUST_USE;
+enum qy_error qy_vm_table_alloc(struct qy_vm *vm, struct qy_budget *budget,
+                                struct qy_table **out) QY_MUST_USE;
 void qy_vm_table_free(struct qy_vm *vm, struct qy_table *table);
 
 /* A frame that no database entry stands for: nobody frees it, and it has no reverse map. */
@@ -202,12 +217,13 @@ _Atomic uint64_t *qy_frame_rmap(const struct qy_framedb *db, pfn_t frame);
 uint64_t qy_block_mapping(const struct qy_framedb *db, pfn_t table, unsigned index, pfn_t frame, unsigned level);
 
 /* An entry of that table lets go of a frame; the last one frees a private frame. */
-void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame, bool foreign,
-                  struct qy_gone *gone);
+void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_t frame,
+                  bool foreign, struct qy_gone *gone);
 
 /* The same for a private frame: most have one mapping, in place, which one exchange removes. */
-static inline void qy_vm_let_go_own(struct qy_vm *vm, const struct qy_leaf *leaf, struct qy_table *table,
-                                    unsigned index, pfn_t frame, struct qy_gone *gone)
+static inline void qy_vm_let_go_own(struct qy_vm *vm, const struct qy_leaf *leaf,
+                                    struct qy_table *table, unsigned index, pfn_t frame,
+                                    struct qy_gone *gone)
 {
     struct qy_frame *entry = &leaf->frames[frame.raw];
     uint64_t old = qy_word_load(&entry->word), mapping = leaf->place | (uint64_t)index << 34;
@@ -219,19 +235,54 @@ static inline void qy_vm_let_go_own(struct qy_vm *vm, const struct qy_leaf *leaf
         qy_vm_let_go(vm, table, index, frame, false, gone);
 }
 
+/* A private frame that has one mapping gets a second one. False: it has more, or is being looked at. */
+static inline bool qy_vm_hold_own(const struct qy_leaf *leaf, unsigned index, pfn_t frame, uint64_t class,
+                                  struct qy_rmap_node *node)
+{
+    _Atomic uint64_t *word = &leaf->frames[frame.raw].word;
+    uint64_t old = qy_word_load(word), all = (old & QY_WORD_CLASS) | class;
+    if ((old & QY_WORD_LOCK) || !qy_word_in_place(old) || all == QY_WORD_CLASS)
+        return false;
+    node->mapping = leaf->place | (uint64_t)index << 34 | class << QY_WORD_PLACE_BITS;
+    node->next = qy_word_record(old) << 1 | QY_NODE_TAIL;
+    return atomic_compare_exchange_strong_explicit(word, &old, qy_word_list((uint64_t)(uintptr_t)node, 2, all),
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
 /*
- * The entry at `index` of a table that has been taken out lets go of the table below: a shared one loses a parent,
- * another is torn down with all below it.
+ * The entry at `index` of a table, which leads nowhere any more, lets go of the table below: a shared one loses a
+ * parent, another has gone, with all below it.
  */
-void qy_vm_let_go_table(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *above,
-                        unsigned index, pfn_t frame, struct qy_gone *gone);
+void qy_vm_let_go_table(struct qy_vm *vm, struct qy_table *above, unsigned index, pfn_t frame,
+                        struct qy_gone *gone);
 
 /*
  * What an entry that is not 0 has goes: a page, a frame that is kept or moving, a table likewise; the entry is the
  * caller's to clear.
  */
-void qy_vm_let_go_entry(struct qy_vm *vm, const struct qy_pt_format *format, struct qy_table *table, unsigned index,
-                        uint64_t entry, struct qy_gone *gone);
+void qy_vm_let_go_entry(struct qy_vm *vm, struct qy_table *table, unsigned index, uint64_t entry,
+                        struct qy_gone *gone);
+
+/* Between two steps of a long call. The caller is outside and holds no lock; nothing is moving by its doing. */
+static inline void qy_vm_pause(const struct qy_vm *vm)
+{
+    if (vm->pause)
+        vm->pause(vm->context);
+}
+
+/* A clone of a space, which shares its tables, and a protect in steps, which has made them its own, take turns. */
+static inline void qy_space_claim(struct qy_space *space)
+{
+    while (atomic_exchange_explicit(&space->claimed, true, memory_order_acquire)) {
+        qy_port_relax();
+        qy_vm_pause(space->vm);
+    }
+}
+
+static inline void qy_space_disclaim(struct qy_space *space)
+{
+    atomic_store_explicit(&space->claimed, false, memory_order_release);
+}
 
 /* ---- pages in slots of a swap area (swap.c) ---- */
 
@@ -275,7 +326,8 @@ struct qy_at {
  * Go down to the table of `level` over address, or as far as there are tables, and lock that table: at->entry is 0, a
  * mark, a page, or at->level == level. The caller is inside (qy_vm_enter). False: the space is dying.
  */
-bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level, struct qy_at *at) QY_MUST_USE;
+bool qy_vm_lock_at(struct qy_space *space, vaddr_t address, unsigned level,
+                   struct qy_at *at) QY_MUST_USE;
 
 static inline vaddr_t qy_span_base(vaddr_t address, unsigned level)
 {
@@ -289,7 +341,8 @@ void qy_object_withdraw(struct qy_space *tree, uint64_t start, uint64_t end);
  * One mapping of a frame less: its entry has the mark behind it again, or one `revoked`; CPUs have forgotten it.
  * False: it is somebody else's at the moment. *own: it was a private frame. The caller is inside.
  */
-bool qy_vm_take_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t mapping, bool revoked, bool *own) QY_MUST_USE;
+bool qy_vm_take_mapping(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t mapping, bool revoked,
+                        bool *own) QY_MUST_USE;
 
 static inline unsigned qy_access_right(enum qy_access access)
 {
@@ -313,7 +366,8 @@ static inline void qy_vm_flush(struct qy_space *space, vaddr_t start, uint64_t e
 enum qy_error qy_vm_unshare(struct qy_space *space, vaddr_t address, bool settle) QY_MUST_USE;
 
 /* Fill [start, end), which is empty, with a mark; 0: do nothing. As qy_space_map_region. */
-enum qy_error qy_vm_put(struct qy_space *space, uint64_t start, uint64_t end, uint64_t mark) QY_MUST_USE;
+enum qy_error qy_vm_put(struct qy_space *space, uint64_t start, uint64_t end,
+                        uint64_t mark) QY_MUST_USE;
 
 /*
  * A large page, present or kept, at address is replaced by a table of pages one level below that say the same; no
@@ -326,7 +380,8 @@ enum qy_error qy_vm_split(struct qy_space *space, vaddr_t address) QY_MUST_USE;
 
 /* The index means that in another space, too; and no index below `spent` is made there again. Errors: INVALID_ARGUMENT (it means something
  * else, or has), OUT_OF_MEMORY, UNSUPPORTED (not delegated). */
-enum qy_error qy_binding_copy(struct qy_space *to, unsigned index, const struct qy_binding *binding) QY_MUST_USE;
+enum qy_error qy_binding_copy(struct qy_space *to, unsigned index,
+                              const struct qy_binding *binding) QY_MUST_USE;
 enum qy_error qy_bindings_spend(struct qy_space *to, unsigned spent) QY_MUST_USE;
 
 /* See to it that there is a table of `level` over address; where a mark is, it is split. The caller is outside. */
@@ -339,17 +394,20 @@ void qy_vm_prune(struct qy_space *space, vaddr_t address);
  * The entry for an address, its level and the first address that it stands for. No lock: a look. The caller is
  * inside.
  */
-uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *level, paddr_t *table);
+uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *level,
+                    paddr_t *table);
 
 /*
  * Replace the private frame at a locked entry of level 1 by a copy of the caller's own, with these rights (0: kept);
  * unlocks. False: it has changed meanwhile, try again. fresh: a frame, the entry's afterwards; not if it returns
  * false.
  */
-bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsigned rights, pfn_t fresh) QY_MUST_USE;
+bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsigned rights,
+                   pfn_t fresh) QY_MUST_USE;
 
 /* All errors of a range of user addresses; part of every call. */
-enum qy_error qy_vm_range_check(const struct qy_space *space, uint64_t start, uint64_t bytes) QY_MUST_USE;
+enum qy_error qy_vm_range_check(const struct qy_space *space, uint64_t start,
+                                uint64_t bytes) QY_MUST_USE;
 
 /* Where a table lies: the space and the first address of what it translates, by one of its parents. */
 struct qy_space *qy_table_place(const struct qy_vm *vm, struct qy_table *table, unsigned parent,

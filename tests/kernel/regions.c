@@ -232,6 +232,35 @@ static void calls_bring_what_they_copy(void)
     scene_end();
 }
 
+static unsigned points_of(enum qy_invocation number, uint64_t x0, uint64_t x1, uint64_t x2,
+                          uint64_t x3)
+{
+    world_preemption_points = 0;
+    CHECK_EQ(CALL(number, x0, x1, x2, x3, 0, 0).error, QY_OK);
+    scene_check(__FILE__, __LINE__);
+    return world_preemption_points;
+}
+
+/* Two tables of pages and a half: interrupts come in between; not in a short call. */
+static void long_calls_have_preemption_points(void)
+{
+    const uint64_t bytes = PAGES(1280);
+    begin(1400);
+    run_in(space, 1, 0);
+    qy_handle_t other = make(ROOT_UNTYPED, QY_OBJ_ADDRESS_SPACE, 1);
+    qy_handle_t payer = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64);
+    CHECK_EQ(CALL(QY_CALL_space_bind, other, payer, 0, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(reserve(AT, bytes, DATA, 0), QY_OK);
+    for (uint64_t at = 0; at < bytes; at += QY_PAGE_BYTES)
+        world_fault(1, AT + at, QY_ACCESS_WRITE, 0x400000);
+    CHECK(seen(1, AT + bytes - 1, RW) != NULL);
+    CHECK(points_of(QY_CALL_space_protect_region, space, AT, bytes, QY_MAP_READ) >= 6);
+    CHECK(points_of(QY_CALL_space_clone, other, space, AT, bytes) >= 3);
+    CHECK(points_of(QY_CALL_space_unmap_region, space, AT, bytes, 0) >= 3);
+    CHECK_EQ(points_of(QY_CALL_space_unmap_region, other, AT, PAGES(1), 0), 0);
+    scene_end();
+}
+
 /* A frame that a capability maps in a delegated space goes with the frame, clones included. */
 static void frames_go_from_clones_too(void)
 {
@@ -301,6 +330,7 @@ static const struct test tests[] = {
     {"a budget that ends is named", a_budget_that_ends_is_named},
     {"calls bring what they copy", calls_bring_what_they_copy},
     {"frames go from clones too", frames_go_from_clones_too},
+    {"long calls have preemption points", long_calls_have_preemption_points},
 };
 
 int main(void)

@@ -87,6 +87,17 @@ static void breaks(unsigned long n)
                  QY_OK);
 }
 
+/* The first writes after a clone: each table of 512 pages becomes the clone's own. */
+static void table_copies(unsigned long n)
+{
+    struct qy_fault fault;
+    faults(4096);
+    vm_open(&f, 1);
+    CHECK_EQ(qy_space_clone(&f.space[1], &f.space[0], QY_PAGE_BYTES, QY_USER_END), QY_OK);
+    for (unsigned long i = 0; i < n; i++)
+        CHECK_EQ(qy_space_fault(&f.space[1], AT + i * TABLE, QY_ACCESS_WRITE, &fault), QY_OK);
+}
+
 static void reserves(unsigned long n)
 {
     for (unsigned long i = 0; i < n; i++) {
@@ -187,6 +198,7 @@ static const struct row {
     {"a page of an object, zeroing apart", object_pages, 1024, 9216, 0, 900, zeroes},
     {"fault on an object's page", object_faults, 1024, 9216, 0, 1600, object_pages},
     {"fault on it, and discard", object_discards, 1024, 9216, 0, 2800, object_pages},
+    {"first write to 512 shared pages", table_copies, 0, 8, 0, 160000, NULL},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 

@@ -84,7 +84,9 @@ static void flush_with_another(void *context, struct qy_space *space, vaddr_t st
 {
     if (!other_runs && space == &f.space[0] && intrusion < INTRUSIONS) {
         unsigned now = intrusion;
-        intrusion = INTRUSIONS; /* once */
+        bool claimed =
+            atomic_load(&space->claimed); /* by this call; one that waits for ever keeps nothing */
+        intrusion = INTRUSIONS;           /* once */
         intrusions++;
         other_runs = true;
         hosted_cpu_set(1);
@@ -92,6 +94,7 @@ static void flush_with_another(void *context, struct qy_space *space, vaddr_t st
             intrude(now);
         else
             waits++;
+        atomic_store(&space->claimed, claimed);
         hosted_cpu_set(0);
         other_runs = false;
     }

@@ -133,6 +133,8 @@ int root_main(const struct qy_root_info *info)
         storm_run(&root);
     } else if (asked_for(info, "revoke")) {
         revoke_run(&root);
+    } else if (asked_for(info, "ranges")) {
+        ranges_run(&root);
     } else if (asked_for(info, "exhaust")) {
         exhaust_run(&root);
     } else if (asked_for(info, "leak")) {

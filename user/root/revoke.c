@@ -22,7 +22,7 @@
 #define TOUCHED 8192u
 #define REGION_BYTES (1ull << 30)
 
-static uint64_t longest_stretch(const struct root *root)
+uint64_t longest_stretch(const struct root *root)
 {
     uint64_t longest = 0;
     for (uint64_t cpu = 0; cpu < root->info->cpus; cpu++) {

@@ -16,6 +16,7 @@
  *     place.c     threads stay with their memory               (word `place`)
  *     storm.c     calls of many threads at random              (words `storm`, `storm=CALLS`, `seed=N`)
  *     revoke.c    revoke of 100,000 objects                    (word `revoke`)
+ *     ranges.c    calls on 64 MiB at once                      (word `ranges`)
  *     seen.c      pages for the emulator to look at        (word `seen`)
  *     exhaust.c   tasks that take all they can get             (word `exhaust`)
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
@@ -159,6 +160,10 @@ void place_run(struct root *root);
 void attack_run(struct root *root);
 void storm_run(struct root *root);
 void revoke_run(struct root *root);
+void ranges_run(struct root *root);
+
+/* The longest stretch of any CPU that let no interrupt in, in ticks, since it started. */
+uint64_t longest_stretch(const struct root *root);
 void seen_run(struct root *root);
 void exhaust_run(struct root *root);
 

@@ -67,6 +67,13 @@ static inline uint64_t qy_mapping_part(uint64_t mapping, uint64_t offset, uint64
 enum qy_error qy_rmap_add(_Atomic uint64_t *word, uint64_t mapping, bool writable, bool executable,
                           struct qy_rmap_node **node) QY_MUST_USE;
 
+/*
+ * So many mappings beside those that there are, of classes that the word has, as nodes from `first` to `last`, linked by
+ * `next`. Errors: NOT_MAPPED (there are none), TOO_MANY.
+ */
+enum qy_error qy_rmap_add_list(_Atomic uint64_t *word, struct qy_rmap_node *first, struct qy_rmap_node *last,
+                               unsigned mappings) QY_MUST_USE;
+
 /* Remove it. *freed: a node that is nobody's now, whose `mapping` says who paid for it, or null. *last (may be null): there
  * is no mapping any more, and this call removed the last: of those who remove at the same time, one is told. False: there is no such mapping. */
 bool qy_rmap_remove(_Atomic uint64_t *word, uint64_t mapping, struct qy_rmap_node **freed,

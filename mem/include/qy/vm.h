@@ -116,6 +116,11 @@ struct qy_vm {
      * on the way to them have gone, too. Called without locks; may wait for CPUs.
      */
     void (*flush)(void *context, struct qy_space *space, vaddr_t start, uint64_t end, unsigned level);
+    /*
+     * Between two steps of a call on a range: no lock is held, and of a budget only tables that have left their trees.
+     * Null: nothing. May be set after qy_vm_init.
+     */
+    void (*pause)(void *context);
     void *context;
     _Alignas(64) _Atomic uint64_t epoch;
     _Alignas(64) struct qy_lock limbo_lock;
@@ -145,6 +150,7 @@ struct qy_space {
     bool is_object;    /* part of a qy_object: no CPU runs it, its pages' mappers are told (qy/object.h) */
     atomic_bool dying;
     bool forgotten;        /* CPUs have been made to forget it: it is dying */
+    atomic_bool claimed;   /* a clone of it or a long protect is under way: one at a time */
     _Atomic uint64_t hint; /* where the next region may go */
     struct qy_binding *_Atomic bindings[QY_BINDING_PAGES];
     struct qy_lock bindings_lock;
