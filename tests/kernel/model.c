@@ -75,7 +75,7 @@ static unsigned run(uint64_t seed, unsigned steps)
 static void random_calls_do_what_is_specified(void)
 {
     const char *more = getenv("TEST_OPS");
-    uint64_t calls = 0, wanted = more ? strtoull(more, NULL, 0) : 60000;
+    uint64_t calls = 0, wanted = more ? strtoull(more, NULL, 0) : 30000;
     acts_choose = choose;
     acts_make();
     for (uint64_t seed = 1; calls < wanted && !acts_failure; seed++) {
