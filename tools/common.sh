@@ -81,10 +81,10 @@ must_step() {
 # Debian's packages for a purpose.
 packages_for() {
   case $1 in
-  build-*-clang) echo clang-14 lld-14 llvm-14 meson ninja-build cpio ;;
-  build-x86_64-gcc) echo gcc binutils meson ninja-build cpio ;;
-  build-riscv64-gcc) echo gcc-riscv64-linux-gnu binutils-riscv64-linux-gnu meson ninja-build cpio ;;
-  hosted) echo clang-14 gcc libc6-dev meson ninja-build pkg-config spin valgrind dosfstools mtools ;;
+  build-*-clang) echo clang-14 lld-14 llvm-14 meson ninja-build cpio dpkg-dev ;;
+  build-x86_64-gcc) echo gcc binutils meson ninja-build cpio dpkg-dev ;;
+  build-riscv64-gcc) echo gcc-riscv64-linux-gnu binutils-riscv64-linux-gnu meson ninja-build cpio dpkg-dev ;;
+  hosted) echo clang-14 gcc libc6-dev meson ninja-build dpkg-dev pkg-config spin valgrind dosfstools mtools ;;
   bench-phys) echo binutils valgrind ;;
   bench-heap) echo binutils valgrind libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 ;;
   emulator-x86_64) echo qemu-system-x86 ;;

@@ -1,0 +1,2 @@
+/* For mbed TLS where there is no C library. */
+#include <lib/string.h>
