@@ -117,11 +117,9 @@ static bool find_more(struct space *space, uint64_t memory_id) QY_EXCLUDES(qy_cl
 static enum qy_error resolve(struct cpu *cpu, struct space *space, const struct fault_cause *cause,
                              struct qy_fault *fault)
 {
-    enum qy_access access = (enum qy_access)cause->access;
     space_enter(cpu);
-    enum qy_error error = qy_space_fault(&space->vm, cause->address, access, fault);
-    if (error == QY_WOULD_WAIT && fault->mark.kind == QY_MARK_OBJECT)
-        error = memory_fault(space, cause->address, access, fault);
+    enum qy_error error =
+        qy_space_fault(&space->vm, cause->address, (enum qy_access)cause->access, fault);
     space_leave(cpu);
     return error;
 }

@@ -53,11 +53,15 @@ static void forget(const struct memory *memory) QY_REQUIRES(qy_class_caps)
                           memory_order_release);
 }
 
-enum qy_error memory_fault(struct space *space, uint64_t address, enum qy_access access,
-                           struct qy_fault *fault)
+enum qy_error memory_of_binding(void *context, const struct qy_binding *binding,
+                                struct qy_object **out)
 {
-    struct memory *memory = memory_find(fault->binding.cookie);
-    return memory ? qy_object_fault(&memory->vm, &space->vm, address, access, fault) : QY_REVOKED;
+    (void)context;
+    struct memory *memory = memory_find(binding->cookie);
+    if (!memory)
+        return QY_REVOKED;
+    *out = &memory->vm;
+    return QY_OK;
 }
 
 /* ---- taking apart ---- */

@@ -4,6 +4,7 @@
 #include <arch/arch.h>
 #include <kernel/dma.h>
 #include <kernel/guard.h>
+#include <kernel/memory.h>
 #include <kernel/preempt.h>
 #include <kernel/sched.h>
 #include <kernel/shootdown.h>
@@ -58,6 +59,7 @@ void space_setup(const struct qy_pt *kernel_tables, struct qy_framedb *db)
         vm_cpus[i].objects = &cpu_at(i)->objects;
     qy_vm_init(&kernel_vm, arch_pt_format(), db, vm_cpus, cpu_count, flush, NULL);
     kernel_vm.pause = pause;
+    kernel_vm.object = memory_of_binding;
 }
 
 /* Every CPU has been outside of a section once. */

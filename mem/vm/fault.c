@@ -6,28 +6,15 @@
  *     present, COW, written               sole: writable again; else a copy
  *     kept                                present again; a copy where its rights need one
  *     guard with pages left               it moves on, its page is anonymous
- *     object, pager                       the pager's
+ *     object                              its page (object_fault.c); not there: its pager's
+ *     pager                               the pager's
  *     swapped                             that of the area's; it is noted that somebody waits
  *     moving                              somebody is at it: wait
  *
  * Fresh pages and pages that gain rights need no flush: a CPU that has the older entry faults, and comes here. A copy
  * replaces: the entry is `moving` until no CPU has the shared frame any more, and only then copied and let go.
  */
-#include "vm_impl.h"
-
-/* How one look ended: an error for the caller, or look again. */
-enum verdict { DONE, AGAIN, UNSHARE, GROW };
-
-struct look {
-    struct qy_space *space;
-    vaddr_t page;
-    enum qy_access access;
-    struct qy_at at;
-    enum qy_error error;
-    uint64_t mark;
-    struct qy_binding binding; /* of a page in a slot */
-    bool code;                 /* an executable page has appeared */
-};
+#include "fault_impl.h"
 
 static void copy_page(pfn_t to, pfn_t from)
 {
@@ -35,7 +22,7 @@ static void copy_page(pfn_t to, pfn_t from)
 }
 
 /* A private frame that nobody has yet becomes the page at an entry. Whether that held one is counted by the caller. */
-static void put_fresh(struct look *look, _Atomic uint64_t *slot, struct qy_table *table,
+static void put_fresh(struct qy_look *look, _Atomic uint64_t *slot, struct qy_table *table,
                       unsigned index, pfn_t frame, unsigned rights)
 {
     const struct qy_pt_format *format = look->space->format;
@@ -48,40 +35,64 @@ static void put_fresh(struct look *look, _Atomic uint64_t *slot, struct qy_table
                           : qy_mark_entry(format, qy_held_mark(QY_MARK_KEPT, frame, 0, 0, false)));
 }
 
-/* Tables from a mark of a level above 1 down to level 1, built aside; they go in by their first entry. */
-static enum verdict fill_below(struct look *look, pfn_t frame)
+enum qy_error qy_below_make(struct qy_space *space, vaddr_t page, const struct qy_at *at,
+                            struct qy_below *below)
+{
+    const struct qy_pt_format *format = space->format;
+    struct qy_table *list, *above = NULL;
+    const uint64_t mark = qy_entry_mark(format, at->entry);
+    const uint64_t base = qy_span_base(page, at->level).raw;
+    *below = (struct qy_below){.leaf = at->table, .index = at->index};
+    enum qy_error error = qy_tables_reserve(space->vm, space->budget, at->level - 1, &list);
+    for (unsigned level = at->level - 1; error == QY_OK && level >= 1; level--) {
+        struct qy_table *table = list;
+        uint64_t offset = (qy_span_base(page, level + 1).raw - base) >> QY_PAGE_SHIFT;
+        list = table->next;
+        qy_table_fill(format, table, level, mark ? qy_mark_at(mark, offset) : 0);
+        if (above)
+            qy_table_link(format, above, qy_pt_index(page, level + 1), table);
+        below->tables[below->count++] = above = below->leaf = table;
+        below->index = qy_pt_index(page, 1);
+    }
+    return error;
+}
+
+void qy_below_link(struct qy_space *space, const struct qy_at *at, struct qy_below *below)
+{
+    if (below->count > 0)
+        qy_table_link(space->format, at->table, at->index, below->tables[0]);
+    below->count = 0;
+}
+
+void qy_below_drop(struct qy_space *space, struct qy_below *below)
+{
+    while (below->count > 0)
+        qy_table_free(space->vm, below->tables[--below->count]);
+}
+
+/* The same in tables that do not exist yet. */
+static enum qy_verdict fill_below(struct qy_look *look, pfn_t frame)
 {
     struct qy_space *space = look->space;
-    struct qy_at *at = &look->at;
-    struct qy_table *list, *first, *above = NULL;
-    uint64_t mark = look->mark;
-    look->error = qy_tables_reserve(space->vm, space->budget, at->level - 1, &list);
+    struct qy_below below;
+    look->error = qy_below_make(space, look->page, &look->at, &below);
     if (look->error != QY_OK) {
         qy_vm_frame_free(space->vm, frame, QY_FRAME_USER);
-        return DONE;
+        return QY_LOOK_DONE;
     }
-    first = list;
-    for (unsigned level = at->level - 1; level >= 1; level--) {
-        struct qy_table *table = list;
-        list = table->next;
-        qy_table_fill(space->format, table, level, mark); /* anonymous: all parts are alike */
-        if (above)
-            qy_table_link(space->format, above, qy_pt_index(look->page, level + 1), table);
-        above = table;
-    }
-    unsigned index = qy_pt_index(look->page, 1);
-    qy_table_lock(above); /* a revoke finds it by the frame */
-    pfn_t none = {0};     /* an empty table needs no side page */
-    qy_table_remember(above, index, mark, &none);
-    put_fresh(look, qy_table_slots(above) + index, above, index, frame, qy_mark_rights(mark));
-    above->held++;
-    qy_table_unlock(above);
-    qy_table_link(space->format, at->table, at->index, first);
-    return DONE;
+    qy_table_lock(below.leaf); /* a revoke finds it by the frame */
+    pfn_t none = {0};          /* an empty table needs no side page */
+    qy_table_remember(below.leaf, below.index, look->mark, &none);
+    put_fresh(look, qy_table_slots(below.leaf) + below.index, below.leaf, below.index, frame,
+              qy_mark_rights(look->mark));
+    below.leaf->held++;
+    qy_table_unlock(below.leaf);
+    qy_below_link(space, &look->at, &below);
+    return QY_LOOK_DONE;
 }
 
 /* An entry that is an anonymous mark gets its page. */
-static enum verdict fill(struct look *look)
+static enum qy_verdict fill(struct qy_look *look)
 {
     struct qy_space *space = look->space;
     struct qy_vm *vm = space->vm;
@@ -89,23 +100,23 @@ static enum verdict fill(struct look *look)
     pfn_t frame, side = {0};
     bool needs_side = look->at.level == 1 && qy_table_needs_side(table, look->mark);
     if (needs_side && qy_table_is_strange(space, table))
-        return UNSHARE;
+        return QY_LOOK_UNSHARE;
     look->error = qy_vm_frame_alloc_zeroed(vm, space->budget, QY_FRAME_USER, &frame);
     if (look->error != QY_OK)
-        return DONE;
+        return QY_LOOK_DONE;
     if (look->at.level > 1)
         return fill_below(look, frame);
     if (needs_side) {
         look->error = qy_vm_frame_alloc(vm, table->budget, QY_FRAME_METADATA, &side);
         if (look->error != QY_OK) {
             qy_vm_frame_free(vm, frame, QY_FRAME_USER);
-            return DONE;
+            return QY_LOOK_DONE;
         }
     }
     qy_table_remember(table, look->at.index, look->mark, &side);
     put_fresh(look, look->at.slot, table, look->at.index, frame, qy_mark_rights(look->mark));
     table->held++;
-    return DONE;
+    return QY_LOOK_DONE;
 }
 
 bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsigned rights,
@@ -113,7 +124,7 @@ bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsig
 {
     pfn_t old = {0};
     bool foreign;
-    struct look look = {.space = space};
+    struct qy_look look = {.space = space};
     struct qy_gone gone;
     qy_gone_begin(&gone);
     (void)qy_entry_holds(space->format, at->entry, 1, &old, &foreign);
@@ -141,24 +152,24 @@ bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsig
 }
 
 /* A copy of the entry's frame takes its place; unlocks. */
-static enum verdict copy(struct look *look, unsigned rights)
+static enum qy_verdict copy(struct qy_look *look, unsigned rights)
 {
     struct qy_space *space = look->space;
     pfn_t fresh;
     look->error = qy_vm_frame_alloc(space->vm, space->budget, QY_FRAME_USER, &fresh);
     if (look->error != QY_OK) {
         qy_table_unlock(look->at.table);
-        return DONE;
+        return QY_LOOK_DONE;
     }
     if (qy_vm_replace(space, look->page, &look->at, rights, fresh)) {
         look->code |= rights & QY_PT_EXEC;
-        return DONE;
+        return QY_LOOK_DONE;
     }
     qy_vm_frame_free(space->vm, fresh, QY_FRAME_USER);
-    return AGAIN;
+    return QY_LOOK_AGAIN;
 }
 
-static void set_entry(struct look *look, uint64_t entry)
+static void set_entry(struct qy_look *look, uint64_t entry)
 {
     look->code |= qy_pt_has(look->space->format, entry, QY_PT_BIT_EXEC);
     qy_table_set(look->space->format, look->at.table, look->at.index, entry);
@@ -166,7 +177,7 @@ static void set_entry(struct look *look, uint64_t entry)
 }
 
 /* A page that is there. Unlocks. */
-static enum verdict present(struct look *look)
+static enum qy_verdict present(struct qy_look *look)
 {
     const struct qy_pt_format *format = look->space->format;
     struct qy_at *at = &look->at;
@@ -179,11 +190,11 @@ static enum verdict present(struct look *look)
         atomic_fetch_or_explicit(at->slot, format->flags[QY_PT_BIT_ACCESSED].value,
                                  memory_order_relaxed);
         qy_table_unlock(at->table);
-        return DONE;
+        return QY_LOOK_DONE;
     }
     if (qy_table_is_shared(at->table)) {
         qy_table_unlock(at->table);
-        return UNSHARE;
+        return QY_LOOK_UNSHARE;
     }
     pfn_t frame = qy_entry_frame(format, at->entry);
     _Atomic uint64_t *word = &look->space->vm->db->frames[frame.raw].word;
@@ -192,11 +203,11 @@ static enum verdict present(struct look *look)
     if (qy_rmap_class(word, qy_mapping(at->table->frame, at->index), true, false) != QY_OK)
         qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
     set_entry(look, qy_page_entry(format, frame, 1, rights));
-    return DONE;
+    return QY_LOOK_DONE;
 }
 
 /* A frame without an entry that CPUs use. Unlocks. */
-static enum verdict kept(struct look *look)
+static enum qy_verdict kept(struct qy_look *look)
 {
     struct qy_space *space = look->space;
     const struct qy_pt_format *format = space->format;
@@ -214,12 +225,12 @@ static enum verdict kept(struct look *look)
                       qy_page_entry(format, frame, at->level, rights) | qy_bit_foreign(format));
         else
             qy_table_unlock(at->table);
-        return DONE;
+        return QY_LOOK_DONE;
     }
     if (qy_word_load(word) & QY_WORD_LIST) {
         if (write) {
             set_entry(look, qy_page_entry(format, frame, 1, QY_PT_READ) | qy_bit_cow(format));
-            return AGAIN;
+            return QY_LOOK_AGAIN;
         }
         if (qy_rmap_class(word, mapping, false, exec) != QY_OK)
             return copy(look, rights);
@@ -227,65 +238,82 @@ static enum verdict kept(struct look *look)
         qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
     }
     set_entry(look, qy_page_entry(format, frame, 1, rights));
-    return DONE;
+    return QY_LOOK_DONE;
+}
+
+/* A page of an object: of ours, or whoever bound it is asked. The table stays locked. */
+static enum qy_verdict object(struct qy_look *look)
+{
+    struct qy_vm *vm = look->space->vm;
+    struct qy_object *object;
+    unsigned index = (unsigned)((look->mark & QY_MARK_BINDING_MASK) >> QY_MARK_BINDING_SHIFT);
+    look->binding = qy_space_binding(look->space, index);
+    look->error = !look->binding.object ? QY_REVOKED
+                  : vm->object          ? vm->object(vm->context, &look->binding, &object)
+                                        : QY_WOULD_WAIT;
+    return look->error == QY_OK ? qy_object_join(object, look) : QY_LOOK_DONE;
 }
 
 /* A page in a slot: who restores it is to know that it is wanted here. The table stays locked. */
-static enum verdict swapped(struct look *look)
+static enum qy_verdict swapped(struct qy_look *look)
 {
     struct qy_space *space = look->space;
     struct qy_at *at = &look->at;
     uint64_t slot;
     if (qy_table_is_strange(space, at->table))
-        return UNSHARE;
+        return QY_LOOK_UNSHARE;
     look->binding = qy_swap_place(space->vm, look->mark, &slot);
     qy_table_set(space->format, at->table, at->index,
                  qy_mark_entry(space->format, look->mark | QY_MARK_SHARED));
     look->mark = (look->mark & ~(QY_MARK_OFFSET_MASK | QY_MARK_BINDING_MASK)) | slot;
     look->error = QY_WOULD_WAIT;
-    return DONE;
+    return QY_LOOK_DONE;
 }
 
 /* An entry that is not present, of a kind that holds no frame. The table stays locked. */
-static enum verdict absent(struct look *look, enum qy_mark_kind kind)
+static enum qy_verdict absent(struct qy_look *look, enum qy_mark_kind kind)
 {
     struct qy_table *table = look->at.table;
     bool allowed = qy_mark_rights(look->mark) & qy_access_right(look->access);
     switch (kind) {
     case QY_MARK_ANON:
         if (allowed)
-            return look->at.level == 1 && qy_table_is_shared(table) ? UNSHARE : fill(look);
+            return look->at.level == 1 && qy_table_is_shared(table) ? QY_LOOK_UNSHARE : fill(look);
         look->error = QY_NO_RIGHTS;
-        return DONE;
+        return QY_LOOK_DONE;
     case QY_MARK_SWAPPED:
         if (allowed)
             return swapped(look);
         look->error = QY_NO_RIGHTS;
-        return DONE;
+        return QY_LOOK_DONE;
     case QY_MARK_OBJECT:
+        if (allowed)
+            return object(look);
+        look->error = QY_NO_RIGHTS;
+        return QY_LOOK_DONE;
     case QY_MARK_PAGER:
         look->error = allowed ? QY_WOULD_WAIT : QY_NO_RIGHTS;
-        return DONE;
+        return QY_LOOK_DONE;
     case QY_MARK_GUARD:
         if (look->mark & QY_MARK_OFFSET_MASK && look->at.level == 1)
-            return GROW;
+            return QY_LOOK_GROW;
         look->error = QY_NOT_MAPPED;
-        return DONE;
+        return QY_LOOK_DONE;
     default:
         look->error = kind == QY_MARK_REVOKED ? QY_REVOKED : QY_NOT_MAPPED;
-        return DONE;
+        return QY_LOOK_DONE;
     }
 }
 
 /* One look at the entry, which is locked. Unlocks. */
-static enum verdict resolve(struct look *look)
+static enum qy_verdict resolve(struct qy_look *look)
 {
     struct qy_at *at = &look->at;
     if (qy_is_present(look->space->format, at->entry))
         return present(look);
     uint64_t mark = qy_entry_mark(look->space->format, at->entry);
     enum qy_mark_kind kind = qy_mark_kind(mark);
-    enum verdict verdict = AGAIN;
+    enum qy_verdict verdict = QY_LOOK_AGAIN;
     if (at->level > 1)
         mark = qy_mark_at(mark, (look->page.raw - qy_span_base(look->page, at->level).raw) >>
                                     QY_PAGE_SHIFT);
@@ -297,7 +325,7 @@ static enum verdict resolve(struct look *look)
             look->error = QY_NO_RIGHTS;
         else if (at->level > 1 || !qy_table_is_shared(at->table))
             return kept(look);
-        verdict = look->error == QY_OK ? UNSHARE : DONE;
+        verdict = look->error == QY_OK ? QY_LOOK_UNSHARE : QY_LOOK_DONE;
     }
     qy_table_unlock(at->table);
     return verdict;
@@ -307,7 +335,7 @@ static enum verdict resolve(struct look *look)
  * A guard moves one page on, down from a stack and up from a heap, and its page becomes anonymous. A guard that
  * something is behind stays.
  */
-static enum qy_error grow(const struct look *look)
+static enum qy_error grow(const struct qy_look *look)
 {
     struct qy_space *space = look->space;
     bool down = (look->mark >> QY_MARK_REGION_SHIFT & 7) == QY_REGION_STACK;
@@ -339,23 +367,10 @@ static enum qy_error grow(const struct look *look)
     return same ? QY_NOT_MAPPED : QY_OK;
 }
 
-/* What a fault's error is about. */
-static enum qy_error explain(const struct look *look, enum qy_error error, struct qy_fault *out)
-{
-    out->mark = qy_mark_unpack(look->mark);
-    out->binding = look->binding;
-    if (error == QY_WOULD_WAIT && out->mark.kind == QY_MARK_OBJECT) {
-        out->binding = qy_space_binding(look->space, out->mark.binding);
-        if (!out->binding.object)
-            return QY_REVOKED;
-    }
-    return error;
-}
-
 enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_access access,
                              struct qy_fault *out)
 {
-    struct look look;
+    struct qy_look look;
     if (address >= QY_USER_END)
         return QY_INVALID_ADDRESS;
     look.space = space;
@@ -363,7 +378,7 @@ enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_a
     look.access = access;
     look.code = false;
     for (;;) {
-        enum verdict verdict = DONE;
+        enum qy_verdict verdict = QY_LOOK_DONE;
         look.error = QY_REVOKED;
         look.mark = 0;
         look.binding = (struct qy_binding){0};
@@ -373,15 +388,19 @@ enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_a
             verdict = resolve(&look);
         }
         qy_vm_leave(space->vm);
-        if (verdict == UNSHARE)
+        if (verdict == QY_LOOK_UNSHARE)
             look.error = qy_vm_unshare(space, look.page, true);
-        else if (verdict == GROW)
+        else if (verdict == QY_LOOK_GROW)
             look.error = grow(&look);
-        else if (verdict == AGAIN)
+        else if (verdict == QY_LOOK_AGAIN)
             qy_port_relax();
-        if (verdict == DONE || look.error != QY_OK)
+        if (verdict == QY_LOOK_DONE || look.error != QY_OK)
             break;
     }
     out->code = look.error == QY_OK && look.code;
-    return look.error == QY_OK ? QY_OK : explain(&look, look.error, out);
+    if (look.error != QY_OK || look.binding.object) {
+        out->mark = qy_mark_unpack(look.mark);
+        out->binding = look.binding;
+    }
+    return look.error;
 }

@@ -1,23 +1,10 @@
 /*
- * Memory objects: their pages, how they come to regions, and how they are taken away again. See qy/object.h.
+ * Memory objects: their pages, and how they are taken away again. See qy/object.h; object_fault.c brings them to regions.
  */
-#include "vm_impl.h"
+#include "object_impl.h"
 
-#include <qy/object.h>
-
-#define BASE (1ull << 39) /* page 0 of a space is never mapped; a root entry loses nothing */
-#define RUN_STEPS 1024u   /* of qy_object_run */
+#define RUN_STEPS 1024u           /* of qy_object_run */
 #define PART (32 * QY_PAGE_BYTES) /* taken out together; each page is taken from whoever maps it */
-
-static vaddr_t address_of(uint64_t page)
-{
-    return vaddr(BASE + (page << QY_PAGE_SHIFT));
-}
-
-static uint64_t end_of(const struct qy_object *object)
-{
-    return atomic_load_explicit(&object->pages, memory_order_acquire);
-}
 
 enum qy_error qy_object_init(struct qy_object *object, struct qy_vm *vm, struct qy_budget *budget,
                              uint64_t pages)
@@ -46,17 +33,15 @@ void qy_object_frame_free(struct qy_object *object, pfn_t frame)
     qy_vm_frame_free(object->tree.vm, frame, QY_FRAME_USER);
 }
 
-/* A frame that nobody has yet becomes the page at an empty entry, whose table is locked. */
-static void put_at(struct qy_space *tree, const struct qy_at *at, pfn_t frame)
+void qy_object_own(struct qy_space *tree, struct qy_table *table, unsigned index, pfn_t frame)
 {
     const struct qy_mark own = {
         .kind = QY_MARK_ANON, .region = QY_REGION_MAPPED, .max = QY_PT_READ};
     pfn_t none = {0}; /* all pages of an object agree, so no table has a side page */
-    qy_table_remember(at->table, at->index, qy_mark_pack(&own), &none);
-    qy_word_store(&tree->vm->db->frames[frame.raw].word, qy_mapping(at->table->frame, at->index)
+    qy_table_remember(table, index, qy_mark_pack(&own), &none);
+    qy_word_store(&tree->vm->db->frames[frame.raw].word, qy_mapping(table->frame, index)
                                                              << QY_WORD_PLACE_SHIFT);
-    qy_table_set(tree->format, at->table, at->index,
-                 qy_page_entry(tree->format, frame, 1, QY_PT_READ));
+    qy_table_set(tree->format, table, index, qy_page_entry(tree->format, frame, 1, QY_PT_READ));
 }
 
 /* BUSY: the way to it is changing, look again. */
@@ -66,17 +51,18 @@ static enum qy_error try_put(struct qy_object *object, uint64_t page, pfn_t fram
     struct qy_at at;
     enum qy_error error = QY_OK;
     qy_vm_enter(tree->vm);
-    bool alive = qy_vm_lock_at(tree, address_of(page), 1, &at);
+    bool alive = qy_vm_lock_at(tree, qy_object_address(page), 1, &at);
     if (!alive)
         error = QY_REVOKED;
-    else if (page >= end_of(object)) /* whoever moved the end comes to this table afterwards */
+    else if (page >=
+             qy_object_end(object)) /* whoever moved the end comes to this table afterwards */
         error = QY_NOT_MAPPED;
     else if (at.level > 1 || qy_is_moving(tree->format, at.entry))
         error = QY_BUSY;
     else if (at.entry)
         error = QY_ALREADY_MAPPED;
     else
-        put_at(tree, &at, frame);
+        qy_object_own(tree, at.table, at.index, frame);
     if (alive)
         qy_table_unlock(at.table);
     qy_vm_leave(tree->vm);
@@ -85,185 +71,16 @@ static enum qy_error try_put(struct qy_object *object, uint64_t page, pfn_t fram
 
 enum qy_error qy_object_put(struct qy_object *object, uint64_t page, pfn_t frame)
 {
-    enum qy_error error = page < end_of(object) ? QY_BUSY : QY_NOT_MAPPED;
+    enum qy_error error = page < qy_object_end(object) ? QY_BUSY : QY_NOT_MAPPED;
     while (error == QY_BUSY) {
-        error = qy_vm_ensure(&object->tree, address_of(page), 1);
+        error = qy_vm_ensure(&object->tree, qy_object_address(page), 1);
         if (error == QY_OK)
             error = try_put(object, page, frame);
         if (error == QY_BUSY)
             qy_port_relax();
     }
     if (error == QY_NOT_MAPPED || error == QY_OUT_OF_MEMORY)
-        qy_vm_prune(&object->tree, address_of(page));
-    return error;
-}
-
-static enum qy_error fill(struct qy_object *object, uint64_t page)
-{
-    pfn_t frame;
-    enum qy_error error = qy_object_frame(object, true, &frame);
-    if (error != QY_OK)
-        return error;
-    error = qy_object_put(object, page, frame);
-    if (error != QY_OK)
-        qy_object_frame_free(object, frame);
-    return error == QY_ALREADY_MAPPED ? QY_OK : error;
-}
-
-/* ---- a region's page gets its frame ---- */
-
-struct join {
-    struct qy_object *object;
-    struct qy_space *space;
-    vaddr_t page;
-    enum qy_access access;
-    struct qy_at at; /* the region's entry */
-    uint64_t mark;
-    pfn_t side;
-    bool code; /* an executable page has appeared */
-};
-
-enum verdict { DONE, AGAIN, ENSURE, UNSHARE, FILL };
-
-static void put_page(struct join *j, pfn_t frame, unsigned rights, uint64_t bits)
-{
-    const struct qy_pt_format *format = j->space->format;
-    qy_table_remember(j->at.table, j->at.index, qy_entry_mark(format, j->at.entry), &j->side);
-    qy_table_set(format, j->at.table, j->at.index, qy_page_entry(format, frame, 1, rights) | bits);
-    j->code = rights & QY_PT_EXEC;
-}
-
-/* A copy, the region's own: what is written, or executed while others write. */
-static enum qy_error put_copy(struct join *j, pfn_t frame, unsigned rights)
-{
-    struct qy_vm *vm = j->space->vm;
-    pfn_t fresh;
-    enum qy_error error = qy_vm_frame_alloc(vm, j->space->budget, QY_FRAME_USER, &fresh);
-    if (error != QY_OK)
-        return error;
-    memcpy(qy_port_ram(pfn_to_paddr(fresh)), qy_port_ram(pfn_to_paddr(frame)), QY_PAGE_BYTES);
-    qy_word_store(&vm->db->frames[fresh.raw].word,
-                  qy_mapping(j->at.table->frame, j->at.index) << QY_WORD_PLACE_SHIFT |
-                      qy_word_class(rights & QY_PT_WRITE, rights & QY_PT_EXEC));
-    put_page(j, fresh, rights, 0);
-    return QY_OK;
-}
-
-/* The object's frame, in both trees' locked entries. */
-static enum qy_error put_frame(struct join *j, pfn_t frame)
-{
-    const struct qy_pt_format *format = j->space->format;
-    struct qy_vm *vm = j->space->vm;
-    struct qy_table *table = j->at.table;
-    unsigned rights = qy_mark_rights(j->mark);
-    bool private = !(j->mark & QY_MARK_SHARED), write = rights & QY_PT_WRITE;
-    struct qy_rmap_node *node;
-    if (private && j->access == QY_ACCESS_WRITE)
-        return put_copy(j, frame, rights);
-    enum qy_error error = qy_vm_node_alloc(vm, table->budget, &node);
-    if (error != QY_OK)
-        return error;
-    error = qy_rmap_add(&vm->db->frames[frame.raw].word, qy_mapping(table->frame, j->at.index),
-                        write && !private, rights & QY_PT_EXEC, &node);
-    qy_vm_node_free(vm, table->budget, node);
-    if (error == QY_INVALID_FLAGS && private)
-        return put_copy(j, frame, rights);
-    if (error == QY_OK && private)
-        put_page(j, frame, rights & ~(unsigned)QY_PT_WRITE, write ? qy_bit_cow(format) : 0);
-    else if (error == QY_OK)
-        put_page(j, frame, rights, qy_bit_foreign(format));
-    return error;
-}
-
-/* The region's entry is locked, of level 1 and the space's own. */
-static enum verdict join_locked(struct join *j, enum qy_error *error)
-{
-    struct qy_object *object = j->object;
-    struct qy_space *tree = &object->tree;
-    uint64_t page = j->mark & QY_MARK_OFFSET_MASK;
-    struct qy_at at;
-    enum verdict verdict = DONE;
-    if (!qy_vm_lock_at(tree, address_of(page), 1, &at)) {
-        *error = QY_REVOKED;
-        return DONE;
-    }
-    if (page >= end_of(object))
-        *error = QY_NOT_MAPPED;
-    else if (qy_is_moving(tree->format, at.entry))
-        verdict = AGAIN;
-    else if (at.entry)
-        *error = put_frame(j, qy_entry_frame(tree->format, at.entry));
-    else if (atomic_load(&object->paged))
-        *error = QY_WOULD_WAIT;
-    else
-        verdict = FILL;
-    qy_table_unlock(at.table);
-    return verdict;
-}
-
-/* One look at the region's entry, which is locked. */
-static enum verdict look(struct join *j, enum qy_error *error)
-{
-    const struct qy_pt_format *format = j->space->format;
-    const struct qy_at *at = &j->at;
-    if (!at->entry || qy_is_present(format, at->entry) ||
-        qy_entry_kind(at->entry) != QY_MARK_OBJECT)
-        return DONE; /* it has changed: whoever touches it again is told */
-    j->mark = qy_mark_at(qy_entry_mark(format, at->entry),
-                         (j->page.raw - qy_span_base(j->page, at->level).raw) >> QY_PAGE_SHIFT);
-    if (!(qy_mark_rights(j->mark) & qy_access_right(j->access)))
-        *error = QY_NO_RIGHTS;
-    else if (at->level > 1)
-        return ENSURE;
-    else if (qy_table_is_strange(j->space, at->table))
-        return UNSHARE;
-    else if (qy_table_needs_side(at->table, qy_entry_mark(format, at->entry)) && !j->side.raw)
-        *error = qy_vm_frame_alloc(j->space->vm, at->table->budget, QY_FRAME_METADATA, &j->side);
-    return *error == QY_OK ? join_locked(j, error) : DONE;
-}
-
-/* A frame is there before the tables that lead to it, so that what cannot succeed leaves none. */
-static enum qy_error go_on(struct join *j, enum verdict verdict)
-{
-    switch (verdict) {
-    case ENSURE:
-        return qy_vm_ensure(j->space, j->page, 1);
-    case UNSHARE:
-        return qy_vm_unshare(j->space, j->page, true);
-    case FILL:
-        return fill(j->object, j->mark & QY_MARK_OFFSET_MASK);
-    default:
-        qy_port_relax();
-        return QY_OK;
-    }
-}
-
-enum qy_error qy_object_fault(struct qy_object *object, struct qy_space *space, uint64_t address,
-                              enum qy_access access, struct qy_fault *out)
-{
-    struct join j = {.object = object,
-                     .space = space,
-                     .page = vaddr(qy_align_down(address, QY_PAGE_BYTES)),
-                     .access = access};
-    enum verdict verdict = AGAIN;
-    enum qy_error error = QY_OK;
-    while (verdict != DONE && error == QY_OK) {
-        qy_vm_enter(space->vm);
-        if (qy_vm_lock_at(space, j.page, 1, &j.at)) {
-            verdict = look(&j, &error);
-            qy_table_unlock(j.at.table);
-        } else {
-            error = QY_REVOKED;
-        }
-        if (j.side.raw)
-            qy_vm_frame_free(space->vm, j.side, QY_FRAME_METADATA);
-        j.side.raw = 0;
-        qy_vm_leave(space->vm);
-        if (verdict != DONE && error == QY_OK)
-            error = go_on(&j, verdict);
-    }
-    out->mark = qy_mark_unpack(j.mark);
-    out->code = error == QY_OK && j.code;
+        qy_vm_prune(&object->tree, qy_object_address(page));
     return error;
 }
 
@@ -317,7 +134,7 @@ void qy_object_withdraw(struct qy_space *tree, uint64_t start, uint64_t end)
 static void remove_pages(struct qy_object *object, uint64_t from, uint64_t to)
 {
     struct qy_space *tree = &object->tree;
-    uint64_t at = address_of(from).raw, end = address_of(to).raw, next;
+    uint64_t at = qy_object_address(from).raw, end = qy_object_address(to).raw, next;
     while (from < to && (at = qy_vm_next(tree, at, end)) < end) {
         next = qy_align_down(at, PART) + PART;
         next = next < end ? next : end;
@@ -331,7 +148,7 @@ static void remove_pages(struct qy_object *object, uint64_t from, uint64_t to)
 
 enum qy_error qy_object_resize_step(struct qy_object *object, uint64_t pages)
 {
-    uint64_t old = end_of(object), start;
+    uint64_t old = qy_object_end(object), start;
     unsigned level;
     paddr_t table;
     if (pages > QY_OBJECT_PAGES_MAX)
@@ -340,7 +157,7 @@ enum qy_error qy_object_resize_step(struct qy_object *object, uint64_t pages)
         return atomic_compare_exchange_strong(&object->pages, &old, pages) ? QY_OK : QY_BUSY;
     /* One table of pages, or as far as there is none. */
     qy_vm_enter(object->tree.vm);
-    (void)qy_vm_peek(&object->tree, address_of(old - 1).raw, &level, &table);
+    (void)qy_vm_peek(&object->tree, qy_object_address(old - 1).raw, &level, &table);
     qy_vm_leave(object->tree.vm);
     start = qy_align_down(old - 1, qy_pt_page_bytes(level > 1 ? level : 2) >> QY_PAGE_SHIFT);
     start = start > pages ? start : pages;
@@ -352,7 +169,7 @@ enum qy_error qy_object_resize_step(struct qy_object *object, uint64_t pages)
 
 void qy_object_discard(struct qy_object *object, uint64_t page, uint64_t count)
 {
-    uint64_t end = end_of(object);
+    uint64_t end = qy_object_end(object);
     page = page < end ? page : end;
     remove_pages(object, page, count < end - page ? page + count : end);
 }
@@ -370,12 +187,12 @@ enum qy_error qy_object_destroy_step(struct qy_object *object)
 uint64_t qy_object_run(struct qy_object *object, uint64_t page, bool *there)
 {
     struct qy_space *tree = &object->tree;
-    uint64_t end = end_of(object), at = page;
+    uint64_t end = qy_object_end(object), at = page;
     qy_vm_enter(tree->vm);
     for (unsigned i = 0; i < RUN_STEPS && at < end; i++) {
         unsigned level;
         paddr_t table;
-        bool now = qy_vm_peek(tree, address_of(at).raw, &level, &table) != 0;
+        bool now = qy_vm_peek(tree, qy_object_address(at).raw, &level, &table) != 0;
         if (i == 0)
             *there = now;
         if (now != *there)
@@ -390,7 +207,7 @@ uint64_t qy_object_run(struct qy_object *object, uint64_t page, bool *there)
 const char *qy_object_check(struct qy_object *object)
 {
     struct qy_space *tree = &object->tree;
-    uint64_t at = address_of(0).raw, end = address_of(end_of(object)).raw;
+    uint64_t at = qy_object_address(0).raw, end = qy_object_address(qy_object_end(object)).raw;
     const char *broken = qy_space_check(tree);
     if (!broken &&
         (qy_vm_next(tree, 0, at) != at || qy_vm_next(tree, end, QY_USER_END) != QY_USER_END))

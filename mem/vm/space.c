@@ -208,6 +208,7 @@ uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *le
 {
     *table = space->root;
     for (*level = QY_PT_LEVELS;; --*level) {
+        qy_walk_step(space->root, *level);
         uint64_t entry = qy_slot_get(qy_pt_slot(*table, qy_pt_index(vaddr(address), *level)));
         if (!qy_pt_is_table(space->format, entry, *level))
             return entry;

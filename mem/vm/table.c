@@ -269,6 +269,7 @@ static inline pfn_t go_down(const struct qy_space *space, vaddr_t address, unsig
     unsigned now = QY_PT_LEVELS;
     at->link = NULL;
     for (;; now--, indices <<= 9) {
+        qy_walk_step(space->root, now);
         slot = qy_pt_slot(table, (unsigned)(indices >> 55));
         entry = qy_slot_get(slot);
         if (now == level || !(entry & format->valid) || entry & format->page[now])

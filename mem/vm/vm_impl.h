@@ -301,6 +301,17 @@ struct qy_binding qy_swap_place(const struct qy_vm *vm, uint64_t mark, uint64_t 
 
 /* ---- ways down ---- */
 
+/* An entry of a table of that level is read on a way down from the root. tests/vm/walks.c counts them; else it is nothing. */
+#ifdef QY_COUNT_WALKS
+void qy_walk_step(paddr_t root, unsigned level);
+#else
+static inline void qy_walk_step(paddr_t root, unsigned level)
+{
+    (void)root;
+    (void)level;
+}
+#endif
+
 static inline void qy_vm_enter(struct qy_vm *vm)
 {
     struct qy_vm_cpu *cpu = &vm->cpus[qy_port_cpu()];

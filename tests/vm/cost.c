@@ -156,8 +156,7 @@ static void object_faults(unsigned long n)
     CHECK_EQ(qy_space_map_region(&f.space[0], &at, 18 * TABLE, &mark), QY_OK);
     for (uint64_t i = 0; i < n; i++) {
         at = AT + i * QY_PAGE_BYTES;
-        CHECK_EQ(qy_space_fault(&f.space[0], at, QY_ACCESS_WRITE, &fault), QY_WOULD_WAIT);
-        CHECK_EQ(qy_object_fault(&object, &f.space[0], at, QY_ACCESS_WRITE, &fault), QY_OK);
+        CHECK_EQ(qy_space_fault(&f.space[0], at, QY_ACCESS_WRITE, &fault), QY_OK);
     }
 }
 

@@ -89,6 +89,14 @@ static inline void vm_flush_counted(void *context, struct qy_space *space, vaddr
     }
 }
 
+/* Bindings are qy_objects, or somebody else's. */
+static inline enum qy_error vm_object(void *context, const struct qy_binding *binding, struct qy_object **out)
+{
+    (void)context;
+    *out = binding->object;
+    return binding->cookie == VM_OBJECT ? QY_OK : QY_WOULD_WAIT;
+}
+
 static inline void vm_make_frames(struct vm_fixture *f, const struct vm_format *kind, uint64_t budget_pages,
                                   uint64_t frames)
 {
@@ -105,6 +113,7 @@ static inline void vm_make_frames(struct vm_fixture *f, const struct vm_format *
         f->cpus[i].objects = &f->objects[i];
     }
     qy_vm_init(&f->vm, kind->format, &f->machine.db, f->cpus, 4, vm_flush_counted, f);
+    f->vm.object = vm_object;
     for (unsigned i = 0; i < VM_SPACES; i++) {
         CHECK_EQ(qy_arena_carve(&f->root, &f->arena[i], budget_pages, 10 + i), QY_OK);
         qy_heap_init(&f->heap[i], &f->arena[i], NULL, 0x9e3779b97f4a7c15ull);
@@ -340,8 +349,6 @@ static inline enum qy_error vm_touch(struct vm_fixture *f, unsigned n, uint64_t 
         if (*out)
             return QY_OK;
         enum qy_error error = qy_space_fault(&f->space[n], address, access, &fault);
-        if (error == QY_WOULD_WAIT && fault.binding.cookie == VM_OBJECT)
-            error = qy_object_fault(fault.binding.object, &f->space[n], address, access, &fault);
         if (error != QY_OK)
             return error;
         if (!f->fault_keeps)

@@ -72,19 +72,16 @@ static bool access_once(struct qy_space *space, uint64_t page, unsigned cpu, boo
 static enum qy_error touch(struct qy_space *space, uint64_t page, unsigned cpu, bool write,
                            uint64_t *value)
 {
-    struct qy_fault fault;
+    struct qy_fault fault = {0};
     for (unsigned i = 0; i < 10000; i++) {
         if (access_once(space, page, cpu, write, value))
             return QY_OK;
         enum qy_error error =
             qy_space_fault(space, page, write ? QY_ACCESS_WRITE : QY_ACCESS_READ, &fault);
-        if (error == QY_WOULD_WAIT) {
-            error = qy_object_fault(&object, space, page, write ? QY_ACCESS_WRITE : QY_ACCESS_READ,
-                                    &fault);
-            atomic_fetch_add_explicit(&joined, error == QY_OK, memory_order_relaxed);
-        }
         if (error != QY_OK)
             return error;
+        if (fault.mark.kind == QY_MARK_OBJECT)
+            atomic_fetch_add_explicit(&joined, 1, memory_order_relaxed);
     }
     fail("it faults for ever", page);
     return QY_BUSY;

@@ -12,7 +12,7 @@ struct thread;
 
 /*
  * A CPU touched an address of the space that it has loaded, as *cause says. OK: the tables allow it now, try again.
- * Else the errors of qy_space_fault and qy_object_fault, and the rest of *cause. No locks: a space that is loaded
+ * Else the errors of qy_space_fault, and the rest of *cause. No locks: a space that is loaded
  * stays.
  */
 enum qy_error fault_resolve(struct cpu *cpu, struct fault_cause *cause) QY_MUST_USE

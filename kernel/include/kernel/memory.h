@@ -41,9 +41,9 @@ void memory_discard(struct memory *memory) QY_REQUIRES(qy_class_caps);
 /* The object with that id; null: it is gone, or going. It stays as long as the lock, or the section. */
 struct memory *memory_find(uint64_t id);
 
-/* A region of an object was touched: qy_object_fault for the binding that *fault names. In a section. */
-enum qy_error memory_fault(struct space *space, uint64_t address, enum qy_access access,
-                           struct qy_fault *fault) QY_MUST_USE;
+/* What qy/vm.h asks when a region of an object is touched. In a section. Errors: REVOKED. */
+enum qy_error memory_of_binding(void *context, const struct qy_binding *binding,
+                                struct qy_object **out) QY_MUST_USE;
 
 enum dismantle memory_dismantle(struct memory *memory, struct teardown *teardown)
     QY_REQUIRES(qy_class_caps);

@@ -9,7 +9,7 @@
  * So an object is a space whose CPUs are its mappers: what a TLB is to a space, their entries are to an object. Whoever
  * takes pages out of it makes everybody forget them, between two steps of the change (qy/vm.h), by giving the entries
  * back the marks that are behind them; those of an object that goes become marks `revoked`. A page that is not there
- * is zeroes, made when it is touched; of a `paged` object it is somebody's to supply.
+ * is zeroes, made when it is touched (qy_space_fault); of a `paged` object it is somebody's to supply.
  *
  * Invariants
  *   PAID        tables and frames of an object come out of its budget, whoever maps it
@@ -47,14 +47,6 @@ enum qy_error qy_object_init(struct qy_object *object, struct qy_vm *vm, struct 
  * that nobody is in another call on it any more.
  */
 enum qy_error qy_object_destroy_step(struct qy_object *object) QY_MUST_USE;
-
-/*
- * A thread touched an address where a region of the object is; qy_space_fault has said WOULD_WAIT. OK: touch it
- * again. Errors: WOULD_WAIT (supply the page out->mark.offset), NOT_MAPPED (behind the end), NO_RIGHTS, INVALID_FLAGS
- * (WXOR), OUT_OF_MEMORY (the object's or the space's), TOO_MANY (mappings), REVOKED.
- */
-enum qy_error qy_object_fault(struct qy_object *object, struct qy_space *space, uint64_t address,
-                              enum qy_access access, struct qy_fault *out) QY_MUST_USE;
 
 /*
  * A page with a frame of the caller's, which qy_object_frame made and which is the object's if this succeeds. Errors:

@@ -88,6 +88,8 @@ struct qy_budget {
 enum qy_error qy_budget_init(struct qy_budget *budget, struct qy_heap *heap) QY_MUST_USE;
 
 struct qy_space;
+struct qy_object;  /* qy/object.h */
+struct qy_binding;
 struct qy_table; /* vm_impl.h */
 struct qy_vm;
 
@@ -121,6 +123,12 @@ struct qy_vm {
      * Null: nothing. May be set after qy_vm_init.
      */
     void (*pause)(void *context);
+    /*
+     * The object of the core's (qy/object.h) that a binding names: its pages are brought when they are touched. WOULD_WAIT, or
+     * null: it is something of the embedder's, who is asked for them. REVOKED: it is gone. Called with a table's lock, takes
+     * none, and the object stays until the fault is over. Null as qy_vm_init leaves it.
+     */
+    enum qy_error (*object)(void *context, const struct qy_binding *binding, struct qy_object **out);
     void *context;
     _Alignas(64) _Atomic uint64_t epoch;
     _Alignas(64) struct qy_lock limbo_lock;
@@ -240,15 +248,17 @@ void qy_space_stats(struct qy_space *space, struct qy_space_stats *out);
 void qy_space_stats_step(struct qy_space *space, uint64_t *address, struct qy_space_stats *out);
 
 struct qy_fault {
-    struct qy_mark mark;       /* what the entry says */
-    struct qy_binding binding; /* OBJECT, PAGER; SWAPPED: the area */
+    struct qy_mark mark;       /* what the entry said; if OK, of objects only */
+    struct qy_binding binding; /* OBJECT, likewise; SWAPPED: the area */
     bool code;                 /* OK: an executable page has appeared; see qy_tlb_gather_code */
 };
 
 /*
- * A thread touched an address. OK: touch it again. Errors: WOULD_WAIT (for the pager: OBJECT, PAGER and SWAPPED),
- * NOT_MAPPED (nothing, or a guard that cannot move), NO_RIGHTS, REVOKED (the page, see out->mark, or the space),
- * OUT_OF_MEMORY, MISSING_TABLE (not delegated), INVALID_ADDRESS.
+ * A thread touched an address. OK: touch it again. One descent from the root, and one in the tree of an object whose page it
+ * is; two more if the page's table is shared by clones, and becomes the space's own. Errors: WOULD_WAIT (for the pager:
+ * OBJECT, out->mark.offset of it; PAGER and SWAPPED), NOT_MAPPED (nothing, a guard that cannot move, or behind an object's
+ * end), NO_RIGHTS, INVALID_FLAGS (WXOR), REVOKED (the page, see out->mark, or the space), OUT_OF_MEMORY (the space's or the
+ * object's budget), TOO_MANY (mappings), MISSING_TABLE (not delegated), INVALID_ADDRESS.
  */
 enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_access access,
                              struct qy_fault *out) QY_MUST_USE;
