@@ -37,7 +37,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
     disk:*) disk=${word#disk:} m_words="$m_words${m_words:+ }disk" ;;
     turns) m_more='-accel tcg,thread=single' ;;
     counted) m_more='-icount shift=0,sleep=off' ;;
-    typing) typing=yes m_words=interactive ;;
+    typing) typing=yes m_words=interactive limit=$((limit * 3)) ;;
     typing:leaks) typing=yes m_words='interactive heap=track' session=$leaks_session session_says=$leaks_says ;;
     long) limit=$((limit * 3)) ;;
     esac
@@ -134,7 +134,9 @@ prepare() {
 
 # ---- a session at the prompt ----
 
-session='help mem caps maps caches cpus nu\t run_hello_you \020 run_memtest_1_plant nonsense halt' # completed, and taken out of the history
+# completed, taken out of the history; programs behind the prompt, looked at and ended
+session='help mem untyped caps maps slab cpus nu\t run_hello_you \020 run_memtest_1_plant nonsense'
+session="$session run_sleep_600_& ps maps_1 kill_1 kill_1 stress_2 halt"
 
 # Type a line whenever the prompt stands at the console's end; gives up by itself after the time limit.
 type_session() { # CONSOLE
@@ -153,7 +155,9 @@ type_session() { # CONSOLE
 }
 
 session_says='mem +where the RAM is && objects of +bytes +live && halt +switch the machine off && use of RAM && all together && rights: r = &&'
-session_says="$session_says quarry> numa$ && order of use && r-x +4 KiB && ^hello: you && run: hello ended with code 0 && memtest: zeroes: at .* is 0x0000000000020000, not 0x0000000000000000 && run: memtest ended with code 1 && there is no command \"nonsense\" && quarry> halt"
+session_says="$session_says quarry> numa$ && order of use && r-x +4 KiB && ^hello: you && run: hello ended with code 0 && memtest: zeroes: at .* is 0x0000000000020000, not 0x0000000000000000 && run: memtest ended with code 1 && there is no command \"nonsense\""
+session_says="$session_says && ^   job 1$ && 1 +sleep +waiting && rw- +4 KiB +stack && run: sleep was killed && there is no job 1;.*ps lists them"
+session_says="$session_says && 2 programs run && quarry> halt"
 
 # A leak is planted and looked for; blanks in a command are written "_".
 leaks_session='leaks leaks_since leaks_mark leak leaks_since profile leaks_of halt'

@@ -9,6 +9,8 @@
 #define KEY_ESCAPE 27
 #define KEY_DELETE 127
 
+_Static_assert(LINE_KEY_GIVE_UP == CTRL('C') && LINE_KEY_SUSPEND == CTRL('Z'), "control keys");
+
 void line_begin(struct line *line)
 {
     *line = (struct line){0};
@@ -70,6 +72,8 @@ void line_show(struct line *line)
 
     line->echoed = 0;
     line->echo[0] = 0;
+    if (line->last)
+        return;
     line->cursor = 0;
     move(line, line->length);
     move(line, cursor);
@@ -253,7 +257,7 @@ enum line_event line_key(struct line *line, char key)
         echo(line, '\n');
         remember(line);
         return LINE_DONE;
-    case CTRL('C'):
+    case LINE_KEY_GIVE_UP:
         line->last = key;
         for (const char *at = "^C\r\n"; *at; at++)
             echo(line, *at);

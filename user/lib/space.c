@@ -30,3 +30,10 @@ void tables_delete(struct tables *tables)
     while (tables->count)
         slot_delete(tables->handle[--tables->count]);
 }
+
+const char *region_kind_name(unsigned kind)
+{
+    static const char *const names[] = {"data", "code", "stack", "heap", "mapped"};
+
+    return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "?";
+}

@@ -1,12 +1,13 @@
 /*
- * Commands on the serial console. Keys are read without waiting, and other threads run in between.
+ * Commands on the serial console, and the programs that they start: in the foreground, which the user waits for, or
+ * behind the prompt.
  */
+#include "jobs.h"
 #include "leaks.h"
 #include <lib/format.h>
 #include <lib/string.h>
 #include <platform/parse.h>
 #include <user/line.h>
-#include <user/process.h>
 
 /* Slots in a row that hold capabilities of one kind, shown as one line. */
 struct run {
@@ -92,16 +93,19 @@ static const char *what_is_at(const struct root *root, const struct space_region
     return "";
 }
 
-static void show_maps(struct root *root)
+/* The regions of a space. The root task's own say what the root task knows. */
+static void show_maps(const struct root *root, qy_handle_t space)
 {
     struct space_region region;
     uint64_t address = 0;
 
     print("   start               end                 flags  pages of  what\n");
-    while (space_query(QY_SLOT_SPACE, address, &region) == QY_OK) {
+    while (space_query(space, address, &region) == QY_OK) {
         print("   %R  %R  %c%c%c    %-8S  %s\n", region.start, region.end,
               region.flags & QY_MAP_READ ? 'r' : '-', region.flags & QY_MAP_WRITE ? 'w' : '-',
-              region.flags & QY_MAP_EXEC ? 'x' : '-', region.page_bytes, what_is_at(root, &region));
+              region.flags & QY_MAP_EXEC ? 'x' : '-', region.page_bytes,
+              space == QY_SLOT_SPACE ? what_is_at(root, &region)
+                                     : region_kind_name(QY_QUERY_KIND(region.flags)));
         if (region.end <= address)
             break;
         address = region.end;
@@ -117,61 +121,174 @@ static void show_mem(struct root *root)
     show_objects(root);
 }
 
+/* ---- commands on jobs ---- */
+
+/* What commands share. */
+struct prompt {
+    struct root *root;
+    struct jobs jobs;
+    struct line line;
+    qy_handle_t tick, timer;
+    uint64_t period_ns;  /* of the timer */
+    unsigned foreground; /* the job that the user waits for; 0: none */
+};
+
+static uint64_t number_of(const char *word, uint64_t otherwise)
+{
+    uint64_t number = 0;
+
+    if (!word)
+        return otherwise;
+    for (; *word >= '0' && *word <= '9'; word++)
+        number = number * 10 + (uint64_t)(*word - '0');
+    return *word ? UINT64_MAX : number;
+}
+
+/* The job that a word names; null: it names none, which is said. */
+static const struct job *job_of(const struct prompt *prompt, const char *word)
+{
+    uint64_t number = number_of(word, 0);
+    const struct job *job = number <= JOBS_MAX ? jobs_find(&prompt->jobs, (unsigned)number) : NULL;
+
+    if (!job)
+        print("   there is no job %s; ps lists them\n", word ? word : "without a number");
+    return job;
+}
+
+static void do_run(struct prompt *prompt, char *words[], size_t count)
+{
+    bool behind = count && strcmp(words[count - 1], "&") == 0;
+    uint64_t pages = 0;
+
+    if (behind)
+        words[--count] = NULL;
+    if (count > 2 && strcmp(words[0], "-m") == 0) {
+        pages = number_of(words[1], 0);
+        pages = pages < 1u << 20 ? pages << 20 >> 12 : UINT64_MAX;
+        words += 2;
+        count -= 2;
+    }
+    if (!count || pages == UINT64_MAX) {
+        print("   run [-m MEBIBYTES] NAME [WORD ...] [&]\n");
+        return;
+    }
+    unsigned number = jobs_start(&prompt->jobs, (const char *const *)words, pages);
+    if (!behind)
+        prompt->foreground = number;
+    else if (number)
+        print("   job %u\n", number);
+}
+
+static void do_ps(struct prompt *prompt, char *words[], size_t count)
+{
+    (void)words, (void)count;
+    jobs_show(&prompt->jobs);
+}
+
+static void do_kill(struct prompt *prompt, char *words[], size_t count)
+{
+    (void)count;
+    if (job_of(prompt, words[0]))
+        jobs_kill(&prompt->jobs, (unsigned)number_of(words[0], 0));
+}
+
+static void do_maps(struct prompt *prompt, char *words[], size_t count)
+{
+    const struct job *job = count ? job_of(prompt, words[0]) : NULL;
+
+    if (job || !count)
+        show_maps(prompt->root, job ? job->process.space : QY_SLOT_SPACE);
+}
+
+/* So many programs that use memory hard, each with seeds of its own. */
+static void do_stress(struct prompt *prompt, char *words[], size_t count)
+{
+    uint64_t wanted = number_of(words[0], prompt->root->info->cpus);
+
+    (void)count;
+    if (wanted > JOBS_MAX)
+        wanted = JOBS_MAX;
+    for (uint64_t i = 0; i < wanted; i++) {
+        char seed[] = {(char)('a' + i), 0};
+        const char *const argv[] = {"stress", seed, NULL};
+        if (!jobs_start(&prompt->jobs, argv, 0))
+            return;
+    }
+    print("   %llu programs run\n", (unsigned long long)wanted);
+}
+
+/* ---- commands ---- */
+
 static void show_help(struct root *root);
 
+/* One of `show` and `act`; a name of two words is one that only shows. None: the end. */
 static const struct command {
     const char *name;
-    void (*run)(struct root *root);
-    const char *what;
+    void (*show)(struct root *root);
+    void (*act)(struct prompt *prompt, char *words[], size_t count);
+    const char *usage, *what;
 } commands[] = {
-    {"mem", show_mem, "where the RAM is, what is left to hand out, which objects exist"},
-    {"caps", show_caps, "the capabilities that the root task holds"},
-    {"maps", show_maps, "what is mapped in the root task's address space"},
-    {"caches", show_caches, "the kernel's caches of objects, and its guarded objects"},
-    {"cpus", show_cpus, "what each CPU did"},
-    {"numa", show_numa, "the NUMA nodes: their memory, and how far they are from each other"},
-    {"leaks", show_leaks, "what lives, and who made it (boot with heap=track)"},
-    {"leaks mark", mark_leaks, "remember this moment"},
-    {"leaks since", show_leaks_since, "what was made since then and still lives"},
-    {"leak", plant_leak, "run a program that forgets what it made"},
-    {"profile", show_profile, "memory by the place that allocates, now and since boot"},
-    {"profile folded", show_profile_folded, "the same as stacks, for flamegraph.pl or speedscope"},
-    {"help", show_help, "this list (tab completes, up and down are the lines before)"},
-    {"halt", NULL, "switch the machine off"},
+    {"run", NULL, do_run, " [-m MIB] NAME ... [&]",
+     "a program of the boot archive; ctrl-c ends it, ctrl-z leaves it behind"},
+    {"ps", NULL, do_ps, "", "the programs that run, and what they have"},
+    {"kill", NULL, do_kill, " JOB", "end one, whatever it does"},
+    {"maps", NULL, do_maps, " [JOB]", "the regions of its address space, or of the root task's"},
+    {"stress", NULL, do_stress, " [COUNT]", "programs that use memory hard; one for each CPU"},
+    {"mem", show_mem, NULL, "", "where the RAM is, what is left to hand out, which objects exist"},
+    {"untyped", show_untypeds, NULL, "", "what is left to hand out"},
+    {"caps", show_caps, NULL, "", "the capabilities that the root task holds"},
+    {"slab", show_caches, NULL, "", "the kernel's caches of objects, and its guarded objects"},
+    {"cpus", show_cpus, NULL, "", "what each CPU did"},
+    {"numa", show_numa, NULL, "", "the NUMA nodes: their memory, and how far they are apart"},
+    {"leaks", show_leaks, NULL, "", "what lives, and who made it (boot with heap=track)"},
+    {"leaks mark", mark_leaks, NULL, "", "remember this moment"},
+    {"leaks since", show_leaks_since, NULL, "", "what was made since then and still lives"},
+    {"leak", plant_leak, NULL, "", "run a program that forgets what it made"},
+    {"profile", show_profile, NULL, "", "memory by the place that allocates, now and since boot"},
+    {"profile folded", show_profile_folded, NULL, "",
+     "the same as stacks, for flamegraph.pl or speedscope"},
+    {"help", show_help, NULL, "", "this list; tab completes, up and down are the lines before"},
+    {"halt", NULL, NULL, "", "switch the machine off"},
 };
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void show_help(struct root *root)
 {
+    char left[40];
+
     (void)root;
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        print("   %-14s %s\n", commands[i].name, commands[i].what);
-    print("   %-14s %s\n", "run NAME ...", "a program of the boot archive, with arguments");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        format_to(left, sizeof(left), "%s%s", commands[i].name, commands[i].usage);
+        print("   %-26s  %s\n", left, commands[i].what);
+    }
 }
+
+#define WORDS_MAX 10u
 
 /* False: the user wants to halt. */
-static bool obey(struct root *root, char *text)
+static bool obey(struct prompt *prompt)
 {
-    char *words[2] = {0}, said[LINE_BYTES];
-    size_t count = line_words(text, words, 2);
+    char *words[WORDS_MAX + 1] = {0}, text[LINE_BYTES], said[LINE_BYTES];
+    const struct command *found = NULL;
 
+    memcpy(text, prompt->line.text, sizeof(text));
+    size_t count = line_words(text, words, WORDS_MAX);
     if (!count)
         return true;
-    if (strcmp(words[0], "run") == 0) {
-        run_words(root, count > 1 ? words[1] : words[0] + 3);
-        return true;
-    }
     format_to(said, sizeof(said), count > 1 ? "%s %s" : "%s", words[0], words[1]);
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(commands[i].name, said) != 0)
-            continue;
-        if (!commands[i].run)
-            return false;
-        commands[i].run(root);
-        return true;
-    }
-    print("   there is no command \"%s\"; try: help\n", said);
-    return true;
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, commands[i].act ? words[0] : said) == 0)
+            found = &commands[i];
+    if (!found)
+        print("   there is no command \"%s\"; try: help\n", said);
+    else if (found->act)
+        found->act(prompt, words + 1, count - 1);
+    else if (found->show)
+        found->show(prompt->root);
+    return !found || found->act || found->show;
 }
+
+/* ---- keys ---- */
 
 /* What a line may go on with: as much as all candidates that begin like it have in common. */
 struct completion {
@@ -202,7 +319,7 @@ static void complete(const struct root *root, struct line *line)
     struct qy_file program;
     size_t offset = 0;
 
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+    for (size_t i = 0; i < COMMANDS; i++)
         offer(&completion, "%s", commands[i].name);
     while (qy_cpio_next((struct qy_bytes){archive.at, archive.bytes}, &offset, &program) == QY_OK)
         if (program.data.count >= 4 && memcmp(program.data.at, "\177ELF", 4) == 0)
@@ -211,34 +328,124 @@ static void complete(const struct root *root, struct line *line)
         line_insert(line, completion.common + line->length);
 }
 
-static enum line_event read_line(const struct root *root, struct line *line)
-{
-    for (;;) {
-        enum line_event event;
-        char key;
+/* The prompt sleeps until a job ends, or for this long: the console does not tell that a key has come. */
+#define TICK_NS 30000000ull
+#define TICK_BEHIND_NS 100000000ull /* while the user waits for a job */
 
-        if (console_read(QY_SLOT_CONSOLE, &key) != QY_OK) {
-            yield();
+static void watch_keys(struct prompt *prompt)
+{
+    struct root *root = prompt->root;
+    enum qy_error error = root_make(root, root->untyped, QY_OBJ_NOTIFICATION, 1, &prompt->tick);
+
+    if (error == QY_OK)
+        error = root_make(root, root->untyped, QY_OBJ_TIMER, 1, &prompt->timer);
+    if (error == QY_OK)
+        error = notification_bind(prompt->tick, QY_SLOT_THREAD);
+    root_check(root, error == QY_OK, "the prompt has no timer");
+}
+
+/* Sleep until the next tick, or until a job says something: true, and *message is it. */
+static bool sleep(struct prompt *prompt, struct message *message)
+{
+    uint64_t period = prompt->foreground ? TICK_BEHIND_NS : TICK_NS, word;
+    enum qy_error error = QY_OK;
+
+    if (period != prompt->period_ns)
+        error = timer_set(prompt->timer, prompt->tick, period, period);
+    prompt->period_ns = period;
+    *message = (struct message){.label = QY_LABEL_NOTIFIED};
+    if (error == QY_OK)
+        error = prompt->jobs.running
+                    ? endpoint_receive(prompt->jobs.endpoint, prompt->jobs.reply, message)
+                    : notification_wait(prompt->tick, &word);
+    if (!root_check(prompt->root, error == QY_OK, "the prompt cannot wait for keys"))
+        yield();
+    return error == QY_OK && !(message->label & QY_LABEL_NOTIFIED);
+}
+
+/* Wait for a key. False: something was printed meanwhile, because a job has ended. */
+static bool next_key(struct prompt *prompt, char *key)
+{
+    struct message message;
+    bool well;
+
+    while (console_read(QY_SLOT_CONSOLE, key) != QY_OK) {
+        if (!sleep(prompt, &message))
             continue;
-        }
-        event = line_key(line, key);
-        if (event == LINE_COMPLETE)
-            complete(root, line);
-        print_text(line->echo);
-        print_flush();
-        if (event == LINE_DONE || event == LINE_GIVEN_UP)
-            return event;
+        if (!prompt->foreground)
+            print("\n");
+        if (jobs_hear(&prompt->jobs, &message, &well) == prompt->foreground)
+            prompt->foreground = 0;
+        return false;
     }
+    return true;
+}
+
+static void ask(struct prompt *prompt)
+{
+    line_show(&prompt->line);
+    print_text("quarry> ");
+    print_text(prompt->line.echo);
+    print_flush();
+}
+
+/* A key while the user waits for a job: the job gets none. */
+static void interrupt(struct prompt *prompt, char key)
+{
+    if (key == LINE_KEY_GIVE_UP)
+        jobs_kill(&prompt->jobs, prompt->foreground);
+    else if (key == LINE_KEY_SUSPEND)
+        print("   job %u goes on\n", prompt->foreground);
+    else
+        return;
+    prompt->foreground = 0;
+    ask(prompt);
+}
+
+/* A key of a line. False: the user wants to halt. */
+static bool edit(struct prompt *prompt, char key)
+{
+    enum line_event event = line_key(&prompt->line, key);
+
+    if (event == LINE_COMPLETE)
+        complete(prompt->root, &prompt->line);
+    print_text(prompt->line.echo);
+    print_flush();
+    if (event == LINE_DONE && !obey(prompt))
+        return false;
+    if ((event == LINE_DONE || event == LINE_GIVEN_UP) && !prompt->foreground)
+        ask(prompt);
+    return true;
 }
 
 void prompt_run(struct root *root)
 {
-    static struct line keys;
+    static struct prompt prompt;
+    uint32_t mark = root_mark(root);
+    bool goes_on = true;
+    char key;
 
     print("\nType a command; help lists them.\n");
-    line_begin(&keys);
-    do {
-        print_text("quarry> ");
-        print_flush();
-    } while (read_line(root, &keys) != LINE_DONE || obey(root, keys.text));
+    prompt = (struct prompt){.root = root, .jobs.root = root};
+    line_begin(&prompt.line);
+    watch_keys(&prompt);
+    ask(&prompt);
+    while (goes_on) {
+        if (!next_key(&prompt, &key)) {
+            if (!prompt.foreground)
+                ask(&prompt);
+        } else if (prompt.foreground) {
+            interrupt(&prompt, key);
+        } else {
+            goes_on = edit(&prompt, key);
+        }
+    }
+    for (unsigned i = 1; i <= JOBS_MAX; i++)
+        if (jobs_find(&prompt.jobs, i))
+            jobs_kill(&prompt.jobs, i);
+    enum qy_error error = cap_delete(prompt.timer);
+    if (error == QY_OK)
+        error = cap_delete(prompt.tick);
+    root_check(root, error == QY_OK, "the prompt's timer could not be deleted");
+    root_release(root, mark);
 }

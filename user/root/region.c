@@ -48,16 +48,14 @@ void root_conserved(struct root *root, const struct untyped_state *before, const
 /* Regions of the range; returns how many. */
 static unsigned list(uint64_t from, uint64_t end)
 {
-    static const char *const kinds[] = {"data", "code", "stack", "heap", "mapped"};
     struct space_region region;
     unsigned count = 0;
 
     for (; space_query(QY_SLOT_SPACE, from, &region) == QY_OK && region.start < end; count++) {
-        unsigned kind = QY_QUERY_KIND(region.flags);
         print("      %R  %10S  %c%c%c  %s\n", region.start, region.end - region.start,
               region.flags & QY_MAP_READ ? 'r' : '-', region.flags & QY_MAP_WRITE ? 'w' : '-',
               region.flags & QY_MAP_EXEC ? 'x' : '-',
-              kind < sizeof(kinds) / sizeof(kinds[0]) ? kinds[kind] : "?");
+              region_kind_name(QY_QUERY_KIND(region.flags)));
         from = region.end;
     }
     return count;

@@ -23,7 +23,7 @@
  *     devices.c   a clock, driven by a program             (word `devices`)
  *     disk.c      disks, their driver and a client of it       (word `disk`)
  *     leak.c      a leak, planted and found                    (word `leak`)
- *     run.c       programs of the boot archive                (word `run=NAME`, prompt)
+ *     jobs.c      programs of the boot archive                (word `run=NAME`, prompt)
  *
  * Slots of the capability node are taken in order and given back in the opposite order (root_mark,
  * root_release). One thread runs all of this; the children that it starts touch nothing of struct
@@ -151,8 +151,6 @@ void prompt_run(struct root *root);
 /* Run a program of the boot archive with these arguments, its name first; null ends them. False: it could not be run, or
  * did not end well. That its memory has come back is a check of the root task. */
 bool run_program(struct root *root, const char *const *argv);
-/* The same for a line of words, which is changed. */
-void run_words(struct root *root, char *text);
 
 void bench_run(struct root *root);
 void memory_run(struct root *root);

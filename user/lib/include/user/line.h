@@ -22,8 +22,10 @@
 
 #include <stddef.h>
 
-#define LINE_BYTES 72    /* with a short prompt it fits 80 columns */
-#define LINE_HISTORY 16u /* lines that are remembered */
+#define LINE_BYTES 72       /* with a short prompt it fits 80 columns */
+#define LINE_HISTORY 16u    /* lines that are remembered */
+#define LINE_KEY_GIVE_UP 3  /* ctrl-c */
+#define LINE_KEY_SUSPEND 26 /* ctrl-z; nothing to a line */
 
 enum line_event { LINE_MORE, LINE_DONE, LINE_GIVEN_UP, LINE_COMPLETE };
 
@@ -50,7 +52,8 @@ enum line_event line_key(struct line *line, char key);
 /* As if this text were typed, instead of the latest key; echo is its. What does not fit is left out. */
 void line_insert(struct line *line, const char *text);
 
-/* The line once more, for a new row of the terminal: its text, and the cursor back to its place, as the latest echo. */
+/* The line once more, for a new row of the terminal: its text, and the cursor back to its place, as the latest echo.
+ * Nothing after its end. */
 void line_show(struct line *line);
 
 /*

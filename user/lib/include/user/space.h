@@ -26,4 +26,7 @@ enum qy_error space_map_frame(qy_handle_t untyped, qy_handle_t space, qy_handle_
 /* Delete the tables, which are empty, lowest level first. */
 void tables_delete(struct tables *tables);
 
+/* What a region is for, from QY_QUERY_KIND. */
+const char *region_kind_name(unsigned kind);
+
 #endif
