@@ -101,12 +101,10 @@ static enum qy_error object_of(struct call *call, struct qy_mark *mark, struct m
 static enum qy_error map_region(struct space *space, void *memory, uint64_t id, uint64_t *address,
                                 uint64_t bytes, struct qy_mark *mark)
 {
-    enum qy_error error = QY_OK;
     if (!space->vm.delegated)
         return QY_UNSUPPORTED;
-    if (memory)
-        error = qy_space_bind(&space->vm, memory, id, &mark->binding);
-    return error == QY_OK ? qy_space_map_region(&space->vm, address, bytes, mark) : error;
+    return memory ? qy_space_map_object(&space->vm, memory, id, address, bytes, mark)
+                  : qy_space_map_region(&space->vm, address, bytes, mark);
 }
 
 enum qy_error call_space_map_region(struct call *call)

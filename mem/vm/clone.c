@@ -240,20 +240,16 @@ static enum qy_error clone_entry(struct cloning *c, uint64_t start, uint64_t end
         qy_mark_at(qy_entry_mark(format, at.entry), (start - base.raw) >> QY_PAGE_SHIFT));
 }
 
-/* The same indices mean the same objects in both, and those that mean nothing any more never will. */
+/* The same indices mean the same objects in both. */
 static enum qy_error clone_bindings(struct qy_space *to, struct qy_space *from)
 {
-    enum qy_error error = qy_bindings_spend(to, from->spent);
-    for (unsigned i = from->spent; i <= QY_BINDING_MAX && error == QY_OK; i++) {
-        if (!from->bindings[i / QY_BINDINGS_A_PAGE]) { /* most spaces name no objects */
-            i |= QY_BINDINGS_A_PAGE - 1;
-            continue;
-        }
-        const struct qy_binding binding = qy_space_binding(from, i);
-        if (binding.object)
-            error = qy_binding_copy(to, i, &binding);
-    }
-    return error;
+    enum qy_error error = qy_bindings_copy(to, from);
+    if (error != QY_INVALID_ARGUMENT)
+        return error;
+    error = qy_bindings_sweep(to); /* if what stands in the way means nothing any more */
+    return error == QY_OK         ? qy_bindings_copy(to, from)
+           : error == QY_TOO_MANY ? QY_INVALID_ARGUMENT
+                                  : error;
 }
 
 /* Empty a part of `to`, holes or not. */
@@ -299,7 +295,8 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
         return error;
     if (to == from || to->format != from->format || to->vm != from->vm)
         return QY_INVALID_ARGUMENT;
-    qy_space_claim(from);
+    qy_space_claim(to < from ? to : from);
+    qy_space_claim(to < from ? from : to);
     error = qy_vm_next(to, start, end) == end ? clone_bindings(to, from) : QY_ALREADY_MAPPED;
     if (!atomic_load_explicit(&to->hint, memory_order_relaxed))
         atomic_store_explicit(&to->hint, atomic_load_explicit(&from->hint, memory_order_relaxed),
@@ -320,6 +317,7 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
     if (c.flush)
         qy_vm_flush(from, vaddr(qy_align_down(start, whole)), qy_align_up(end, whole), 1);
     qy_space_disclaim(from);
+    qy_space_disclaim(to);
     if (error == QY_OK)
         error = trim(&c);
     if (error != QY_OK)

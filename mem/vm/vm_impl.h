@@ -389,11 +389,16 @@ enum qy_error qy_vm_split(struct qy_space *space, vaddr_t address) QY_MUST_USE;
 
 #define QY_BINDINGS_A_PAGE ((unsigned)(QY_PAGE_BYTES / sizeof(struct qy_binding)))
 
-/* The index means that in another space, too; and no index below `spent` is made there again. Errors: INVALID_ARGUMENT (it means something
- * else, or has), OUT_OF_MEMORY, UNSUPPORTED (not delegated). */
-enum qy_error qy_binding_copy(struct qy_space *to, unsigned index,
-                              const struct qy_binding *binding) QY_MUST_USE;
-enum qy_error qy_bindings_spend(struct qy_space *to, unsigned spent) QY_MUST_USE;
+/*
+ * What indices mean in a space they mean in another, too. Errors: INVALID_ARGUMENT (one means something else there, or
+ * has), OUT_OF_MEMORY, UNSUPPORTED (not delegated).
+ */
+enum qy_error qy_bindings_copy(struct qy_space *to, struct qy_space *from) QY_MUST_USE;
+/*
+ * Free the indices that no mark names. The space is claimed, the caller is outside. Errors: TOO_MANY (all are named),
+ * REVOKED.
+ */
+enum qy_error qy_bindings_sweep(struct qy_space *space) QY_MUST_USE;
 
 /* See to it that there is a table of `level` over address; where a mark is, it is split. The caller is outside. */
 enum qy_error qy_vm_ensure(struct qy_space *space, vaddr_t address, unsigned level) QY_MUST_USE;

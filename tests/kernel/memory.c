@@ -274,6 +274,25 @@ static void an_object_goes_under_others(void)
     }
 }
 
+/* More than a space has names for, one after the other. */
+static void many_objects_in_a_life(void)
+{
+    begin(64);
+    run_in(space, 1, 0);
+    for (unsigned i = 0; i < 1100; i++) {
+        const uint64_t at =
+            AT + PAGES(i % 2); /* who faults at one place again and again is ended */
+        qy_handle_t object = make(ROOT_UNTYPED, QY_OBJ_MEMORY, 1);
+        CHECK_EQ(map_object(space, at, 1, OBJECT, 0, object), QY_OK);
+        if (i % 64 == 0 || i > 1020)
+            CHECK(touch(1, at, QY_ACCESS_WRITE) != NULL);
+        CHECK_EQ(CALL(QY_CALL_space_unmap_region, space, at, PAGES(1), 0, 0, 0).error, QY_OK);
+        CHECK_EQ(erase(object), QY_OK);
+        scene_slot--;
+    }
+    scene_end();
+}
+
 static const struct test tests[] = {
     {"regions of objects refuse", regions_of_objects_refuse},
     {"the object pays for its pages", the_object_pays_for_its_pages},
@@ -281,6 +300,7 @@ static const struct test tests[] = {
     {"a space handles for its threads", a_space_handles_for_its_threads},
     {"a call starts again", a_call_starts_again},
     {"an object goes under others", an_object_goes_under_others},
+    {"a space maps more than 1,024 objects in its life", many_objects_in_a_life},
 };
 
 int main(void)

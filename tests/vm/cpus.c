@@ -95,6 +95,7 @@ static void flush_with_another(void *context, struct qy_space *space, vaddr_t st
         else
             waits++;
         atomic_store(&space->claimed, claimed);
+        atomic_store(&f.space[2].claimed, false);
         hosted_cpu_set(0);
         other_runs = false;
     }

@@ -322,8 +322,61 @@ static void names_are_not_made_again(const struct vm_format *kind)
     CHECK_EQ(index, 2);
     CHECK_EQ(qy_space_clone(&f.space[2], &f.space[0], AT + MIB, AT + 2 * MIB), QY_OK);
     CHECK_EQ(qy_space_bind(&f.space[0], &other, 6, &index), QY_OK);
-    CHECK_EQ(index, 2); /* means something else there */
-    CHECK_EQ(qy_space_clone(&f.space[2], &f.space[0], AT + MIB, AT + 2 * MIB), QY_INVALID_ARGUMENT);
+    CHECK_EQ(index, 2); /* means something else there, as long as a mark names it */
+    CHECK_EQ(map(2, AT + MIB, 8, 0, RW, true), QY_OK);
+    CHECK_EQ(qy_space_clone(&f.space[2], &f.space[0], AT + 2 * MIB, AT + 4 * MIB),
+             QY_INVALID_ARGUMENT);
+    CHECK_EQ(qy_space_unmap_region(&f.space[2], AT + MIB, PAGE(8)), QY_OK);
+    CHECK_EQ(qy_space_clone(&f.space[2], &f.space[0], AT + 2 * MIB, AT + 4 * MIB), QY_OK);
+    CHECK(qy_space_binding(&f.space[2], 2).object == &other);
+    check();
+    end();
+}
+
+/* An object by its number: nothing but its name is looked at. */
+static enum qy_error map_named(uint64_t at, uint64_t cookie)
+{
+    static int named;
+    struct qy_mark mark = {.kind = QY_MARK_OBJECT, .rights = RW, .max = RW, .shared = true};
+    return qy_space_map_object(&f.space[0], &named, cookie, &at, QY_PAGE_BYTES, &mark);
+}
+
+/* A space names 1,024 objects at a time, and any number after the other; marks decide, wherever they are. */
+static void names_are_used_again(const struct vm_format *kind)
+{
+    struct qy_fault fault;
+    begin(kind, 2048);
+    CHECK_EQ(map(0, AT - 4 * MIB, 512, 0, RW, false), QY_OK); /* object 0 in a mark of 2 MiB, */
+    CHECK_EQ(vm_write(&f, 0, AT - 4 * MIB, 7), QY_OK); /* and behind a page of the space's own */
+    CHECK_EQ(qy_space_unmap_region(&f.space[0], AT - 4 * MIB + QY_PAGE_BYTES, PAGE(511)), QY_OK);
+    for (uint64_t i = 1; i <= 3000; i++) {
+        CHECK_EQ(map_named(AT, i), QY_OK);
+        CHECK_EQ(qy_space_fault(&f.space[0], AT, QY_ACCESS_READ, &fault), QY_WOULD_WAIT);
+        CHECK_EQ(fault.binding.cookie, i);
+        CHECK_EQ(qy_space_unmap_region(&f.space[0], AT, QY_PAGE_BYTES), QY_OK);
+    }
+    CHECK_EQ(vm_read(&f, 0, AT - 4 * MIB), 7);
+    CHECK(qy_space_binding(&f.space[0], 0).object == &object); /* a revoke would bring it back */
+    check();
+    /* All at once. */
+    for (uint64_t i = 1; i <= QY_BINDING_MAX; i++)
+        CHECK_EQ(map_named(AT + PAGE(2 * i), 5000 + i), QY_OK);
+    CHECK_EQ(map_named(AT, 7000), QY_TOO_MANY);
+    for (uint64_t i = 1; i <= QY_BINDING_MAX; i++) {
+        CHECK_EQ(qy_space_fault(&f.space[0], AT + PAGE(2 * i), QY_ACCESS_READ, &fault),
+                 QY_WOULD_WAIT);
+        CHECK_EQ(fault.binding.cookie, 5000 + i);
+    }
+    CHECK_EQ(qy_space_unmap_region(&f.space[0], AT + PAGE(600), QY_PAGE_BYTES), QY_OK);
+    CHECK_EQ(map_named(AT, 7000), QY_OK);
+    CHECK_EQ(map_named(AT + PAGE(1), 7001), QY_TOO_MANY);
+    /* What was dropped is named by marks that are left, until they go. */
+    qy_space_drop_bindings(&f.space[0]);
+    CHECK_EQ(map_named(AT + PAGE(1), 7001), QY_TOO_MANY);
+    CHECK_EQ(qy_space_unmap_region(&f.space[0], AT, 4 * MIB + PAGE(1)), QY_OK);
+    CHECK_EQ(map_named(AT, 7001), QY_OK);
+    CHECK_EQ(qy_space_fault(&f.space[0], AT, QY_ACCESS_READ, &fault), QY_WOULD_WAIT);
+    CHECK_EQ(fault.binding.cookie, 7001);
     check();
     end();
 }
@@ -381,7 +434,8 @@ static void on_both(void (*run)(const struct vm_format *kind))
     X(discarded_pages_are_zeroes, "discarded pages are taken from everybody, and are zeroes")      \
     X(supplied_pages, "pages of a paged object are asked for and supplied, once")                  \
     X(handlers_map_frames, "a frame takes the place of a pager's mark, and the mark its place")    \
-    X(names_are_not_made_again, "an index that named an object never names another")               \
+    X(names_are_not_made_again, "an index that marks name never comes to name another object")     \
+    X(names_are_used_again, "a space names 1,024 objects at a time, and any number in its life")   \
     X(memory_runs_out, "a budget that runs out changes nothing, whoever pays")
 #define X(name, words)                                                                             \
     static void name##_on_both(void)                                                               \

@@ -148,6 +148,7 @@ struct qy_binding {
     uint64_t cookie;
 };
 #define QY_BINDING_PAGES 4u
+#define QY_BINDING_WORDS ((QY_BINDING_MAX + 1) / 64)
 
 struct qy_space {
     struct qy_vm *vm;
@@ -162,7 +163,7 @@ struct qy_space {
     _Atomic uint64_t hint; /* where the next region may go */
     struct qy_binding *_Atomic bindings[QY_BINDING_PAGES];
     struct qy_lock bindings_lock;
-    unsigned spent; /* bindings below are not made again: marks of dropped ones may be left */
+    uint64_t left[QY_BINDING_WORDS]; /* indices that are not bound again: marks of dropped bindings may be left */
     void *context; /* the embedder's */
 };
 
@@ -187,6 +188,13 @@ enum qy_error qy_space_destroy_step(struct qy_space *space) QY_MUST_USE;
  */
 enum qy_error qy_space_bind(struct qy_space *space, void *object, uint64_t cookie,
                             unsigned *index) QY_MUST_USE;
+/*
+ * Bind an object, and reserve as qy_space_map_region with mark->binding set: when no index is free, those that no mark
+ * names any more are. Errors: those of both; TOO_MANY: marks name QY_BINDING_MAX + 1 others. O(entries of the space)
+ * then, in steps.
+ */
+enum qy_error qy_space_map_object(struct qy_space *space, void *object, uint64_t cookie, uint64_t *address,
+                                  uint64_t bytes, struct qy_mark *mark) QY_MUST_USE;
 /* The index is free again; faults on marks that still name it are as on revoked ones. */
 void qy_space_unbind(struct qy_space *space, unsigned index);
 /* All of them, and their memory: what pays for it is going. */
