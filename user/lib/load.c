@@ -131,6 +131,7 @@ void load_place(struct load *load, const struct process_plan *plan, struct proce
             next += elf->end - elf->start + PAGE_BYTES;
     }
     out->image = load->part[0].bias + load->elf[0].start;
+    out->image_end = load->elf[0].movable ? next : load->elf[0].end;
     out->entry = load->part[0].bias + load->elf[0].entry;
 }
 

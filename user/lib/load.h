@@ -19,6 +19,12 @@ struct load {
 };
 
 /*
+ * A process without memory: its budget, space, node and thread, and what it finds in its node but images. On an error
+ * some may be: the caller destroys it.
+ */
+enum qy_error process_make(const struct process_plan *plan, struct process *process) CALL_MUST_USE;
+
+/*
  * Check everything before anything is made of the process. *why says what is wrong. Errors: CORRUPT, TRUNCATED,
  * TOO_MANY, NOT_FOUND (a library, or a symbol of one), OUT_OF_MEMORY (the untyped of the images).
  */

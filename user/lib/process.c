@@ -62,6 +62,17 @@ static enum qy_error give_parts(const struct process_plan *plan, const struct pr
     return error;
 }
 
+enum qy_error process_make(const struct process_plan *plan, struct process *process)
+{
+    enum qy_error error = make_parts(plan, process);
+
+    if (error == QY_OK)
+        error = give_parts(plan, process);
+    return error == QY_OK ? thread_configure(process->thread, process->space, process->node,
+                                             plan->endpoint, plan->number | PROCESS_FAULTS)
+                          : error;
+}
+
 /* A stack whose pages appear when they are touched, and a page below it that never does. */
 static enum qy_error reserve_stack(const struct process_plan *plan, const struct process *process)
 {
@@ -133,7 +144,7 @@ static enum qy_error info_make(const struct process_plan *plan, const struct pro
                                   .archive = plan->archive ? places->map + PAGE_BYTES : 0,
                                   .archive_bytes = plan->archive ? plan->archive_bytes : 0,
                                   .image = places->image,
-                                  .image_end = elf->end + bias,
+                                  .image_end = places->image_end,
                                   .heap = places->heap,
                                   .tls = elf->tls.address + bias,
                                   .tls_bytes = elf->tls.bytes,
@@ -234,14 +245,9 @@ enum qy_error process_create(const struct process_plan *plan, struct process *ou
         return error;
     load_place(&load, plan, &process.places);
     *why = "it could not be made";
-    error = make_parts(plan, &process);
-    if (error == QY_OK)
-        error = give_parts(plan, &process);
+    error = process_make(plan, &process);
     if (error == QY_OK)
         error = load_all(plan, &process, &load, why);
-    if (error == QY_OK)
-        error = thread_configure(process.thread, process.space, process.node, plan->endpoint,
-                                 plan->number | PROCESS_FAULTS);
     if (error == QY_OK) {
         *why = NULL;
         *out = process;

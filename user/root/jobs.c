@@ -205,7 +205,7 @@ bool run_program(struct root *root, const char *const *argv)
     bool well = false;
 
     jobs = (struct jobs){.root = root};
-    unsigned number = jobs_start(&jobs, argv, 0);
+    unsigned number = jobs_start(&jobs, argv, root_word(root, "budget=", 0));
 
     while (number && endpoint_receive(jobs.endpoint, jobs.reply, &message) == QY_OK &&
            jobs_hear(&jobs, &message, &well) != number)

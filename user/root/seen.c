@@ -72,12 +72,14 @@ static enum qy_error large_page(struct root *root, uint64_t at)
 static enum qy_error code_among_data(uint64_t at)
 {
     volatile uint32_t *code = (volatile uint32_t *)(at + CODE * PAGE_BYTES);
+    volatile uint32_t *before = (volatile uint32_t *)(at + CODE * PAGE_BYTES - sizeof(*code));
+    volatile uint32_t *behind = (volatile uint32_t *)(at + (CODE + 1) * PAGE_BYTES);
     *code = returns;
     enum qy_error error =
         space_protect_region(QY_SLOT_SPACE, (uintptr_t)code, PAGE_BYTES, QY_MAP_READ | QY_MAP_EXEC);
     if (error == QY_OK) {
         ((void (*)(void))(uintptr_t)code)();
-        code[-1] = code[PAGE_BYTES / sizeof(*code)] = *code;
+        *before = *behind = *code;
     }
     return error;
 }

@@ -50,6 +50,18 @@ static const unsigned char call_instruction[] = {0x73, 0x00, 0x00, 0x00};
 /* Thread-local storage lies above where the thread pointer points. */
 #define TLS_BELOW 0
 
+/* The calling thread's pointer. */
+static inline uint64_t tls_pointer(void)
+{
+    uint64_t pointer;
+    __asm__ volatile("mv %0, tp" : "=r"(pointer));
+    return pointer;
+}
+
+/* Registers that a fork saves (fork.S); which of them is the stack pointer. */
+#define FORK_WORDS 14u
+#define FORK_STACK 6u
+
 /* A physical address that is RAM on every such machine (RAM begins at 2 GiB). */
 #define SOME_RAM 0x81000000ull
 

@@ -49,6 +49,18 @@ static const unsigned char call_instruction[] = {0x0f, 0x05};
 /* Thread-local storage lies below where the thread pointer points. */
 #define TLS_BELOW 1
 
+/* The calling thread's pointer: it stands where it points. */
+static inline uint64_t tls_pointer(void)
+{
+    uint64_t pointer;
+    __asm__ volatile("movq %%fs:0, %0" : "=r"(pointer));
+    return pointer;
+}
+
+/* Registers that a fork saves (fork.S); which of them is the stack pointer. */
+#define FORK_WORDS 8u
+#define FORK_STACK 6u
+
 /* A physical address that is RAM on every such machine (16 MiB: above the kernel, below 128 MiB). */
 #define SOME_RAM 0x1000000ull
 

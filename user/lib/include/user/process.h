@@ -78,7 +78,8 @@ struct process_places {
 #define X(name, base, bits, unit, down) uint64_t name;
     PROCESS_PLACES(X)
 #undef X
-    uint64_t entry; /* the first instruction */
+    uint64_t image_end; /* of the libraries, where they lie behind it */
+    uint64_t entry;     /* the first instruction */
 };
 
 struct process {
@@ -101,6 +102,26 @@ enum qy_error process_create(const struct process_plan *plan, struct process *ou
  */
 enum qy_error process_spawn(const char *const *argv, uint64_t budget_pages, qy_handle_t endpoint,
                             uint64_t number, struct process *out, const char **why) CALL_MUST_USE;
+
+/*
+ * Fork: a process with a copy of all memory of this one, copied when either writes; who writes pays. Its one thread goes on
+ * from here, with *is_child true and *child empty; in this process *child is the new one, which runs. Of the plan only
+ * untyped, budget, endpoint, number and console are looked at. It has the capabilities that a process begins with, what this
+ * one was given and may copy, and none of those that this one has made since: its slots are empty.
+ *
+ * What both share stays charged to who had it: the child loses it with this process's budget, unless process_settle was
+ * called in the child. Frames that were mapped by their capability are shared, not copied. Another thread that writes
+ * meanwhile is seen before or after each of its writes. Errors: OUT_OF_MEMORY (the untyped, or the budget), and those of the
+ * calls that make it: nothing has changed then.
+ */
+enum qy_error process_fork(const struct process_plan *plan, struct process *child,
+                           bool *is_child) CALL_MUST_USE;
+
+/*
+ * Everything that this process shares by copy on write becomes its own, its image too, paid by its budget. Errors:
+ * OUT_OF_MEMORY, with some done.
+ */
+enum qy_error process_settle(void) CALL_MUST_USE;
 
 /* Give it a capability as PROGRAM_GIVEN(i), before it starts. Errors: those of cap_copy. */
 enum qy_error process_give(const struct process *process, unsigned i, qy_handle_t source,

@@ -46,7 +46,7 @@ struct program_info {
     uint32_t reserved; /* 0 */
     uint64_t clock_hz; /* of the user-readable clock; 0: unknown */
     uint64_t archive, archive_bytes; /* where the boot archive is; 0: it was not given */
-    uint64_t image, image_end;       /* all pages of its image; its libraries lie behind */
+    uint64_t image, image_end;       /* all pages of its image, and of its libraries behind it */
     uint64_t heap;
     uint64_t tls, tls_bytes, tls_memory_bytes, tls_align; /* template of thread-local storage */
     uint8_t seed[32];                                     /* of its random numbers: its own */
