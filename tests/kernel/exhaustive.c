@@ -221,7 +221,7 @@ static void nodes(void)
                                        {DERIVE},
                                        {1000, 40000},
                                        {1000, 40000},
-                                       {20022, 1}};
+                                       {20022, 1459180}};
     explore(&nodes);
 }
 

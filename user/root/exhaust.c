@@ -1,8 +1,9 @@
 /*
  * Exhaustion: tasks that take all that they can get, beside one that has to go on.
  *
- *     hog on each CPU, in a budget of its own:  every type of object, address spaces that it binds, fills and clones,
- *                                               threads that queue up as senders, until every call fails
+ *     hog on each CPU, in a budget of its own:  retypes every type of object; maps regions, frames and pages of a memory
+ *                                               object; forks a space; starts threads that queue up as senders:
+ *                                               a little of each in turn, until none of them can be had
  *     neighbour:                                makes, uses and deletes objects of its own budget, and never fails
  *
  * The root task waits until the hogs have nothing left to take and the neighbour has gone on for a while, takes the
@@ -19,21 +20,25 @@
 #define STACK_BYTES 4096u
 #define SENDER_STACK_BYTES 512u
 #define ROUNDS_MORE 20u
-#define TRIES_MORE 100u
+#define TRIES_MORE 6u /* of each kind, all of which fail */
 /* Slots of a task's own node. */
 #define SLOT_NODE 1u
 #define SLOT_UNTYPED 2u
 #define SLOT_SPACE 3u
 #define FIRST_SLOT 4u
-#define NODE_SLOTS 64u
+#define NODE_PAGES 4u
+#define NODE_SLOTS 256u
+#define SLOTS_OF_A_PAGE 64u
 #define REGION 0x100000000000ull
 #define REGION_BYTES (16 * PAGE_BYTES)
+#define REGION_STEP (1ull << 30) /* from one to the next: each needs tables of its own */
+#define ALIASES 0x100000u /* from the first region to where one frame is mapped again and again */
 
 struct task {
     qy_handle_t pool;                 /* its memory, as the root task names it */
     qy_handle_t node, untyped, space; /* handles of its own node */
     atomic_uint made;                 /* objects */
-    atomic_uint senders;
+    atomic_uint senders, forks, maps;
     atomic_bool exhausted;
 };
 
@@ -68,7 +73,7 @@ static void sender_main(void *argument)
 static void send_until_it_fails(struct task *task, unsigned number, uint64_t *slot)
 {
     qy_handle_t endpoint = make(task, QY_OBJ_ENDPOINT, 1, (*slot)++);
-    for (unsigned i = 0; endpoint && i < SENDERS && *slot < NODE_SLOTS / 2; i++) {
+    for (unsigned i = 0; endpoint && i < SENDERS; i++) {
         qy_handle_t thread = make(task, QY_OBJ_THREAD, 1, (*slot)++);
         uint64_t stack = (uintptr_t)&sender_stacks[number][i][SENDER_STACK_BYTES];
         if (!thread || thread_configure(thread, task->space, task->node, 0, 0) != QY_OK ||
@@ -79,64 +84,116 @@ static void send_until_it_fails(struct task *task, unsigned number, uint64_t *sl
     }
 }
 
-/* A space that draws on the budget, and clones of it. */
-static void clone_until_it_fails(struct task *task, uint64_t *slot)
+/* What a hog acts on beside its budget; handles of its own node. */
+struct hoard {
+    uint64_t slot;                    /* the next one of its node */
+    qy_handle_t space, memory, frame; /* the space draws on the budget; the frame is mapped in it */
+    uint64_t regions, pages, aliases; /* that there are */
+    qy_handle_t node;                 /* where objects are put that nobody acts on */
+    uint64_t at;
+};
+
+static bool has_slot(const struct hoard *hoard)
 {
-    qy_handle_t first = 0;
-    while (*slot < NODE_SLOTS / 2 + 8) {
-        uint64_t address = REGION;
-        qy_handle_t space = make(task, QY_OBJ_ADDRESS_SPACE, 1, (*slot)++);
-        if (!space || space_bind(space, task->untyped) != QY_OK)
-            return;
-        if (!first) {
-            uint64_t at = REGION;
-            if (space_map_region(space, &at, REGION_BYTES, QY_MAP_READ | QY_MAP_WRITE, 0) != QY_OK)
-                return;
-            first = space;
-        } else if (space_clone(space, first, &address, REGION + REGION_BYTES) != QY_OK) {
-            return;
-        }
-    }
+    return hoard->slot < NODE_SLOTS - 1;
 }
 
-/* Whole nodes full of each type; then one by one, until not one of any type is to be had. */
-static void retype_until_it_fails(struct task *task, uint64_t *slot)
+static bool begin_hoard(struct task *task, struct hoard *hoard)
 {
-    bool any = true;
-    for (unsigned round = 0; any; round++) {
-        any = false;
-        qy_handle_t node = *slot < NODE_SLOTS ? make(task, QY_OBJ_CAP_NODE, 1, *slot) : 0;
-        if (!node)
-            return;
-        ++*slot;
-        for (unsigned at = 1; at < NODE_SLOTS; at++) {
-            bool made = false;
-            for (unsigned i = 0; i < TYPES && !made; i++)
-                made = untyped_retype(task->untyped, types[(round + at + i) % TYPES],
-                                      1 + (at & 1) * (round % 2), node, at, 1)
-                           .error == QY_OK;
-            any |= made;
-            atomic_fetch_add(&task->made, made);
-        }
+    uint64_t at = REGION;
+    hoard->space = make(task, QY_OBJ_ADDRESS_SPACE, 1, hoard->slot++);
+    hoard->memory = make(task, QY_OBJ_MEMORY, HOG_PAGES, hoard->slot++);
+    hoard->frame = make(task, QY_OBJ_FRAME, 1, hoard->slot++);
+    return hoard->space && hoard->memory && hoard->frame &&
+           space_bind(hoard->space, task->untyped) == QY_OK &&
+           space_map_region(hoard->space, &at, REGION_BYTES, QY_MAP_READ | QY_MAP_WRITE, 0) ==
+               QY_OK;
+}
+
+/* One more region, far from the others; pages for the memory object; the frame at one more address. */
+static bool map_more(struct task *task, struct hoard *hoard)
+{
+    uint64_t at = REGION + (hoard->regions + 1) * REGION_STEP, pages = 2;
+    bool region =
+        space_map_region(hoard->space, &at, REGION_BYTES, QY_MAP_READ | QY_MAP_WRITE, 0) == QY_OK;
+    hoard->regions += region;
+    bool page = memory_supply(hoard->memory, hoard->pages, &pages, NULL) == QY_OK;
+    hoard->pages += page ? pages : 0;
+    bool alias = false;
+    if (has_slot(hoard)) {
+        struct call_result copy = cap_copy(task->node, hoard->slot, hoard->frame, QY_RIGHT_ALL, 0);
+        alias = copy.error == QY_OK &&
+                frame_map(copy.value[1], hoard->space,
+                          REGION + ALIASES + hoard->aliases * PAGE_BYTES, QY_MAP_READ)
+                        .error == QY_OK;
+        hoard->aliases += alias;
+        hoard->slot += alias;
+        if (copy.error == QY_OK && !alias && cap_delete(copy.value[1]) != QY_OK)
+            return true; /* an error that is no want of memory: it would go on for ever, and be seen */
     }
+    atomic_fetch_add(&task->maps, (unsigned)region + page + alias);
+    return region || page || alias;
+}
+
+/* A clone of the space as it is; half a clone stays until the end. */
+static bool fork_more(struct task *task, struct hoard *hoard)
+{
+    uint64_t at = REGION;
+    qy_handle_t space = has_slot(hoard) ? make(task, QY_OBJ_ADDRESS_SPACE, 1, hoard->slot) : 0;
+    if (!space)
+        return false;
+    hoard->slot++;
+    if (space_bind(space, task->untyped) != QY_OK ||
+        space_clone(space, hoard->space, &at, REGION + (hoard->regions + 1) * REGION_STEP) != QY_OK)
+        return false;
+    atomic_fetch_add(&task->forks, 1);
+    return true;
+}
+
+/* One of each type, in nodes that are made when the last one is full. */
+static bool retype_more(struct task *task, struct hoard *hoard)
+{
+    bool any = false;
+    for (unsigned i = 0; i < TYPES; i++) {
+        if (!hoard->node || hoard->at == SLOTS_OF_A_PAGE) {
+            hoard->node = has_slot(hoard) ? make(task, QY_OBJ_CAP_NODE, 1, hoard->slot) : 0;
+            if (!hoard->node)
+                return any;
+            hoard->slot++;
+            hoard->at = 1;
+        }
+        bool made =
+            untyped_retype(task->untyped, types[i], 1 + (hoard->at & 1), hoard->node, hoard->at, 1)
+                .error == QY_OK;
+        hoard->at += made;
+        any |= made;
+        atomic_fetch_add(&task->made, made);
+    }
+    return any;
 }
 
 static void hog_main(void *argument)
 {
     struct task *task = argument;
-    uint64_t slot = FIRST_SLOT;
-    send_until_it_fails(task, (unsigned)(task - hogs), &slot);
-    clone_until_it_fails(task, &slot);
-    retype_until_it_fails(task, &slot);
-    /* What is left of slots; the memory has been used up in any case by frames of every size. */
+    struct hoard hoard = {.slot = FIRST_SLOT};
+    send_until_it_fails(task, (unsigned)(task - hogs), &hoard.slot);
+    if (!begin_hoard(task, &hoard))
+        thread_exit(1); /* the root task waits, and says so */
+    for (bool any = true; any;) {
+        any = fork_more(task, &hoard);
+        any |= map_more(task, &hoard);
+        any |= retype_more(task, &hoard);
+    }
+    /* Frames of every size take what is left; slots, too, may have run out first. */
     for (uint64_t pages = 64; pages; pages /= 2)
-        while (slot < NODE_SLOTS && make(task, QY_OBJ_FRAME, pages, slot))
-            slot++;
+        while (hoard.slot < NODE_SLOTS && make(task, QY_OBJ_FRAME, pages, hoard.slot))
+            hoard.slot++;
     atomic_store(&task->exhausted, true);
-    for (unsigned i = 0; i < TRIES_MORE; i++)
-        if (untyped_retype(task->untyped, QY_OBJ_FRAME, 1, task->node, NODE_SLOTS - 1, 1).error ==
-            QY_OK)
-            atomic_fetch_add(&task->made, 1);
+    for (unsigned i = 0; i < TRIES_MORE; i++) {
+        (void)map_more(task, &hoard);
+        (void)fork_more(task, &hoard);
+        (void)retype_more(task, &hoard);
+    }
     thread_exit(0); /* what it made stays */
 }
 
@@ -164,7 +221,7 @@ static enum qy_error start(struct root *root, struct task *task, uint64_t pages,
     qy_handle_t node = 0, untyped = 0, thread = 0;
     enum qy_error error = root_make(root, root->untyped, QY_OBJ_UNTYPED, 2 * pages, budget);
     if (error == QY_OK)
-        error = root_make(root, *budget, QY_OBJ_CAP_NODE, 1, &node);
+        error = root_make(root, *budget, QY_OBJ_CAP_NODE, NODE_PAGES, &node);
     if (error == QY_OK)
         error = root_make(root, *budget, QY_OBJ_UNTYPED, pages, &untyped);
     if (error == QY_OK)
@@ -220,7 +277,7 @@ static bool all_holds(void)
 static void play(struct root *root, unsigned count, qy_handle_t timer, qy_handle_t notification)
 {
     qy_handle_t budgets[HOGS_MAX + 1];
-    unsigned made = 0, senders = 0;
+    unsigned made = 0, senders = 0, forks = 0, maps = 0;
     bool begun = start(root, &neighbour, NEIGHBOUR_PAGES, neighbour_main, HOGS_MAX, 0,
                        &budgets[HOGS_MAX]) == QY_OK;
     for (unsigned i = 0; begun && i < count; i++)
@@ -239,6 +296,8 @@ static void play(struct root *root, unsigned count, qy_handle_t timer, qy_handle
             "a task that took everything left something");
         made += atomic_load(&hogs[i].made);
         senders += atomic_load(&hogs[i].senders);
+        forks += atomic_load(&hogs[i].forks);
+        maps += atomic_load(&hogs[i].maps);
     }
     root_check(root, neighbour_goes_on(timer, notification),
                "a task that takes everything harmed its neighbour");
@@ -250,9 +309,15 @@ static void play(struct root *root, unsigned count, qy_handle_t timer, qy_handle
     root_check(root,
                cap_revoke(budgets[HOGS_MAX]) == QY_OK && cap_delete(budgets[HOGS_MAX]) == QY_OK,
                "a budget could not be taken back");
-    print("exhaust: %u tasks made %u objects and %u senders, and then no more; a neighbour went on "
-          "for %u rounds, %u failed\n",
-          count, made, senders, atomic_load(&neighbour_rounds), atomic_load(&neighbour_failures));
+    root_check(root,
+               senders == count * SENDERS && forks >= count && maps >= 10 * count &&
+                   made >= 100 * count,
+               "a task did not get what it could");
+    print("exhaust: %u tasks made %u objects, %u forks, %u mappings and %u senders, and then no "
+          "more; a neighbour went "
+          "on for %u rounds, %u failed\n",
+          count, made, forks, maps, senders, atomic_load(&neighbour_rounds),
+          atomic_load(&neighbour_failures));
 }
 
 void exhaust_run(struct root *root)
