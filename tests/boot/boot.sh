@@ -91,10 +91,39 @@ prepare_tree() {
 
 disk_sectors=2051 # no multiple of what a client moves at a time
 
+# A disk for pages of a program; one that is too small for them, or of which some blocks cannot be read.
+prepare_swap() {
+  m_disk=$files/disk.img
+  m_disk_by=pci
+  [ "$m_arch" != riscv64 ] || m_disk_by=registers
+  swap_size=16M
+  [ "$disk" != swap-small ] || swap_size=1M
+  echo "quarry swap disk" >"$m_disk"
+  truncate -s "$swap_size" "$m_disk"
+  if [ "$disk" = swap-broken ]; then # the emulator takes no colon in these names
+    for swap_sector in 40 80 120 160 200 240 280 320 360 400 440 480 520 560 600 640 680 720 760 800; do
+      printf '[inject-error]\nevent = "read_aio"\nerrno = "5"\nsector = "%s"\n' "$swap_sector"
+    done >"$build/test/broken-$m_arch"
+    m_disk=blkdebug:$build/test/broken-$m_arch:$build/test/broken-$m_arch.img
+    ln -sf "$files/disk.img" "$build/test/broken-$m_arch.img"
+  fi
+}
+
+# Nothing that the programs wrote stands on it as they wrote it, and something does.
+swap_is_sealed() {
+  ! grep -q 'xet egap' "$files/disk.img" && [ "$(tr -d '\0' <"$files/disk.img" | wc -c)" -gt 100000 ]
+}
+
 # An image that root's client of the disk takes for one that it may write to; what it says is different each time.
 prepare_disk() {
   m_disk=$files/disk.img
   m_disk_by=$disk
+  case $disk in
+  swap*)
+    prepare_swap
+    return
+    ;;
+  esac
   disk_says="quarry test disk $$"
   [ "$disk" != read-only ] || m_disk_by=pci m_disk_only=on
   head -c $((disk_sectors * 512)) /dev/zero >"$m_disk"
@@ -235,7 +264,9 @@ judge() { # STATUS CONSOLE
   [ -z "$unsaid" ] || { reason="the console does not say: $unsaid" && return; }
   [ "$want" -ne 1 ] || [ "$(grep -c '^quarry: stop: ' "$2.text")" -eq 1 ] ||
     { reason="there is not one stop line but $(grep -c '^quarry: stop: ' "$2.text")" && return; }
-  if [ -n "$disk" ] && ! cmp "$m_disk" "$files/disk.wanted" >"$files/disk.differs"; then
+  if [ "${disk#swap}" != "$disk" ]; then
+    swap_is_sealed || { reason="what programs wrote stands on the disk as it was, or nothing does" && return; }
+  elif [ -n "$disk" ] && ! cmp "$m_disk" "$files/disk.wanted" >"$files/disk.differs"; then
     reason="the disk's image does not hold what was to be written: $(cat "$files/disk.differs")"
     return
   fi

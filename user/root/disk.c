@@ -6,7 +6,8 @@
  * stops the device first.
  *
  * A disk is written to only if its first sector begins with "quarry test disk": then all the others are filled with
- * numbered lines, which are read back, and which whoever made the disk may look at.
+  * numbered lines, which are read back, and which whoever made the disk may look at. If it begins with "quarry swap disk",
+ * pages of a program go there (user/swap/swapping.c).
  */
 #include "../drivers/block.h"
 #include "root.h"
@@ -27,6 +28,7 @@
 #define SECTORS_A_TURN (BUFFER_BYTES / VIRTIO_SECTOR)
 #define LINE_BYTES 16u /* "quarry 00000000\n" */
 #define MAGIC "quarry test disk"
+#define SWAP_MAGIC "quarry swap disk"
 #define TEST_SECTORS_MAX 3000000ull /* numbers of lines have eight digits */
 
 _Static_assert(sizeof(struct virtio_blk_memory) <= PAGE_BYTES,
@@ -41,6 +43,7 @@ struct disk {
     qy_handle_t given[BLOCK_GIVEN_COUNT]; /* to the driver */
     qy_handle_t memory, frame;            /* the client's; of the buffer */
     struct block_info info;
+    bool swapped; /* by its first driver */
 };
 
 static enum qy_error map(qy_handle_t memory, qy_handle_t frame, uint64_t address, uint64_t type)
@@ -283,6 +286,15 @@ static void use(struct disk *disk)
         return;
     }
     error = request(disk, BLOCK_READ, 0, VIRTIO_SECTOR);
+    if (error == QY_OK && memcmp(buffer, SWAP_MAGIC, sizeof(SWAP_MAGIC) - 1) == 0) {
+        if (disk->swapped)
+            return;
+        disk->swapped = true;
+        static const char *const argv[] = {"swapping", "disk", NULL};
+        root_check(root, run_given(root, argv, disk->given[BLOCK_ENDPOINT]),
+                   "swapping to the disk did not end well");
+        return;
+    }
     if (error != QY_OK || memcmp(buffer, MAGIC, sizeof(MAGIC) - 1) != 0 ||
         disk->info.sectors > TEST_SECTORS_MAX * LINE_BYTES / VIRTIO_SECTOR) {
         print("disk: it does not begin with \"" MAGIC "\", so nothing is written to it\n");

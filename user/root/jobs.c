@@ -27,7 +27,8 @@ static enum qy_error open(struct jobs *jobs, struct file archive)
     struct root *root = jobs->root;
     enum qy_error error = untyped_info(root->untyped, &jobs->before);
 
-    slots_begin(root->next_slot, root->info->node_slots - root->next_slot);
+    if (!jobs->given)
+        slots_begin(root->next_slot, root->info->node_slots - root->next_slot);
     jobs->images = (struct images){.untyped = root->untyped};
     if (error == QY_OK)
         error = slot_make(root->untyped, QY_OBJ_ENDPOINT, 1, &jobs->endpoint);
@@ -97,6 +98,8 @@ unsigned jobs_start(struct jobs *jobs, const char *const *argv, uint64_t pages)
                                       .clock_hz = root->info->clock_hz};
     if (error == QY_OK)
         error = process_create(&plan, &job->process, &why);
+    if (error == QY_OK && jobs->given)
+        error = process_give(&job->process, 0, jobs->given, QY_RIGHT_WRITE | QY_RIGHT_GRANT, 0);
     print_flush(); /* before the program prints */
     if (error == QY_OK) {
         why = "it does not start";
@@ -198,17 +201,22 @@ void jobs_show(struct jobs *jobs)
     root_table(&table);
 }
 
-bool run_program(struct root *root, const char *const *argv)
+bool run_given(struct root *root, const char *const *argv, qy_handle_t given)
 {
     static struct jobs jobs;
     struct message message;
     bool well = false;
 
-    jobs = (struct jobs){.root = root};
+    jobs = (struct jobs){.root = root, .given = given};
     unsigned number = jobs_start(&jobs, argv, root_word(root, "budget=", 0));
 
     while (number && endpoint_receive(jobs.endpoint, jobs.reply, &message) == QY_OK &&
            jobs_hear(&jobs, &message, &well) != number)
         ;
     return well;
+}
+
+bool run_program(struct root *root, const char *const *argv)
+{
+    return run_given(root, argv, 0);
 }

@@ -27,6 +27,7 @@ struct jobs {
     struct untyped_state before; /* the untyped, when there was none */
     qy_handle_t endpoint, reply; /* what jobs say comes there */
     qy_handle_t archive;         /* the boot archive as a memory object */
+    qy_handle_t given;           /* to each, as PROGRAM_GIVEN(0); who gives something hands out slots already. 0: nothing */
     struct images images;
     struct job job[JOBS_MAX];
 };

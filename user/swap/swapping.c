@@ -3,13 +3,16 @@
  * disk; another is made of it half-way, and both go on. Then once more with a disk that damages what it has.
  *
  *     program --> reserve: area, pool, slots, blocks          set aside before anything goes
-  *             --> process `swapped`, its budget               marks: this program is told
+ *             --> process `swapped`, its budget               marks: this program is told
  *             --> its twin, likewise                          space_clone, space_settle
  *
- * The disk is memory of this program, or that of a driver (user/drivers/block.h) whose endpoint it was given. It prints a
- * line for each part; a part that is not right ends it with that part's number.
+ *     swapping         the disk is memory of this program
+ *     swapping disk    it is a driver's (user/drivers/block.h), whose endpoint it was given
+ *
+ * It prints a line for each part; a part that is not right ends it with that part's number.
  */
 #include "swapping.h"
+#include "../drivers/block.h"
 #include "swapper.h"
 
 #include <lib/string.h>
@@ -42,11 +45,39 @@ static struct {
     struct {
         qy_handle_t budget, space, thread;
     } twin;
-    uint8_t *image; /* the disk */
-    unsigned told, scarce;
+    qy_handle_t driver, buffer; /* of a disk, and the frame for it */
+    uint8_t *image;             /* memory in place of one */
+    uint64_t failed;            /* transfers */
+    unsigned told;
     bool damages; /* the disk turns bits over, after so many blocks */
     uint64_t window;
 } s;
+
+/* ---- a driver's disk: its first block is left to whoever says what it is ---- */
+
+#define SECTORS_A_BLOCK (PAGE_BYTES / 512)
+
+static bool transfer(enum block_label label, uint32_t block, uint32_t count)
+{
+    enum qy_error error = block_call(s.driver, label, s.buffer, (block + 1ull) * SECTORS_A_BLOCK, 0,
+                                     count * PAGE_BYTES);
+    s.failed += error != QY_OK;
+    return error == QY_OK;
+}
+
+static bool driver_read(void *context, uint32_t block, uint32_t count)
+{
+    (void)context;
+    return transfer(BLOCK_READ, block, count);
+}
+
+static bool driver_write(void *context, uint32_t block, uint32_t count)
+{
+    (void)context;
+    return transfer(BLOCK_WRITE, block, count);
+}
+
+/* ---- memory as a disk ---- */
 
 static bool memory_read(void *context, uint32_t block, uint32_t count)
 {
@@ -107,7 +138,7 @@ static enum qy_error set_aside(void)
     if (error == QY_OK)
         error = window(s.reserve, KEEP_CLUSTER, &s.swapper.in, &in);
     if (error == QY_OK)
-        error = window(s.reserve, KEEP_CLUSTER, &frame, &buffer);
+        error = window(s.reserve, KEEP_CLUSTER, &s.buffer, &buffer);
     if (error == QY_OK)
         error = slot_make(s.reserve, QY_OBJ_MEMORY, 0, &s.owner.area);
     if (error == QY_OK)
@@ -117,16 +148,25 @@ static enum qy_error set_aside(void)
     s.swapper.out_at = out;
     s.swapper.in_at = in;
     s.disk = (struct keep_disk){memory_read, memory_write, NULL, buffer, BLOCKS};
+    if (s.driver) {
+        struct block_info info;
+        error = block_info(s.driver, &info);
+        uint64_t there = info.sectors / SECTORS_A_BLOCK;
+        s.disk = (struct keep_disk){driver_read, driver_write, NULL, buffer,
+                                    error != QY_OK || there < 2 || info.read_only ? 0
+                                    : there - 1 < BLOCKS ? (uint32_t)there - 1
+                                                         : BLOCKS};
+    }
     *keep = (struct keep){.seal = &s.seal,
                           .owner = 1,
                           .disk = &s.disk,
                           .slots = slots,
                           .blocks = blocks,
                           .slot_count = SWAP_SLOTS,
-                          .block_count = BLOCKS};
+                          .block_count = s.disk.blocks};
     store_begin(&keep->store, pool, pages, POOL_PAGES, scratch);
     keep_begin(keep);
-    return QY_OK;
+    return error;
 }
 
 /* Everything that this program begins with. */
@@ -234,10 +274,11 @@ static enum qy_error make_twin(const struct message *asked)
 
 /* ---- serving ---- */
 
+/* OUT_OF_MEMORY: there is no room for what the processes hold; the thread that waited has been ended. */
 static enum qy_error answer(bool go_on)
 {
-    s.scarce += !go_on;
-    return reply_send(s.reply, go_on ? QY_FAULT_RESUME : QY_FAULT_KILL, 0, 0, 0);
+    enum qy_error error = reply_send(s.reply, go_on ? QY_FAULT_RESUME : QY_FAULT_KILL, 0, 0, 0);
+    return go_on ? error : QY_OUT_OF_MEMORY;
 }
 
 /* Serve until so many processes have ended. *codes: of each by its number; 100 + what it found: it died of a fault. */
@@ -282,8 +323,10 @@ static enum qy_error serve(unsigned processes, int codes[4])
     return error;
 }
 
-/* Four times its memory, twice. */
-static bool survives(void)
+enum outcome { SURVIVED, TOLD, WRONG };
+
+/* Four times its memory, twice. TOLD: not all could be kept, and who had it was told so. */
+static enum outcome fill_and_read(void)
 {
     int codes[4] = {-1, -1, -1, -1};
     enum qy_error error = begin();
@@ -308,8 +351,15 @@ static bool survives(void)
           whole && !keep_check(keep) ? "every validator content" : "NOT WHOLE");
     whole = whole && keep->used == 0 && keep->store.free_pages == POOL_PAGES;
     end();
-    return error == QY_OK && codes[1] == 0 && codes[2] == 0 && whole &&
-           s.owner.evicted > 2 * DATA_PAGES && keep->written > 100 && keep->read > 100;
+    if (!whole)
+        return WRONG;
+    if (error == QY_OK && codes[1] == 0 && codes[2] == 0)
+        return s.owner.evicted > 2 * DATA_PAGES && keep->read > 100 ? SURVIVED : WRONG;
+    const int lost = 100 + QY_FOUND_REVOKED;
+    bool right = (codes[1] <= 0 || codes[1] == lost) && (codes[2] <= 0 || codes[2] == lost);
+    bool told =
+        error == QY_OUT_OF_MEMORY || (error == QY_OK && (codes[1] == lost || codes[2] == lost));
+    return right && told ? TOLD : WRONG;
 }
 
 /* A disk that turns over bits: the process ends at a fault that says so, and has read no wrong byte. */
@@ -333,13 +383,21 @@ static bool tells(void)
 int main(int argc, char *argv[])
 {
     struct untyped_state before, after;
-    (void)argc, (void)argv;
+    const bool on_disk = argc > 1 && strcmp(argv[1], "disk") == 0;
+    if (on_disk)
+        s.driver = PROGRAM_GIVEN(0);
     if (untyped_info(QY_SLOT_UNTYPED, &before) != QY_OK)
         return 1;
-    if (!survives())
+    const enum outcome outcome = fill_and_read();
+    if (outcome == WRONG || (outcome == TOLD && !on_disk))
         return 2;
-    if (!tells())
+    if (!on_disk && !tells())
         return 3;
+    if (on_disk)
+        print("swapping: a driver's disk of %u blocks, %llu transfers failed: %s\n",
+              (unsigned)s.disk.blocks, (unsigned long long)s.failed,
+              outcome == SURVIVED ? "every byte is as it was"
+                                  : "who had what could not be kept was told");
     bool same = untyped_info(QY_SLOT_UNTYPED, &after) == QY_OK && after.objects == before.objects;
     print("swapping: %s\n", same ? "no object is left" : "objects are LEFT");
     return same ? 0 : 4;
