@@ -47,7 +47,11 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_cap_copy] =
         "Puts a copy of the capability `source` into the empty slot `slot` of the node in x0. The "
         "copy has the rights named and the badge named; it is a child of its source, so that a "
-        "revoke of the source takes it away. Rights can only shrink.",
+        "revoke of the source takes it away. Rights can only shrink. Endpoints, notifications and "
+        "memory objects have badges, given once; a memory object's capability with a badge maps "
+        "it, "
+        "and for memory_resize, memory_supply, memory_discard, memory_pager and memory_written it "
+        "has NO_RIGHTS.",
     [QY_CALL_cap_delete] =
         "Empties the slot of x0. With the last capability to it an object is destroyed, its "
         "mappings are removed from every CPU, and its memory goes back to the untyped it came "
@@ -271,6 +275,13 @@ static const char *const prose[QY_CALL_COUNT] = {
         "to `endpoint` with `badge`, with the page's number in its label, and goes on when it is "
         "answered. 0: pages that are not there are zeroes. If the endpoint goes, the threads' own "
         "handlers are asked.",
+    [QY_CALL_memory_written] =
+        "Which of `pages` pages, at most 64, of the memory object in x0 from `page` on were "
+        "written "
+        "to, through shared regions, since they came or since this was asked last: a bit each in "
+        "`written`. When it returns nobody can write to them before that is noticed again, so "
+        "whoever reads them then has what was written. From the first such call on reads are told "
+        "from writes; before, whoever could write is taken to have written.",
     [QY_CALL_space_harvest] =
         "What a clock hand sees: the first pages of the space from `address` on, before `address + "
         "bytes`, up to 64 beginning at the `address` that is returned, one bit each: those that "

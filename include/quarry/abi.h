@@ -56,6 +56,7 @@ typedef uint64_t qy_handle_t;
 /* Pages that a memory object can have, and that memory_supply takes at a time. */
 #define QY_MEMORY_PAGES_MAX (1ull << 34)
 #define QY_SUPPLY_MAX 64u
+#define QY_WRITTEN_MAX 64u
 
 /* Slots that a memory object can have as a swap area, and pages that space_evict and memory_restore take at a time. */
 #define QY_SLOTS_MAX (1ull << 25)

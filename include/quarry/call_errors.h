@@ -78,6 +78,7 @@
     E(memory_discard, L(INVALID_ARGUMENT))                                                         \
     E(memory_pager, L(INVALID_ARGUMENT))                                                           \
     E(thread_pointer, L(INVALID_ADDRESS))                                                          \
+    E(memory_written, L(INVALID_ARGUMENT))                                                         \
     E(space_harvest, L(INVALID_ADDRESS))                                                           \
     E(space_evict, L(OUT_OF_MEMORY) L(INVALID_ADDRESS) L(INVALID_ARGUMENT))                        \
     E(memory_restore, L(OUT_OF_MEMORY) L(INVALID_ARGUMENT))                                        \

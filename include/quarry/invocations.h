@@ -89,6 +89,7 @@
     X(62, memory_discard, MEMORY, QY_RIGHT_WRITE, "page, pages", "next_page")                      \
     X(63, memory_pager, MEMORY, QY_RIGHT_WRITE, "endpoint, badge", "")                             \
     X(68, thread_pointer, NONE, 0, "address", "")                                                  \
+    X(70, memory_written, MEMORY, QY_RIGHT_WRITE, "page, pages", "written")                        \
     X(72, space_harvest, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes",                          \
       "address, pages, accessed, swapped, next_address")                                           \
     X(73, space_evict, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, pages, swap, first, frame", "taken") \

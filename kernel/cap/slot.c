@@ -130,7 +130,7 @@ static void tree_replace(struct slot *slot, struct slot *moved)
 void slot_derive(struct slot *slot, struct slot *source, unsigned rights, uint64_t badge)
 {
     slot_fill(slot, source->object, rights, source);
-    if (type_has_queue(source->type))
+    if (type_has_badge(source->type))
         slot->badge = badge ? badge : source->badge;
 }
 
@@ -187,7 +187,7 @@ enum qy_error slot_may_derive(const struct slot *source, unsigned rights, uint64
         return QY_INVALID_ARGUMENT;
     if (rights & ~(unsigned)source->rights)
         return QY_NO_RIGHTS;
-    if (badge && (!type_has_queue(source->type) || source->badge))
+    if (badge && (!type_has_badge(source->type) || source->badge))
         return QY_INVALID_ARGUMENT;
     if (source->flags & SLOT_REVOKING)
         return QY_REVOKED;

@@ -33,7 +33,7 @@ static const char *call_name(uint64_t call)
         QY_INVOCATIONS(X)
 #undef X
     };
-    return call == 0 ? "boot" : call < QY_CALL_COUNT ? names[call] : "?";
+    return call == 0 ? "boot" : call < QY_CALL_COUNT && names[call] ? names[call] : "?";
 }
 
 static void report(const struct qy_debug_report *r)

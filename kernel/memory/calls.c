@@ -27,6 +27,12 @@ static void end(const struct call *call, struct memory *memory) QY_ACQUIRES(qy_c
     memory->object.pins--;
 }
 
+/* A capability with a badge is for those who map the object: what its pages are is not theirs to say. */
+static bool manages(const struct call *call)
+{
+    return call->slot->badge == 0;
+}
+
 enum qy_error call_memory_info(struct call *call)
 {
     bool there = false;
@@ -42,6 +48,8 @@ enum qy_error call_memory_info(struct call *call)
 
 enum qy_error call_memory_resize(struct call *call)
 {
+    if (!manages(call))
+        return QY_NO_RIGHTS;
     struct memory *memory = begin(call);
     enum qy_error error = QY_BUSY;
     for (unsigned i = 0; i < RESIZE_STEPS && error == QY_BUSY; i++) {
@@ -58,6 +66,8 @@ enum qy_error call_memory_resize(struct call *call)
 enum qy_error call_memory_discard(struct call *call)
 {
     uint64_t page = call->arguments[1], count = call->arguments[2];
+    if (!manages(call))
+        return QY_NO_RIGHTS;
     if (page > QY_MEMORY_PAGES_MAX || count > QY_MEMORY_PAGES_MAX - page)
         return QY_INVALID_ARGUMENT;
     count = count < DISCARD_PAGES ? count : DISCARD_PAGES;
@@ -67,6 +77,21 @@ enum qy_error call_memory_discard(struct call *call)
     space_leave(call->cpu);
     end(call, memory);
     call->values[0] = page + count;
+    return QY_OK;
+}
+
+enum qy_error call_memory_written(struct call *call)
+{
+    uint64_t page = call->arguments[1], count = call->arguments[2];
+    if (!manages(call))
+        return QY_NO_RIGHTS;
+    if (page > QY_MEMORY_PAGES_MAX || count > QY_WRITTEN_MAX)
+        return QY_INVALID_ARGUMENT;
+    struct memory *memory = begin(call);
+    space_enter(call->cpu);
+    call->values[0] = qy_object_take_written(&memory->vm, page, (unsigned)count);
+    space_leave(call->cpu);
+    end(call, memory);
     return QY_OK;
 }
 
@@ -127,6 +152,8 @@ enum qy_error call_memory_supply(struct call *call)
 {
     uint64_t count = call->arguments[2], pages = 0;
     struct supply s = {.cpu = call->cpu, .page = call->arguments[1], .pointer = call->arguments[3]};
+    if (!manages(call))
+        return QY_NO_RIGHTS;
     if (count == 0 || count > QY_SUPPLY_MAX)
         return QY_INVALID_ARGUMENT;
     if (!user_range((uptr_t){s.pointer}, count * QY_PAGE_BYTES))
@@ -172,6 +199,8 @@ enum qy_error call_memory_pager(struct call *call)
 {
     struct memory *memory = (struct memory *)call->slot->object;
     struct teardown teardown;
+    if (!manages(call))
+        return QY_NO_RIGHTS;
     teardown_init(&teardown);
     enum qy_error error = bind_handler(call, &memory->pager, &teardown);
     if (error == QY_OK)

@@ -72,6 +72,12 @@ static inline bool qy_mark_advances(uint64_t mark)
     return kind == QY_MARK_OBJECT || kind == QY_MARK_PAGER;
 }
 
+/* Is that behind a page which an object shares? Then COW means that it is to notice a write first (qy/object.h). */
+static inline bool qy_is_noticed(uint64_t origin)
+{
+    return qy_mark_kind(origin) == QY_MARK_OBJECT && origin & QY_MARK_SHARED;
+}
+
 /* The mark `pages` further on in the same region. */
 static inline uint64_t qy_mark_at(uint64_t mark, uint64_t pages)
 {

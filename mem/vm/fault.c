@@ -4,6 +4,7 @@
  *     nothing, guard that cannot move     the thread's error
  *     anonymous                           a zeroed frame; tables first, where the mark is higher up
  *     present, COW, written               sole: writable again; else a copy
+ *     present, shared by an object, COW, written   writable, once the object has noticed it
  *     kept                                present again; a copy where its rights need one
  *     guard with pages left               it moves on, its page is anonymous
  *     object                              its page (object_fault.c); not there: its pager's
@@ -176,6 +177,8 @@ static void set_entry(struct qy_look *look, uint64_t entry)
     qy_table_unlock(look->at.table);
 }
 
+static enum qy_verdict object(struct qy_look *look);
+
 /* A page that is there. Unlocks. */
 static enum qy_verdict present(struct qy_look *look)
 {
@@ -191,6 +194,12 @@ static enum qy_verdict present(struct qy_look *look)
                                  memory_order_relaxed);
         qy_table_unlock(at->table);
         return QY_LOOK_DONE;
+    }
+    if (at->entry & qy_bit_foreign(format)) {
+        look->mark = qy_table_origin(at->table, at->index);
+        enum qy_verdict verdict = object(look);
+        qy_table_unlock(at->table);
+        return verdict;
     }
     if (qy_table_is_shared(at->table)) {
         qy_table_unlock(at->table);
@@ -220,12 +229,17 @@ static enum qy_verdict kept(struct qy_look *look)
     if (look->mark & QY_HELD_FOREIGN) {
         rights |= (unsigned)((look->mark & QY_TYPE_MASK) >> QY_TYPE_SHIFT);
         look->error = word ? qy_rmap_class(word, mapping, write, exec) : QY_OK;
-        if (look->error == QY_OK)
-            set_entry(look,
-                      qy_page_entry(format, frame, at->level, rights) | qy_bit_foreign(format));
-        else
+        if (look->error != QY_OK) {
             qy_table_unlock(at->table);
-        return QY_LOOK_DONE;
+            return QY_LOOK_DONE;
+        }
+        uint64_t bits = qy_bit_foreign(format);
+        if (write && qy_is_noticed(qy_table_origin(at->table, at->index))) {
+            rights &= ~(unsigned)QY_PT_WRITE;
+            bits |= qy_bit_cow(format);
+        }
+        set_entry(look, qy_page_entry(format, frame, at->level, rights) | bits);
+        return QY_LOOK_AGAIN;
     }
     if (qy_word_load(word) & QY_WORD_LIST) {
         if (write) {

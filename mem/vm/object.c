@@ -15,6 +15,7 @@ enum qy_error qy_object_init(struct qy_object *object, struct qy_vm *vm, struct 
     object->tree.is_object = true;
     atomic_init(&object->pages, pages);
     atomic_init(&object->paged, false);
+    atomic_init(&object->notices, false);
     atomic_init(&object->dead, false);
     return error;
 }
@@ -36,7 +37,7 @@ void qy_object_frame_free(struct qy_object *object, pfn_t frame)
 void qy_object_own(struct qy_space *tree, struct qy_table *table, unsigned index, pfn_t frame)
 {
     const struct qy_mark own = {
-        .kind = QY_MARK_ANON, .region = QY_REGION_MAPPED, .max = QY_PT_READ};
+        .kind = QY_MARK_ANON, .region = QY_REGION_MAPPED, .max = QY_PT_READ | QY_PT_WRITE};
     pfn_t none = {0}; /* all pages of an object agree, so no table has a side page */
     qy_table_remember(table, index, qy_mark_pack(&own), &none);
     qy_word_store(&tree->vm->db->frames[frame.raw].word, qy_mapping(table->frame, index)
@@ -130,6 +131,47 @@ void qy_object_withdraw(struct qy_space *tree, uint64_t start, uint64_t end)
     qy_vm_leave(tree->vm);
 }
 
+/* Was the page written to? It is not any more, and nobody writes to it before that is noticed. */
+static bool take_written(struct qy_object *object, uint64_t page)
+{
+    struct qy_space *tree = &object->tree;
+    const struct qy_pt_format *format = tree->format;
+    struct qy_at at;
+    if (!qy_vm_lock_at(tree, qy_object_address(page), 1, &at))
+        return false;
+    uint64_t entry = at.entry, cow = qy_bit_cow(format);
+    if (!qy_pt_is_page(format, entry, at.level) || !(entry & cow)) {
+        qy_table_unlock(at.table);
+        return false;
+    }
+    pfn_t frame = qy_entry_frame(format, entry);
+    uint64_t moving = qy_mark_entry(
+        format, qy_held_mark(QY_MARK_MOVING, frame, QY_PT_READ, qy_port_cpu(), false));
+    qy_table_set(format, at.table, at.index, moving);
+    qy_table_unlock(at.table);
+    withdraw_frame(object, frame);
+    qy_table_lock(at.table);
+    if (qy_slot_get(at.slot) == moving)
+        qy_table_set(format, at.table, at.index, entry & ~cow);
+    qy_table_unlock(at.table);
+    return true;
+}
+
+uint64_t qy_object_take_written(struct qy_object *object, uint64_t page, unsigned count)
+{
+    uint64_t end = qy_object_end(object), written = 0;
+    atomic_store(&object->notices, true);
+    for (unsigned i = 0; i < count && page + i < end; i++) {
+        qy_vm_enter(object->tree.vm);
+        bool taken = take_written(object, page + i);
+        qy_vm_leave(object->tree.vm);
+        written |= (uint64_t)taken << i;
+        if (taken)
+            qy_vm_pause(object->tree.vm);
+    }
+    return written;
+}
+
 /* All errors but these mean that the tree is broken: nothing has to be split, so nothing is needed. */
 static void remove_pages(struct qy_object *object, uint64_t from, uint64_t to)
 {
@@ -217,7 +259,7 @@ const char *qy_object_check(struct qy_object *object)
         paddr_t table;
         uint64_t entry = qy_vm_peek(tree, at, &level, &table), oldest = 0, next;
         if (!qy_pt_is_page(tree->format, entry, level) ||
-            qy_entry_rights(tree->format, entry) != QY_PT_READ)
+            qy_entry_rights(tree->format, entry & ~qy_bit_cow(tree->format)) != QY_PT_READ)
             return "OBJECT-OWN";
         _Atomic uint64_t *word =
             &tree->vm->db->frames[qy_entry_frame(tree->format, entry).raw].word;

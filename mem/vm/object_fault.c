@@ -17,6 +17,8 @@ struct join {
     struct qy_below below; /* the region's entry of level 1 */
     pfn_t side, fresh;     /* a side page for its table; a frame for a copy */
     struct qy_rmap_node *node;
+    struct qy_table *own_table; /* the object's entry of the page, locked */
+    unsigned own_index;
 };
 
 /* Does the touch take a copy from the start? */
@@ -59,9 +61,9 @@ static void release(struct join *j)
 }
 
 /* A page of zeroes of the object's own at an empty entry, which is locked. */
-static enum qy_error fill(struct qy_object *object, vaddr_t address, const struct qy_at *at,
-                          pfn_t *frame)
+static enum qy_error fill(struct join *j, vaddr_t address, const struct qy_at *at, pfn_t *frame)
 {
+    struct qy_object *object = j->object;
     struct qy_space *tree = &object->tree;
     struct qy_below below;
     enum qy_error error = qy_object_frame(object, true, frame);
@@ -73,7 +75,11 @@ static enum qy_error fill(struct qy_object *object, vaddr_t address, const struc
         return error;
     }
     qy_object_own(tree, below.leaf, below.index, *frame);
+    if (below.count > 0) /* whoever takes pages away waits, too */
+        qy_table_lock(below.leaf);
     qy_below_link(tree, at, &below);
+    j->own_table = below.leaf;
+    j->own_index = below.index;
     return QY_OK;
 }
 
@@ -97,6 +103,29 @@ static void put_copy(struct join *j, pfn_t frame, unsigned rights)
     j->fresh.raw = 0;
 }
 
+/* Somebody may write to the object's page, whose entry is locked. */
+static void notice(const struct qy_space *tree, struct qy_table *table, unsigned index)
+{
+    uint64_t entry = qy_slot_get(qy_table_slots(table) + index), cow = qy_bit_cow(tree->format);
+    if (!(entry & cow))
+        qy_table_set(tree->format, table, index, entry | cow);
+}
+
+/* Of an object that notices writes, the first write to a page comes back to it. */
+static void put_shared(struct join *j, pfn_t frame, unsigned rights)
+{
+    const struct qy_pt_format *format = j->look->space->format;
+    uint64_t bits = qy_bit_foreign(format);
+    if (rights & QY_PT_WRITE && j->look->access != QY_ACCESS_WRITE &&
+        atomic_load(&j->object->notices)) {
+        rights &= ~(unsigned)QY_PT_WRITE;
+        bits |= qy_bit_cow(format);
+    }
+    if (rights & QY_PT_WRITE)
+        notice(&j->object->tree, j->own_table, j->own_index);
+    put_page(j, frame, rights, bits);
+}
+
 /* The object's frame, in both trees' locked entries. */
 static enum qy_error put_frame(struct join *j, pfn_t frame)
 {
@@ -118,7 +147,7 @@ static enum qy_error put_frame(struct join *j, pfn_t frame)
     } else if (error == QY_OK && private) {
         put_page(j, frame, rights & ~(unsigned)QY_PT_WRITE, write ? qy_bit_cow(format) : 0);
     } else if (error == QY_OK) {
-        put_page(j, frame, rights, qy_bit_foreign(format));
+        put_shared(j, frame, rights);
     }
     return error;
 }
@@ -129,8 +158,10 @@ static enum qy_error supply(struct join *j, vaddr_t address, const struct qy_at 
     struct qy_space *space = j->look->space;
     pfn_t frame = qy_entry_frame(j->object->tree.format, at->entry);
     enum qy_error error = reserve(j);
+    j->own_table = at->table;
+    j->own_index = at->index;
     if (error == QY_OK && !at->entry)
-        error = fill(j->object, address, at, &frame);
+        error = fill(j, address, at, &frame);
     if (error == QY_OK && j->below.count > 0) { /* a revoke that finds it by the frame waits */
         qy_table_lock(j->below.leaf);
         error = put_frame(j, frame);
@@ -138,10 +169,30 @@ static enum qy_error supply(struct join *j, vaddr_t address, const struct qy_at 
     } else if (error == QY_OK) {
         error = put_frame(j, frame);
     }
+    if (j->own_table != at->table)
+        qy_table_unlock(j->own_table);
     if (error == QY_OK)
         qy_below_link(space, &j->look->at, &j->below);
     release(j);
     return error;
+}
+
+/* A write to a page that is there in the region, and read-only until the object knows. The object's entry is locked. */
+static enum qy_error make_writable(const struct join *j, const struct qy_at *own)
+{
+    const struct qy_at *at = &j->look->at;
+    const struct qy_pt_format *format = j->look->space->format;
+    pfn_t frame = qy_entry_frame(format, at->entry);
+    unsigned rights = qy_entry_rights(format, at->entry);
+    enum qy_error error =
+        qy_rmap_class(&j->look->space->vm->db->frames[frame.raw].word,
+                      qy_mapping(at->table->frame, at->index), true, rights & QY_PT_EXEC);
+    if (error != QY_OK)
+        return error;
+    notice(&j->object->tree, own->table, own->index);
+    qy_table_set(format, at->table, at->index,
+                 qy_page_entry(format, frame, 1, rights) | qy_bit_foreign(format));
+    return QY_OK;
 }
 
 enum qy_verdict qy_object_join(struct qy_object *object, struct qy_look *look)
@@ -161,6 +212,8 @@ enum qy_verdict qy_object_join(struct qy_object *object, struct qy_look *look)
         look->error = QY_NOT_MAPPED;
     else if (qy_is_moving(tree->format, at.entry))
         verdict = QY_LOOK_AGAIN;
+    else if (qy_is_present(look->space->format, look->at.entry))
+        look->error = make_writable(&j, &at);
     else if (!at.entry && atomic_load(&object->paged))
         look->error = QY_WOULD_WAIT;
     else

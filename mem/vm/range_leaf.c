@@ -40,7 +40,7 @@ static uint64_t protected_entry(struct qy_range *op, struct qy_table *table, uns
                              type | qy_held_mark(*moving ? QY_MARK_MOVING : QY_MARK_KEPT, frame,
                                                  rights, *moving ? qy_port_cpu() : 0, foreign));
     uint64_t bits = entry & (qy_bit_foreign(format));
-    bool cow = rights & QY_PT_WRITE && !foreign;
+    bool cow = rights & QY_PT_WRITE && (!foreign || qy_is_noticed(qy_table_origin(table, index)));
     if (cow && qy_pt_has(format, entry, QY_PT_BIT_WRITE))
         cow = false;
     if (cow)

@@ -35,7 +35,8 @@ static const char *check_held(const struct check *c, struct qy_table *table, uns
     if ((write && exec) || (class && (class | others) == QY_WORD_CLASS) || class & ~all ||
         (write && !(class & QY_WORD_W)) || (exec && !(class & QY_WORD_X)))
         return "WXOR";
-    if (present && entry & qy_bit_cow(format) && (write || foreign))
+    if (present && entry & qy_bit_cow(format) &&
+        (write || (foreign && !qy_is_noticed(qy_table_origin(table, index)))))
         return "VM-TREE";
     if (write && !foreign && (qy_table_is_shared(table) || qy_word_load(word) & QY_WORD_LIST))
         return "VM-TREE";

@@ -57,7 +57,7 @@ static unsigned pick(unsigned below)
 
 /* ---- the operations ---- */
 
-static void change_file(struct content *content, const char *path)
+static void change_file(struct content *content, const char *path, bool sync)
 {
     static uint8_t bytes[BYTES_MAX];
     struct fat_file *file;
@@ -83,6 +83,8 @@ static void change_file(struct content *content, const char *path)
         memcpy(content->bytes + at, bytes, count);
         content->count = at + count > content->count ? at + count : content->count;
     }
+    if (sync)
+        CHECK_EQ(fat_sync(&image.fat), FILE_OK);
     CHECK_EQ(fat_close(&image.fat, file), FILE_OK);
 }
 
@@ -136,7 +138,8 @@ static void operate(void)
         state->synced = true;
         break;
     default:
-        change_file(&state->at[i], paths[i]);
+        state->synced = pick(8) == 0;
+        change_file(&state->at[i], paths[i], state->synced);
     }
     state->log_end = image.steps;
     state_count++;
@@ -188,6 +191,26 @@ static bool look(struct image *cut, unsigned p, bool *directory, uint8_t *bytes,
     return *count == info.bytes;
 }
 
+/* A directory lists those names and no others. */
+static bool lists(struct image *cut, const char *directory)
+{
+    size_t prefix = strlen(directory) + (*directory != 0);
+    struct fat_info info;
+    uint32_t position = 0;
+
+    while (fat_list(&cut->fat, directory, &position, &info) == FILE_OK) {
+        bool known = *directory == 0 && strcmp(info.name, "in") == 0;
+        for (unsigned p = 0; p < PATHS; p++)
+            known |= strncmp(paths[p], directory, prefix - (prefix != 0)) == 0 &&
+                     strcmp(paths[p] + prefix, info.name) == 0;
+        if (!known) {
+            printf("# %s is there, which was never made\n", info.name);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_right(struct image *cut, unsigned from, unsigned to)
 {
     static uint8_t bytes[BYTES_MAX];
@@ -218,7 +241,7 @@ static bool is_right(struct image *cut, unsigned from, unsigned to)
             return false;
         }
     }
-    return true;
+    return lists(cut, "") && lists(cut, "in");
 }
 
 /* ---- cuts ---- */
@@ -270,6 +293,35 @@ static bool is_allowed(char *found)
     return true;
 }
 
+/* What of the steps [flush, end) of a log is on the disk. */
+static void apply(uint8_t *bytes, const struct image *logged, size_t flush, size_t end,
+                  unsigned subset)
+{
+    for (size_t i = flush; i < end; i++) {
+        bool kept = subset == 0 || (subset == 1 ? i + 1 == end : pick(2));
+        if (kept && logged->log[i].sector != IMAGE_FLUSH)
+            memcpy(bytes + logged->log[i].sector * FAT_SECTOR, logged->log[i].data, FAT_SECTOR);
+    }
+}
+
+/* A cut while the last one is put right. */
+static void try_cut_again(const uint8_t *bytes, const struct image *logged, unsigned from,
+                          unsigned to)
+{
+    size_t end = logged->steps ? pick((unsigned)logged->steps) + 1 : 0, flush = end;
+    struct image cut;
+
+    while (flush && logged->log[flush - 1].sector != IMAGE_FLUSH)
+        flush--;
+    image_from(&cut, bytes, logged->sectors);
+    apply(cut.bytes, logged, 0, flush, 0);
+    apply(cut.bytes, logged, flush, end, 2);
+    CHECK_EQ(image_mount(&cut), FILE_OK);
+    CHECK(!fat_check(&cut.fat) && is_right(&cut, from, to));
+    CHECK_EQ(fat_unmount(&cut.fat), FILE_OK);
+    image_free(&cut);
+}
+
 static void try_cut(const uint8_t *bytes, unsigned from, unsigned to)
 {
     static char found[FOUND_BYTES];
@@ -281,8 +333,11 @@ static void try_cut(const uint8_t *bytes, unsigned from, unsigned to)
         (void)image_fsck(&cut, found);
         CHECK(is_allowed(found));
     }
+    cut.room = 64;
+    cut.log = malloc(cut.room * sizeof(*cut.log));
     enum file_error error = image_mount(&cut);
     CHECK_EQ(error, FILE_OK);
+    try_cut_again(bytes, &cut, from, to);
     if (error == FILE_OK) {
         CHECK(!fat_check(&cut.fat));
         CHECK(is_right(&cut, from, to));
@@ -313,21 +368,15 @@ static void cut_everywhere(uint8_t *flushed)
                 from = s;
         for (unsigned subset = 0; subset < SUBSETS; subset++) {
             memcpy(bytes, flushed, image.sectors * FAT_SECTOR);
-            for (size_t i = flush; i < end; i++) {
-                bool kept = subset == 0 || (subset == 1 ? i + 1 == end : pick(2));
-                if (kept && image.log[i].sector != IMAGE_FLUSH)
-                    memcpy(bytes + image.log[i].sector * FAT_SECTOR, image.log[i].data, FAT_SECTOR);
-            }
+            apply(bytes, &image, flush, end, subset);
             try_cut(bytes, from, to);
             if (end - flush < 2)
                 break;
         }
         if (image.log[end - 1].sector != IMAGE_FLUSH)
             continue;
-        for (; flush < end; flush++)
-            if (image.log[flush].sector != IMAGE_FLUSH)
-                memcpy(flushed + image.log[flush].sector * FAT_SECTOR, image.log[flush].data,
-                       FAT_SECTOR);
+        apply(flushed, &image, flush, end, 0);
+        flush = end;
     }
     free(bytes);
 }

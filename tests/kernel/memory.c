@@ -119,6 +119,32 @@ static void the_object_pays_for_its_pages(void)
     scene_end();
 }
 
+/* What was written is told, by page; who has a badge only maps. */
+static void writes_are_told(void)
+{
+    begin(64);
+    qy_handle_t object = make(ROOT_UNTYPED, QY_OBJ_MEMORY, 100),
+                view = copy(copy(object, QY_RIGHT_ALL, 7), QY_RIGHT_ALL, 0);
+    run_in(space, 1, 0);
+    CHECK_EQ(map_object(space, AT, 100, OBJECT, 0, view), QY_OK);
+    CHECK_EQ(CALL(QY_CALL_memory_written, object, 0, 64, 0, 0, 0).x[1], 0);
+    CHECK(touch(1, AT + PAGES(70), QY_ACCESS_READ) && touch(1, AT + PAGES(72), QY_ACCESS_READ));
+    CHECK(!seen(1, AT + PAGES(70), QY_PT_WRITE));
+    CHECK(touch(1, AT + PAGES(70), QY_ACCESS_WRITE) && touch(1, AT + PAGES(71), QY_ACCESS_WRITE));
+    CHECK_EQ(CALL(QY_CALL_memory_written, object, 65, 35, 0, 0, 0).x[1], 3 << 5);
+    CHECK(!seen(1, AT + PAGES(70), QY_PT_READ));
+    CHECK_EQ(CALL(QY_CALL_memory_written, object, 65, 64, 0, 0, 0).x[1], 0);
+    CHECK_EQ(CALL(QY_CALL_memory_written, object, 65, 65, 0, 0, 0).error, QY_INVALID_ARGUMENT);
+    CHECK_EQ(CALL(QY_CALL_memory_written, object, ~0ull, 1, 0, 0, 0).error, QY_INVALID_ARGUMENT);
+    CHECK_EQ(CALL(QY_CALL_memory_info, view, 0, 0, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(CALL(QY_CALL_memory_written, view, 0, 1, 0, 0, 0).error, QY_NO_RIGHTS);
+    CHECK_EQ(CALL(QY_CALL_memory_resize, view, 5, 0, 0, 0, 0).error, QY_NO_RIGHTS);
+    CHECK_EQ(CALL(QY_CALL_memory_discard, view, 0, 1, 0, 0, 0).error, QY_NO_RIGHTS);
+    CHECK_EQ(CALL(QY_CALL_memory_pager, view, 0, 0, 0, 0, 0).error, QY_NO_RIGHTS);
+    CHECK_EQ(supply(view, 0, 1, 0).error, QY_NO_RIGHTS);
+    scene_end();
+}
+
 /* An object's pager, then the space's handler, then the thread's own; what they are told. */
 static void who_is_asked(void)
 {
@@ -296,6 +322,7 @@ static void many_objects_in_a_life(void)
 static const struct test tests[] = {
     {"regions of objects refuse", regions_of_objects_refuse},
     {"the object pays for its pages", the_object_pays_for_its_pages},
+    {"writes are told", writes_are_told},
     {"who is asked for a page", who_is_asked},
     {"a space handles for its threads", a_space_handles_for_its_threads},
     {"a call starts again", a_call_starts_again},

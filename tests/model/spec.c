@@ -8,7 +8,7 @@
 
 static bool has_badge(enum qy_object_type type)
 {
-    return type == QY_OBJ_ENDPOINT || type == QY_OBJ_NOTIFICATION;
+    return type == QY_OBJ_ENDPOINT || type == QY_OBJ_NOTIFICATION || type == QY_OBJ_MEMORY;
 }
 
 /* ---- names ---- */
@@ -69,7 +69,10 @@ enum qy_error spec_first(const struct spec *s, enum qy_invocation call, qy_handl
         QY_INVOCATIONS(X)
 #undef X
     };
-    return lookup(s, handle, table[call].type, table[call].rights, cap);
+    enum qy_error error = lookup(s, handle, table[call].type, table[call].rights, cap);
+    bool manages = call == QY_CALL_memory_resize || call == QY_CALL_memory_supply ||
+                   call == QY_CALL_memory_discard || call == QY_CALL_memory_pager;
+    return error == QY_OK && manages && s->caps[*cap].badge ? QY_NO_RIGHTS : error;
 }
 
 /* ---- the tree ---- */

@@ -420,6 +420,79 @@ static void memory_runs_out(const struct vm_format *kind)
     end();
 }
 
+/* Which of the object's first 64 pages were written to. */
+static uint64_t written(void)
+{
+    qy_irq_is_off();
+    uint64_t pages = qy_object_take_written(&object, 0, 64);
+    check();
+    return pages;
+}
+
+static void writes_are_noticed(const struct vm_format *kind)
+{
+    begin(kind, 60);
+    CHECK_EQ(map(0, AT, 60, 0, RW, true), QY_OK);
+    CHECK_EQ(map(1, AT, 60, 0, RW, true), QY_OK);
+    /* Before the first look whoever could write has written. */
+    CHECK_EQ(vm_read(&f, 0, AT + PAGE(3)), 0);
+    CHECK_EQ(written(), 1 << 3);
+    CHECK_EQ(written(), 0);
+    /* Reads are none, writes are, of either. */
+    CHECK_EQ(vm_read(&f, 0, AT + PAGE(3)), 0);
+    CHECK_EQ(vm_read(&f, 0, AT + PAGE(4)), 0);
+    check();
+    CHECK_EQ(written(), 0);
+    CHECK_EQ(vm_read(&f, 0, AT + PAGE(4)), 0);
+    CHECK_EQ(vm_write(&f, 0, AT + PAGE(4), 44), QY_OK);
+    check();
+    CHECK_EQ(vm_write(&f, 1, AT + PAGE(59), 45), QY_OK);
+    CHECK_EQ(vm_read(&f, 1, AT + PAGE(4)), 44);
+    CHECK_EQ(written(), 1ull << 4 | 1ull << 59);
+    CHECK_EQ(written(), 0);
+    /* Nobody goes on writing to what was taken, and nothing is lost. */
+    CHECK_EQ(vm_write(&f, 0, AT + PAGE(4) + 8, 46), QY_OK);
+    CHECK_EQ(vm_read(&f, 1, AT + PAGE(4)), 44);
+    CHECK_EQ(written(), 1 << 4);
+    /* Rights that come and go do not hide a write. */
+    CHECK_EQ(vm_read(&f, 0, AT + PAGE(5)), 0);
+    CHECK_EQ(qy_space_protect_region(&f.space[0], AT, PAGE(60), RO), QY_OK);
+    CHECK_EQ(qy_space_protect_region(&f.space[0], AT, PAGE(60), RW), QY_OK);
+    check();
+    CHECK_EQ(vm_write(&f, 0, AT + PAGE(5), 5), QY_OK);
+    CHECK_EQ(qy_space_protect_region(&f.space[0], AT, PAGE(60), 0), QY_OK);
+    CHECK_EQ(qy_space_protect_region(&f.space[0], AT, PAGE(60), RW), QY_OK);
+    CHECK_EQ(written(), 1 << 5);
+    CHECK_EQ(vm_read(&f, 0, AT + PAGE(6)), 0);
+    CHECK_EQ(qy_space_protect_region(&f.space[0], AT, PAGE(60), 0), QY_OK);
+    CHECK_EQ(qy_space_protect_region(&f.space[0], AT, PAGE(60), RW), QY_OK);
+    CHECK_EQ(vm_read(&f, 0, AT + PAGE(6)), 0);
+    CHECK_EQ(written(), 0);
+    CHECK_EQ(vm_write(&f, 0, AT + PAGE(6), 6), QY_OK);
+    /* Unmapped, it was written all the same; discarded, it was not. */
+    CHECK_EQ(vm_write(&f, 0, AT + PAGE(7), 7), QY_OK);
+    CHECK_EQ(qy_space_unmap_region(&f.space[0], AT, PAGE(60)), QY_OK);
+    qy_object_discard(&object, 7, 1);
+    CHECK_EQ(written(), 1 << 6);
+    /* A clone's write, and one to a copy. */
+    CHECK_EQ(map(0, AT, 60, 0, RW, false), QY_OK);
+    CHECK_EQ(vm_read(&f, 0, AT + PAGE(6)), 6);
+    CHECK_EQ(vm_write(&f, 0, AT + PAGE(6), 66), QY_OK);
+    CHECK_EQ(written(), 0);
+    CHECK_EQ(vm_read(&f, 1, AT + PAGE(8)), 0);
+    vm_open(&f, 2);
+    CHECK_EQ(qy_space_clone(&f.space[2], &f.space[1], AT, AT + 2 * MIB), QY_OK);
+    check();
+    CHECK_EQ(vm_write(&f, 2, AT + PAGE(8), 8), QY_OK);
+    check();
+    CHECK_EQ(vm_read(&f, 1, AT + PAGE(8)), 8);
+    CHECK_EQ(written(), 1 << 8);
+    CHECK_EQ(vm_write(&f, 1, AT + PAGE(8), 9), QY_OK);
+    CHECK_EQ(vm_read(&f, 2, AT + PAGE(8)), 9);
+    CHECK_EQ(written(), 1 << 8);
+    end();
+}
+
 /* Each on both machines. */
 static void on_both(void (*run)(const struct vm_format *kind))
 {
@@ -433,6 +506,7 @@ static void on_both(void (*run)(const struct vm_format *kind))
     X(ends_move, "an object's end moves: what is behind it is taken from everybody")               \
     X(discarded_pages_are_zeroes, "discarded pages are taken from everybody, and are zeroes")      \
     X(supplied_pages, "pages of a paged object are asked for and supplied, once")                  \
+    X(writes_are_noticed, "writes to shared pages are noticed, by page, once taken")               \
     X(handlers_map_frames, "a frame takes the place of a pager's mark, and the mark its place")    \
     X(names_are_not_made_again, "an index that marks name never comes to name another object")     \
     X(names_are_used_again, "a space names 1,024 objects at a time, and any number in its life")   \

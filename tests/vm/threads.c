@@ -141,6 +141,10 @@ static void object_change(unsigned cpu, uint64_t *r)
 {
     uint64_t end = below(r, CHAOS_PAGES);
     struct qy_region region;
+    if (below(r, 3) == 0) { /* whoever writes to them has to come back */
+        (void)!qy_object_take_written(&object, end, 64);
+        return;
+    }
     if (cpu || below(r, 3)) {
         qy_object_discard(&object, end, 1 + below(r, 40));
         return;

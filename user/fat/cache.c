@@ -147,8 +147,6 @@ static enum file_error say_in_use(struct fat *fat, bool in_use)
         put32(sector + INFO_FREE, in_use ? INFO_UNKNOWN : fat->free);
         put32(sector + INFO_FREE + 4, in_use ? INFO_UNKNOWN : fat->next);
     }
-    if (!in_use)
-        TRY(barrier(fat));
     TRY(sector_change(fat, 0, &sector));
     if (in_use)
         sector[BOOT_STATE] |= STATE_IN_USE;

@@ -159,7 +159,6 @@ static enum file_error replace(struct fat *fat, const struct item *from, const s
     entry[ENTRY_FLAGS] = target->entry[ENTRY_FLAGS] & (uint8_t)~FLAG_RENAMED;
     TRY(barrier(fat));
     TRY(item_remove(fat, from));
-    TRY(barrier(fat));
     return chain_free(fat, entry_first(target->entry));
 }
 

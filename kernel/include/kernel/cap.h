@@ -53,7 +53,7 @@ struct slot {
     struct slot *prev;  /* the previous sibling; of the first: the last */
     union {
         uint64_t address; /* of a frame: where it is mapped */
-        uint64_t badge;   /* of an endpoint or a notification */
+        uint64_t badge;   /* of an endpoint, a notification or a memory object */
     };
     union {
         uint64_t space; /* of a frame: id of the space in which, if it still is (kernel/space.h); 0 = none */
@@ -98,10 +98,16 @@ static inline qy_handle_t slot_handle(const struct slot *slot, uint32_t index)
     return (uint64_t)slot->generation << 32 | index;
 }
 
-/* Can threads wait by capabilities of that type? They have badges. */
+/* Can threads wait by capabilities of that type? */
 static inline bool type_has_queue(unsigned type)
 {
     return type == QY_OBJ_ENDPOINT || type == QY_OBJ_NOTIFICATION;
+}
+
+/* Capabilities of a memory object with a badge map it, and do nothing else with it. */
+static inline bool type_has_badge(unsigned type)
+{
+    return type_has_queue(type) || type == QY_OBJ_MEMORY;
 }
 
 /* Fill an empty slot with a capability for object, below parent. The object's count grows. */

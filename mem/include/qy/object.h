@@ -4,6 +4,7 @@
  *     object     tree of tables that no CPU runs: page n at BASE + n * 4096, read-only, the object's own
  *     region     marks OBJECT, n; touched, the entry holds the object's frame, too:
  *                    shared    FOREIGN, with the region's rights
+ *                              (an object that notices writes: read-only and COW, until the first one)
  *                    private   as after a clone: read-only and COW; a write copies into the mapper's budget
  *
  * So an object is a space whose CPUs are its mappers: what a TLB is to a space, their entries are to an object. Whoever
@@ -16,6 +17,7 @@
  *   OBJECT-END  no page lies at or behind the object's end
  *   OBJECT-OWN  the object's own mapping of a frame is its oldest, and read-only; a frame that a region shares with an object is in
  *               the object
+ *   WRITTEN     a page that anybody can write to is marked so in the object: by COW in its own entry
  *   REVOKED     once a page has been discarded, or an object destroyed, no entry leads to its frames
  *
  * Locking: as qy/vm.h; a table of a mapper before one of the object. An object maps none, so there is no circle.
@@ -32,6 +34,7 @@ struct qy_object {
     struct qy_space tree;   /* first: qy/vm.h knows it by that */
     _Atomic uint64_t pages; /* its end */
     atomic_bool paged;      /* pages that are not there are supplied, not zeroes */
+    atomic_bool notices;    /* what is read is not writable yet, so that a write is noticed */
     atomic_bool dead;       /* being destroyed */
 };
 
@@ -68,6 +71,14 @@ enum qy_error qy_object_resize_step(struct qy_object *object, uint64_t pages) QY
  * nothing. O(range).
  */
 void qy_object_discard(struct qy_object *object, uint64_t page, uint64_t count);
+
+/*
+ * Which of up to 64 pages from `page` on were written to, through any shared mapping, since they came, or since this
+ * was called: a bit each. They are mapped nowhere then, and whoever touches them comes to the object; so what is read
+ * from now on has all that was written before. From the first call on the object notices writes apart from reads:
+ * before that, whoever could write to a page is taken to have done it. O(mappings).
+ */
+uint64_t qy_object_take_written(struct qy_object *object, uint64_t page, unsigned count) QY_MUST_USE;
 
 /*
  * Pages from `page` on of which the first is there, or is not, and so are the others: at least 1, or 0 behind the

@@ -236,6 +236,15 @@ static inline CALL_MUST_USE enum qy_error memory_pager(qy_handle_t memory, qy_ha
     return qy_call(QY_CALL_memory_pager, memory, endpoint, badge, 0, 0, 0).error;
 }
 
+/* *written: a bit for each of the pages, at most QY_WRITTEN_MAX, that was written to since the last such call. */
+static inline CALL_MUST_USE enum qy_error memory_written(qy_handle_t memory, uint64_t page,
+                                                         uint64_t pages, uint64_t *written)
+{
+    struct call_result r = qy_call(QY_CALL_memory_written, memory, page, pages, 0, 0, 0);
+    *written = r.value[1];
+    return r.error;
+}
+
 /* ---- what leaves spaces and returns; see the manual of each call ---- */
 
 struct space_harvest {
