@@ -194,10 +194,12 @@ enum qy_error slot_may_derive(const struct slot *source, unsigned rights, uint64
     return QY_OK;
 }
 
-void slot_delete(struct slot *slot, struct teardown *teardown)
+static void slot_drop(struct slot *slot, struct teardown *teardown, bool revoked)
+    QY_REQUIRES(qy_class_caps)
 {
     struct object *object = slot->object;
-    struct unmap left = {.frame = (struct frame *)object, .address = slot->address};
+    struct unmap left = {
+        .frame = (struct frame *)object, .address = slot->address, .revoked = revoked};
     unsigned rights;
     if (slot_is_end(slot)) {
         binding_over(slot);
@@ -219,6 +221,16 @@ void slot_delete(struct slot *slot, struct teardown *teardown)
     slot_clear(slot);
     if (--object->capabilities == 0)
         teardown_doom(teardown, object);
+}
+
+void slot_delete(struct slot *slot, struct teardown *teardown)
+{
+    slot_drop(slot, teardown, false);
+}
+
+void slot_revoke(struct slot *slot, struct teardown *teardown)
+{
+    slot_drop(slot, teardown, true);
 }
 
 enum qy_error node_lookup(struct cap_node *node, qy_handle_t handle, struct slot **out)
@@ -264,7 +276,7 @@ enum dismantle node_dismantle(struct cap_node *node, struct teardown *teardown)
     for (unsigned i = 0; i < EMPTY_SLOTS_A_STEP && node->cursor < node->count; i++) {
         struct slot *slot = &node->slots[node->cursor++];
         if (slot->type != QY_OBJ_NONE) {
-            slot_delete(slot, teardown);
+            slot_revoke(slot, teardown);
             break;
         }
     }

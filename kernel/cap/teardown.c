@@ -120,7 +120,7 @@ enum dismantle untyped_dismantle(struct untyped *untyped, struct teardown *teard
     struct slot *made = first_made(&untyped->object);
     watch_end(untyped);
     if (made) {
-        slot_delete(made, teardown);
+        slot_revoke(made, teardown);
         return DISMANTLE_MORE;
     }
     if (!is_left(&untyped->object))
@@ -133,7 +133,7 @@ static enum dismantle device_dismantle(struct device_memory *device, struct tear
 {
     struct slot *made = first_made(&device->object);
     if (made) {
-        slot_delete(made, teardown);
+        slot_revoke(made, teardown);
         return DISMANTLE_MORE;
     }
     return is_left(&device->object) ? DISMANTLE_DONE : DISMANTLE_WAIT;
@@ -219,11 +219,11 @@ static bool step_revoke(struct teardown *teardown) QY_REQUIRES(qy_class_caps)
     struct object *memory = teardown->memory;
     struct slot *made = memory ? first_made(memory) : NULL;
     if (teardown->root && teardown->root->child) {
-        slot_delete(teardown->root->child, teardown);
+        slot_revoke(teardown->root->child, teardown);
         return true;
     }
     if (made) {
-        slot_delete(made, teardown);
+        slot_revoke(made, teardown);
         return true;
     }
     if (memory && is_left(memory)) {
@@ -273,8 +273,8 @@ static void unmap_all(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps
             continue;
         pfn_t first = unmap->frame->first;
         space_enter(cpu);
-        enum qy_error error = qy_space_unmap_frame(&unmap->space->vm, unmap->address,
-                                                   QY_PAGE_BYTES << unmap->frame->order, first);
+        enum qy_error error = (unmap->revoked ? qy_space_revoke_frame : qy_space_unmap_frame)(
+            &unmap->space->vm, unmap->address, QY_PAGE_BYTES << unmap->frame->order, first);
         space_leave(cpu);
         if (error != QY_OK && error != QY_NOT_MAPPED && error != QY_REVOKED)
             frame_take_from_all(first);

@@ -72,7 +72,7 @@ static void let_leave(struct qy_vm *vm, const struct leaving *l, _Atomic uint64_
     bool last;
     if (l->low <= l->high)
         flush_everywhere(vm, l->table, l->low, l->high, false);
-    for (unsigned i = 0; i < l->count; i++) {
+    for (unsigned i = 0; word && i < l->count; i++) { /* raw frames have no reverse map */
         if (!qy_rmap_remove(word, l->mappings[i], &freed, &last))
             continue; /* its table was torn down meanwhile */
         qy_vm_node_return(vm, freed);
@@ -110,6 +110,66 @@ static void take_mappings(struct qy_vm *vm, _Atomic uint64_t *word, uint64_t fir
     let_leave(vm, &l, word, own);
 }
 
+/* A block's mapping at an address of a space, taken back from there on. */
+struct taking {
+    struct qy_space *space;
+    pfn_t frame;
+    uint64_t start, at, end;
+    bool found;
+};
+
+/* Pages of one table, up to a batch. BUSY: again. ALREADY_MAPPED: the table is shared. */
+static enum qy_error take_back_some(struct taking *t)
+{
+    struct qy_space *space = t->space;
+    const struct qy_pt_format *format = space->format;
+    struct qy_at at;
+    _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, t->frame);
+    bool own = false;
+    if (!qy_vm_lock_at(space, vaddr(t->at), 1, &at))
+        return QY_REVOKED;
+    enum qy_error error = qy_table_is_shared(at.table)     ? QY_ALREADY_MAPPED
+                          : qy_is_moving(format, at.entry) ? QY_BUSY
+                                                           : QY_OK;
+    struct leaving l = {.table = at.table, .revoked = true, .low = QY_PT_ENTRIES};
+    const uint64_t bytes = qy_pt_page_bytes(at.level);
+    for (unsigned i = at.index;
+         error == QY_OK && i < QY_PT_ENTRIES && t->at < t->end && l.count < QY_REVOKE_BATCH; i++) {
+        uint64_t entry = qy_slot_get(qy_table_slots(at.table) + i);
+        pfn_t held;
+        bool foreign;
+        if (qy_pt_is_table(format, entry, at.level) || qy_is_moving(format, entry))
+            break;
+        if (qy_entry_holds(format, entry, at.level, &held, &foreign) && foreign &&
+            held.raw == t->frame.raw + ((t->at - t->start) >> QY_PAGE_SHIFT))
+            take_entry(space->vm, &l, word, qy_mapping(at.table->frame, i));
+        t->at = qy_align_down(t->at, bytes) + bytes;
+    }
+    qy_table_unlock(at.table);
+    let_leave(space->vm, &l, word, &own);
+    t->found |= l.count != 0;
+    return error;
+}
+
+enum qy_error qy_space_revoke_frame(struct qy_space *space, uint64_t address, uint64_t bytes,
+                                    pfn_t frame)
+{
+    struct taking t = {space, frame, address, address, address + bytes, false};
+    enum qy_error error = qy_vm_range_check(space, address, bytes);
+    while (error == QY_OK && t.at < t.end) {
+        qy_vm_enter(space->vm);
+        error = take_back_some(&t);
+        qy_vm_leave(space->vm);
+        if (error == QY_ALREADY_MAPPED) {
+            error = qy_vm_unshare(space, vaddr(t.at), false);
+        } else if (error == QY_BUSY) {
+            qy_port_relax();
+            error = QY_OK;
+        }
+    }
+    return error != QY_OK || t.found ? error : QY_NOT_MAPPED;
+}
+
 /* The entry that a mapping names, if it leads to the table: its table locked, and that one below it. */
 static struct qy_table *lock_parent(struct qy_vm *vm, struct qy_table *table, uint64_t mapping)
 {
@@ -126,6 +186,19 @@ static struct qy_table *lock_parent(struct qy_vm *vm, struct qy_table *table, ui
     return NULL;
 }
 
+/* Is there nothing in it but marks that something was taken away? They go with it. */
+static bool is_spent(const struct qy_pt_format *format, const struct qy_table *table)
+{
+    const _Atomic uint64_t *slots = qy_table_slots(table);
+    for (unsigned i = 0, left = table->live; left > 0; i++) {
+        uint64_t entry = qy_slot_get(&slots[i]);
+        if (entry && (qy_is_present(format, entry) || qy_entry_kind(entry) != QY_MARK_REVOKED))
+            return false;
+        left -= entry != 0;
+    }
+    return true;
+}
+
 /* NOT_FOUND: again. */
 static enum qy_error remove_table(struct qy_vm *vm, struct qy_table *table, uint64_t mapping)
 {
@@ -134,8 +207,11 @@ static enum qy_error remove_table(struct qy_vm *vm, struct qy_table *table, uint
     struct qy_table *above = lock_parent(vm, table, mapping);
     if (!above)
         return QY_NOT_FOUND;
-    enum qy_error error = table->live || qy_table_is_shared(table) ? QY_BUSY : QY_OK;
+    bool may_go = !qy_table_is_shared(table) && is_spent(vm->format, table);
+    enum qy_error error = may_go ? QY_OK : QY_BUSY;
     if (error == QY_OK) {
+        for (unsigned i = 0; table->live > 0; i++)
+            qy_table_set(vm->format, table, i, 0);
         qy_table_set(vm->format, above, index, 0);
         if (!qy_rmap_remove(&table->parents, mapping, &freed, NULL))
             qy_port_broken("VM-TREE", "a table does not know its parent, frame", table->frame.raw);

@@ -347,7 +347,9 @@ static void either_origin_takes_them_away(void)
         CHECK_EQ(frames_of(BELOW), by_payer);
         CHECK_EQ(frames_of(ABOVE), !by_payer);
         struct result at = CALL(QY_CALL_space_query, ROOT_SPACE, AT, 0, 0, 0, 0);
-        CHECK_EQ(at.x[1], by_payer ? AT + 0x3000 : AT + 0x2000);
+        CHECK_EQ(at.x[1], AT); /* marks of what was there */
+        CHECK_EQ(QY_QUERY_BACKING(at.x[3]), QY_BACKED_REVOKED);
+        CHECK_EQ(at.x[2], by_payer ? AT + 0x3000 : AT + 0x2000);
         scene_end();
         CHECK_EQ(frames_of(BELOW) + frames_of(ABOVE), 0);
     }

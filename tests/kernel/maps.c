@@ -266,6 +266,16 @@ static void containers_let_go_of_what_is_mapped(void)
     scene_end();
 }
 
+/* What a read fault at an address of the root task's space ends with. */
+static enum qy_error found_at(uint64_t address)
+{
+    struct qy_fault fault;
+    space_enter(cpu_at(0));
+    enum qy_error error = qy_space_fault(&root_space()->vm, address, QY_ACCESS_READ, &fault);
+    space_leave(cpu_at(0));
+    return error;
+}
+
 static void revoke_unmaps_from_everybody(void)
 {
     unsigned flags;
@@ -288,6 +298,16 @@ static void revoke_unmaps_from_everybody(void)
     for (unsigned i = 0; i < 100; i++)
         CHECK_EQ(translate(root_space(), AREA + i * 0x1000, &flags), QY_NOT_MAPPED);
     CHECK_EQ(translate(object_of(other), AREA, &flags), QY_NOT_MAPPED);
+    /* The touch names what happened; what its holder gives up by himself is nothing. */
+    qy_handle_t mine = make(ROOT_UNTYPED, QY_OBJ_FRAME, 1), lent = copy(mine, QY_RIGHT_ALL, 0);
+    CHECK_EQ(map(lent, ROOT_SPACE, AREA + 0x100000, RW).error, QY_OK);
+    CHECK_EQ(found_at(AREA + 0x2000), QY_REVOKED);
+    CHECK_EQ(found_at(AREA + 0x3000), QY_REVOKED);
+    CHECK_EQ(revoke_all(mine), QY_OK);
+    CHECK_EQ(found_at(AREA + 0x100000), QY_REVOKED);
+    CHECK_EQ(map(mine, ROOT_SPACE, AREA + 0x100000, RW).error, QY_OK);
+    CHECK_EQ(erase(mine), QY_OK);
+    CHECK_EQ(found_at(AREA + 0x100000), QY_NOT_MAPPED);
     CHECK_EQ(CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0).x[2], 1024 * QY_PAGE_BYTES);
     scene_end();
 }

@@ -253,9 +253,11 @@ static void bad_aliases(const struct pair *pair, qy_handle_t frame)
                   QY_INVALID_FLAGS, "the second mapping executable, by protecting its range");
     attack_expect(attack, frame_protect(alias.value[1], pair->other, there, RX), QY_INVALID_FLAGS,
                   "the second mapping executable, by protecting the frame");
+    error = frame_protect(alias.value[1], pair->other, there, RW);
+    root_check(attack->root, error == QY_OK, "the second mapping could not be made writable");
     error = space_protect_region(pair->space, here, PAGE_BYTES, RX);
     attack_expect(attack, error, QY_INVALID_FLAGS,
-                  "the first one executable while there is a second");
+                  "the first one executable while the second is writable");
     if (cap_delete(alias.value[1]) != QY_OK)
         root_check(attack->root, false, "a copy could not be deleted");
     error = frame_protect(frame, pair->space, here, RX);

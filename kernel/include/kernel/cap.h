@@ -140,6 +140,8 @@ enum qy_error slot_may_derive(const struct slot *source, unsigned rights,
  * runs it afterwards.
  */
 void slot_delete(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_class_caps);
+/* The same, not by who holds it: where its frame was mapped, whoever touches it is told that it was revoked. */
+void slot_revoke(struct slot *slot, struct teardown *teardown) QY_REQUIRES(qy_class_caps);
 
 /* The slot that a handle names in a node. Errors: INVALID_HANDLE. */
 enum qy_error node_lookup(struct cap_node *node, qy_handle_t handle, struct slot **out) QY_MUST_USE

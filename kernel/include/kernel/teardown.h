@@ -41,6 +41,7 @@ struct unmap {
     struct dma *dma;     /* null: no device */
     struct frame *frame; /* null: neither a frame */
     uint64_t address;
+    bool revoked; /* whoever touches it is told that it was taken away */
 };
 
 struct teardown {

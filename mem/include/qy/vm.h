@@ -312,6 +312,15 @@ enum qy_error qy_space_unmap_frame(struct qy_space *space, uint64_t address, uin
 enum qy_error qy_space_protect_frame(struct qy_space *space, uint64_t address, uint64_t bytes, pfn_t frame,
                                      unsigned rights) QY_MUST_USE;
 
+/*
+ * Take back what has been mapped: where pages of the block that begins at that foreign frame stand in the range, each at its
+ * place, marks `revoked` are left; a batch of pages a shootdown. Who touches them is told, until something else is mapped there
+ * or the range is unmapped. Errors: INVALID_ADDRESS, NOT_MAPPED (none is there), OUT_OF_MEMORY, TOO_MANY (a table that clones
+ * share has to be copied), REVOKED (the space).
+ */
+enum qy_error qy_space_revoke_frame(struct qy_space *space, uint64_t address, uint64_t bytes,
+                                    pfn_t frame) QY_MUST_USE;
+
 /* Undo a mapping with `supply`, if it still is there: the mark behind it is the entry again. */
 void qy_space_take_frame(struct qy_space *space, uint64_t address, pfn_t frame);
 
@@ -322,7 +331,7 @@ void qy_space_take_frame(struct qy_space *space, uint64_t address, pfn_t frame);
 enum qy_error qy_space_install_table(struct qy_space *space, uint64_t address, unsigned level, pfn_t frame,
                                      struct qy_budget *payer, unsigned *missing) QY_MUST_USE;
 
-/* Take out an installed table, which is empty. Errors: INVALID_ADDRESS, NOT_MAPPED (no such table), BUSY, REVOKED. */
+/* Take out an installed table, which is empty but for marks `revoked`. Errors: INVALID_ADDRESS, NOT_MAPPED (no such table), BUSY, REVOKED. */
 enum qy_error qy_space_remove_table(struct qy_space *space, uint64_t address, unsigned level) QY_MUST_USE;
 
 /* The same by its frame, wherever it is. Errors: NOT_MAPPED (nowhere), BUSY. */
