@@ -130,6 +130,11 @@ unsigned jobs_hear(struct jobs *jobs, const struct message *message, bool *well)
         print("run: %s died: %s of %R by the instruction at %R: %s\n", job->name,
               fault_access_name(event.fault.access), event.fault.address, event.fault.instruction,
               fault_mark_name(event.fault.mark));
+        /* Where that is in the file: the image lies elsewhere each time. */
+        if (event.fault.instruction - job->process.places.image <
+            job->process.places.image_end - job->process.places.image)
+            print("run: that is %R behind the beginning of its image at %R\n",
+                  event.fault.instruction - job->process.places.image, job->process.places.image);
         break;
     default:
         print("run: %s said what nobody understands (label %llu)\n", job->name,

@@ -2,7 +2,7 @@
  * Processes at their limits: budgets of every size, images damaged in every field, ends of every kind. Whatever
  * happens, this program's budget is afterwards what it was before, to the byte and the object.
  *
- *     started as "processes exit|fault|forge|stack|loop|orphan" it is the other process
+ *     started as "processes exit|fault|forge|stack", or as one of `kills`, it is the other process
  *
  * It prints a line for each part, with counts; a count that is not right ends it with that line's number.
  */
@@ -40,6 +40,39 @@ static uint64_t use_stack(unsigned depth, const volatile char *above)
     return depth ? use_stack(depth - 1, room) + (uint64_t)room[0] : 1;
 }
 
+/* What the other process does when it is killed. */
+static const char *const kills[] = {"loop", "orphan", "receive", "wait", "call", "fault", "map"};
+
+static int be_killed(const char *what)
+{
+    qy_handle_t own = 0;
+    struct message message;
+    uint64_t word, at;
+
+    if (strcmp(what, "orphan") == 0 && cap_delete(QY_SLOT_SPACE) != QY_OK)
+        return 10;
+    if (strcmp(what, "receive") == 0 &&
+        slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &own) == QY_OK)
+        return endpoint_receive(own, 0, &message) == QY_OK ? 11 : 12;
+    if (strcmp(what, "wait") == 0 &&
+        slot_make(QY_SLOT_UNTYPED, QY_OBJ_NOTIFICATION, 1, &own) == QY_OK)
+        return notification_wait(own, &word) == QY_OK ? 13 : 14;
+    if (strcmp(what, "call") == 0) /* nobody hears */
+        return endpoint_call(PROGRAM_PARENT, 1, 2, 3, 4, &message) == QY_OK ? 15 : 16;
+    for (uint64_t turn = 1;; turn++) {
+        yield();
+        if (strcmp(what, "map") != 0)
+            continue;
+        at = 0; /* long calls, one after the other */
+        if (space_map_region(QY_SLOT_SPACE, &at, turn << 30, QY_MAP_READ | QY_MAP_WRITE, 0) !=
+                QY_OK ||
+            space_protect_region(QY_SLOT_SPACE, at + PAGE_BYTES, 1ull << 29, QY_MAP_READ) !=
+                QY_OK ||
+            space_unmap_region(QY_SLOT_SPACE, at, turn << 30) != QY_OK)
+            return 17;
+    }
+}
+
 /* The other process. */
 static int other(const char *what)
 {
@@ -54,10 +87,7 @@ static int other(const char *what)
         return endpoint_call(PROGRAM_PARENT, FORGED, 1, 2, 3, &answer) == QY_OK ? 8 : 9;
     if (strcmp(what, "stack") == 0)
         return (int)(use_stack(1000, NULL) & 1);
-    if (strcmp(what, "orphan") == 0 && cap_delete(QY_SLOT_SPACE) != QY_OK)
-        return 10;
-    for (;;)
-        yield();
+    return be_killed(what);
 }
 
 static enum qy_error start(const char *what, uint64_t pages, struct process *out)
@@ -86,7 +116,6 @@ static bool hears(const char *what, struct process_event *event)
 static bool ends(void)
 {
     struct process_event event;
-    struct process process;
 
     if (!hears("exit", &event) || event.news != PROCESS_EXITED || event.code != 7)
         return false;
@@ -100,17 +129,27 @@ static bool ends(void)
         event.fault.mark != QY_FOUND_GUARD || (event.fault.address & ~(PAGE_BYTES - 1)) != guard)
         return false;
     print("processes: exit, fault, forged fault, end of the stack: each heard as what it is\n");
-    for (unsigned i = 0; i < 2;
-         i++) { /* one that runs for ever, one without its own space's handle */
-        if (start(i ? "orphan" : "loop", BUDGET_PAGES, &process) != QY_OK)
-            return false;
-        for (unsigned turn = 0; turn < 100; turn++)
-            yield();
-        if (process_destroy(&process) != QY_OK || process_destroy(&process) != QY_OK ||
-            !conserved())
-            return false;
-    }
-    print("processes: killed while they run: nothing is left\n");
+    return true;
+}
+
+/* Killed at many moments of each; twice, since what has gone may be ended once more. */
+static bool killed(void)
+{
+    struct process process;
+
+    for (unsigned i = 0; i < sizeof(kills) / sizeof(kills[0]); i++)
+        for (unsigned turns = 0; turns < 40; turns += 1 + turns / 2) {
+            if (start(kills[i], BUDGET_PAGES, &process) != QY_OK)
+                return false;
+            for (unsigned turn = 0; turn < turns; turn++)
+                yield();
+            if (process_destroy(&process) != QY_OK || process_destroy(&process) != QY_OK ||
+                !conserved()) {
+                print("processes: %s: something is left\n", kills[i]);
+                return false;
+            }
+        }
+    print("processes: killed while they run, wait, call, fault and map: nothing is left\n");
     return true;
 }
 
@@ -200,5 +239,5 @@ int main(int argc, char *argv[])
     if (slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &endpoint) != QY_OK ||
         slot_make(QY_SLOT_UNTYPED, QY_OBJ_REPLY, 1, &reply) != QY_OK || !begin())
         return 1;
-    return !ends() ? 2 : !budgets() ? 3 : !images() ? 4 : 0;
+    return !ends() ? 2 : !killed() ? 3 : !budgets() ? 4 : !images() ? 5 : 0;
 }
