@@ -13,13 +13,15 @@ struct pages {
     pfn_t frame;
     unsigned level, count, flags;
     bool raw; /* nobody's frames, which have no reverse map */
-};
-
-static enum qy_error map_check(const struct qy_space *space, uint64_t address,
-                               const struct pages *pages)
-{
+    /* Of their block: */
+    _Atomic uint64_t *word;
     pfn_t start;
     unsigned order;
+};
+
+/* And finds their block. */
+static enum qy_error map_check(const struct qy_space *space, uint64_t address, struct pages *pages)
+{
     enum qy_frame_state state;
     if (pages->level < 1 || pages->level > QY_PT_LARGEST_PAGE || pages->count < 1 ||
         pages->count > QY_PT_ENTRIES)
@@ -39,10 +41,11 @@ static enum qy_error map_check(const struct qy_space *space, uint64_t address,
         return !qy_frame_is_raw(space->vm->db, pages->frame) ? QY_INVALID_ARGUMENT
                : pages->flags & QY_PT_EXEC                   ? QY_INVALID_FLAGS
                                                              : QY_OK;
-    error = qy_frame_block(space->vm->db, pages->frame, &start, &order, &state);
+    error = qy_frame_block(space->vm->db, pages->frame, &pages->start, &pages->order, &state);
     if (error != QY_OK || (state != QY_FRAME_USER && state != QY_FRAME_DEVICE) ||
-        pages->frame.raw + frames * pages->count > start.raw + (1ull << order))
+        pages->frame.raw + frames * pages->count > pages->start.raw + (1ull << pages->order))
         return QY_NOT_ALLOCATED;
+    pages->word = &space->vm->db->frames[pages->start.raw].word;
     bool typed = pages->flags & (QY_PT_WRITE_THROUGH | QY_PT_UNCACHED);
     return typed && state != QY_FRAME_DEVICE ? QY_INVALID_FLAGS : QY_OK;
 }
@@ -81,15 +84,16 @@ struct placing {
 };
 
 /* The mapping of the i-th page joins the reverse map of its block. */
-static enum qy_error join(const struct placing *p, _Atomic uint64_t *word,
-                          const struct pages *pages, unsigned i)
+static enum qy_error join(const struct placing *p, const struct pages *pages, unsigned i)
 {
+    _Atomic uint64_t *word = pages->word;
     struct qy_rmap_node *node = NULL;
     struct qy_vm *vm = p->space->vm;
     enum qy_error error = QY_OK;
     uint64_t step = qy_pt_page_bytes(pages->level) >> QY_PAGE_SHIFT;
-    uint64_t mapping = qy_block_mapping(vm->db, p->at.table->frame, p->at.index + i,
-                                        pfn(pages->frame.raw + i * step), pages->level);
+    uint64_t mapping = qy_mapping(p->at.table->frame, p->at.index + i);
+    if (pages->order > 0)
+        mapping = qy_mapping_part(mapping, pages->frame.raw - pages->start.raw + i * step, step);
     if (qy_rmap_count(word) != 0)
         error = qy_vm_node_alloc(vm, p->at.table->budget, &node);
     while (error == QY_OK) {
@@ -116,21 +120,18 @@ static enum qy_error place(struct placing *p, const struct pages *pages)
 {
     struct qy_space *space = p->space;
     struct qy_table *table = p->at.table;
-    _Atomic uint64_t *word = pages->raw ? NULL : qy_frame_rmap(space->vm->db, pages->frame);
     enum qy_error error = QY_OK;
     unsigned joined = 0;
-    if (!word && !pages->raw)
-        return QY_NOT_ALLOCATED;
     if (qy_table_needs_side(table, p->origin))
         error = qy_vm_frame_alloc(space->vm, table->budget, QY_FRAME_METADATA, &p->side);
     /* The lowest address last: lists are searched from the newest on, and whoever unmaps begins there. */
-    while (word && error == QY_OK && joined < pages->count) {
-        error = join(p, word, pages, pages->count - 1 - joined);
+    while (!pages->raw && error == QY_OK && joined < pages->count) {
+        error = join(p, pages, pages->count - 1 - joined);
         joined += error == QY_OK;
     }
     if (error != QY_OK) {
         while (joined-- > 0)
-            leave(p, word, p->at.index + pages->count - 1 - joined);
+            leave(p, pages->word, p->at.index + pages->count - 1 - joined);
         return error;
     }
     uint64_t frames = qy_pt_page_bytes(pages->level) >> QY_PAGE_SHIFT;
@@ -144,7 +145,7 @@ static enum qy_error place(struct placing *p, const struct pages *pages)
     return QY_OK;
 }
 
-static enum qy_error map_pages(struct qy_space *space, uint64_t address, const struct pages *pages,
+static enum qy_error map_pages(struct qy_space *space, uint64_t address, struct pages *pages,
                                unsigned max, bool supply, unsigned *missing)
 {
     struct qy_mark plain = {.region = QY_REGION_MAPPED, .max = max & QY_PT_RIGHTS, .shared = true};
@@ -185,7 +186,7 @@ enum qy_error qy_space_map_frame(struct qy_space *space, uint64_t address, pfn_t
                                  unsigned level, unsigned flags, unsigned max, bool supply,
                                  unsigned *missing)
 {
-    struct pages pages = {frame, level, 1, flags, false};
+    struct pages pages = {.frame = frame, .level = level, .count = 1, .flags = flags, .raw = false};
     return map_pages(space, address, &pages, max, supply, missing);
 }
 
@@ -193,7 +194,8 @@ enum qy_error qy_space_map_block(struct qy_space *space, uint64_t address, pfn_t
                                  unsigned level, unsigned count, unsigned flags, unsigned max,
                                  unsigned *missing)
 {
-    struct pages pages = {frame, level, count, flags, false};
+    struct pages pages = {
+        .frame = frame, .level = level, .count = count, .flags = flags, .raw = false};
     return map_pages(space, address, &pages, max, false, missing);
 }
 
@@ -201,7 +203,8 @@ enum qy_error qy_space_map_raw(struct qy_space *space, uint64_t address, pfn_t f
                                unsigned level, unsigned count, unsigned flags, unsigned max,
                                unsigned *missing)
 {
-    struct pages pages = {frame, level, count, flags, true};
+    struct pages pages = {
+        .frame = frame, .level = level, .count = count, .flags = flags, .raw = true};
     return map_pages(space, address, &pages, max & ~(unsigned)QY_PT_EXEC, false, missing);
 }
 

@@ -179,23 +179,18 @@ static void uncover(const struct qy_range *op, const struct qy_at *top)
     qy_table_unlock(top->table);
 }
 
-/*
- * Plan and apply, with every table of the range locked. A single entry to unmap is not changed if it is refused: it
- * needs no plan.
- */
+/* Plan and apply, with every table of the range locked. */
 static enum qy_error change(struct qy_range *op)
 {
     struct qy_space *space = op->space;
     struct qy_at top;
     if (!cover(op, &top))
         return QY_REVOKED;
-    bool one = op->what == QY_RANGE_UNMAP && op->only &&
-               op->end - op->start == qy_pt_page_bytes(top.level);
     op->error = QY_OK;
     op->again = op->shared = op->large = false;
     op->tables = 0;
     op->found = 0;
-    op->apply = one || op->pass == QY_RANGE_SURE;
+    op->apply = op->pass == QY_RANGE_SURE;
     if (top.level == 1 && qy_table_is_shared(top.table)) {
         op->shared = true;
         op->at = op->start;

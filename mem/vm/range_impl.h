@@ -4,6 +4,7 @@
  *     region.c       what users ask for
  *     range.c        the steps: cover, plan, apply, flush, finish; and the walk above the tables of level 1
  *     range_leaf.c   what becomes of the entries: one of any kind, and loops over tables of level 1
+ *     range_page.c   one page to unmap, without all that
  *     long.c         long ranges, a part after the other
  */
 #ifndef QY_RANGE_IMPL_H
@@ -60,6 +61,12 @@ enum qy_error qy_range_run(struct qy_range *op) QY_MUST_USE;
 /* UNMAP or PROTECT, the same in parts: for what is longer than this. */
 #define QY_RANGE_LONG (1ull << 20)
 enum qy_error qy_range_run_long(struct qy_range *op) QY_MUST_USE;
+
+/*
+ * Unmap what is one page, present, and if `only` is not 0 that foreign frame. BUSY: it is not, or in a shared table, and
+ * nothing has changed. The caller is outside.
+ */
+enum qy_error qy_vm_unmap_page(struct qy_space *space, uint64_t address, uint64_t bytes, uint64_t only) QY_MUST_USE;
 
 /* What becomes of one entry that does not point at a table and lies in the range as a whole; at: its first address. */
 void qy_range_visit(struct qy_range *op, struct qy_table *table, unsigned index, uint64_t entry, uint64_t at);

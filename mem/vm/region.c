@@ -25,24 +25,28 @@ static enum qy_error run(struct qy_range *op)
     return op->end - op->start > QY_RANGE_LONG ? qy_range_run_long(op) : qy_range_run(op);
 }
 
-enum qy_error qy_space_unmap_region(struct qy_space *space, uint64_t address, uint64_t bytes)
-{
-    enum qy_error error = qy_vm_range_check(space, address, bytes);
-    struct qy_range op = {
-        .space = space, .what = QY_RANGE_UNMAP, .start = address, .end = address + bytes};
-    return error == QY_OK ? run(&op) : error;
-}
-
-enum qy_error qy_space_unmap_frame(struct qy_space *space, uint64_t address, uint64_t bytes,
-                                   pfn_t frame)
+static enum qy_error unmap(struct qy_space *space, uint64_t address, uint64_t bytes, uint64_t only)
 {
     enum qy_error error = qy_vm_range_check(space, address, bytes);
     struct qy_range op = {.space = space,
                           .what = QY_RANGE_UNMAP,
                           .start = address,
                           .end = address + bytes,
-                          .only = frame.raw};
-    return error == QY_OK ? run(&op) : error;
+                          .only = only};
+    if (error == QY_OK)
+        error = qy_vm_unmap_page(space, address, bytes, only);
+    return error == QY_BUSY ? run(&op) : error;
+}
+
+enum qy_error qy_space_unmap_region(struct qy_space *space, uint64_t address, uint64_t bytes)
+{
+    return unmap(space, address, bytes, 0);
+}
+
+enum qy_error qy_space_unmap_frame(struct qy_space *space, uint64_t address, uint64_t bytes,
+                                   pfn_t frame)
+{
+    return unmap(space, address, bytes, frame.raw);
 }
 
 static bool rights_exist(unsigned rights)

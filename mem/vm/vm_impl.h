@@ -376,6 +376,7 @@ static inline void qy_vm_flush(struct qy_space *space, vaddr_t start, uint64_t e
  */
 enum qy_error qy_vm_unshare(struct qy_space *space, vaddr_t address, bool settle) QY_MUST_USE;
 
+
 /* Fill [start, end), which is empty, with a mark; 0: do nothing. As qy_space_map_region. */
 enum qy_error qy_vm_put(struct qy_space *space, uint64_t start, uint64_t end,
                         uint64_t mark) QY_MUST_USE;
