@@ -1,5 +1,6 @@
 /*
- * Every call from every state of a small world (small.h): two spaces, three pages, two of them in one leaf table.
+ * Every call from every state of a small world (small.h): two spaces, three pages, two of them in one leaf table; then once
+ * more with a memory object, and the calls that matter for it.
  *
  * States are told apart by what is in the tables: entries, their frames and how often these are mapped, which tables are
  * shared, what is remembered behind pages, and the bytes; frames and tables by the order in which they are met. A state is
@@ -10,10 +11,8 @@
 #define VM_WAYS 8u
 #include "small.h"
 
-#include "../../mem/vm/vm_impl.h"
-
 #define PAGES 3u
-#define CALLS_MAX 160u
+#define CALLS_MAX 200u
 #define DEPTH_MAX 24u
 #define TABLE_SIZE (1u << 20)
 
@@ -62,6 +61,39 @@ static void all_calls(void)
     add(SMALL_REVOKE, 0, 0, 1, 0);
 }
 
+/* Of objects: what maps them, touches, copies, and changes them. */
+static void object_calls(void)
+{
+    call_count = 0;
+    for (unsigned n = 0; n < SMALL_SPACES; n++) {
+        for (unsigned first = 0; first < PAGES; first++) {
+            add(SMALL_UNMAP, n, first, 1, 0);
+            for (unsigned a = 0; a < 3; a++)
+                add(SMALL_TOUCH, n, first, 1, a);
+            add(SMALL_PROTECT, n, first, 1, 1);
+            add(SMALL_PROTECT, n, first, 1, 2);
+        }
+        for (unsigned a = 0; a < 3; a += 2) { /* RW, RX */
+            add(SMALL_MAP_SHARED, n, 0, PAGES, a);
+            add(SMALL_MAP_COPIED, n, 0, PAGES, a);
+            add(SMALL_MAP_SHARED, n, 1, 1, a + 4);
+            add(SMALL_MAP_COPIED, n, 1, 1, a + 4);
+        }
+        add(SMALL_CLONE, n, 0, PAGES, 0);
+        add(SMALL_CLONE, n, 1, 1, 0);
+        add(SMALL_CLOSE, n, 0, 1, 0);
+        add(SMALL_SETTLE, n, 0, 1, 0);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        add(SMALL_RESIZE, 0, 0, 1, i);
+        add(SMALL_DISCARD, 0, i, 1, 0);
+        add(SMALL_SUPPLY, 0, i, 1, 6);
+    }
+    add(SMALL_WRITTEN, 0, 0, 1, 0);
+    add(SMALL_PAGED, 0, 0, 1, 0);
+    add(SMALL_PAGED, 0, 0, 1, 1);
+}
+
 static void mix(uint64_t *hash, uint64_t value)
 {
     *hash = (*hash ^ value) * 0x9e3779b97f4a7c15ull;
@@ -79,10 +111,9 @@ static unsigned met(uint64_t *frames, unsigned *count, uint64_t frame)
     return i;
 }
 
-static void mix_page(uint64_t *hash, unsigned n, uint64_t address, uint64_t *frames,
-                     unsigned *count)
+static void mix_page(uint64_t *hash, const struct qy_space *space, uint64_t address,
+                     uint64_t *frames, unsigned *count)
 {
-    const struct qy_space *space = &small.f.space[n];
     const struct qy_pt_format *format = space->format;
     unsigned level;
     paddr_t at;
@@ -113,8 +144,10 @@ static uint64_t signature(void)
     unsigned count = 0;
     for (unsigned n = 0; n < SMALL_SPACES; n++)
         for (unsigned i = 0; i < PAGES; i++)
-            mix_page(&hash, n, small_address(&small, i), frames, &count);
-    mix(&hash, small.lent_there);
+            mix_page(&hash, &small.f.space[n], small_address(&small, i), frames, &count);
+    for (unsigned i = 0; i < PAGES; i++)
+        mix_page(&hash, &small.object.tree, qy_object_address(i).raw, frames, &count);
+    mix(&hash, small.lent_there | small.paged << 1 | small.notices << 2 | small.end << 3);
     return hash ? hash : 1;
 }
 
@@ -145,11 +178,16 @@ static void go_to(uint32_t state)
         vm_close(&small.f, n);
         small_open(&small, n);
     }
+    small_resize(&small, 0);
+    small_resize(&small, 2);
+    small_do(&small, SMALL_PAGED, 0, 0, 1, 0);
+    atomic_store(&small.object.notices, false);
+    small.notices = false;
     for (unsigned i = 0; i < depth; i++)
         step(way[i]);
 }
 
-static void explore(unsigned kind)
+static void explore(unsigned kind, void (*calls_of_world)(void))
 {
     const char *text = getenv("TEST_STATES");
     uint32_t most = text ? (uint32_t)strtoul(text, NULL, 0) : 400, tried = 0;
@@ -157,7 +195,7 @@ static void explore(unsigned kind)
     if (most > TABLE_SIZE / 4)
         most = TABLE_SIZE / 4;
     small_begin(&small, kind, PAGES, 2, 400);
-    all_calls();
+    calls_of_world();
     nodes = calloc(TABLE_SIZE, sizeof(*nodes));
     seen = calloc(TABLE_SIZE, sizeof(*seen));
     node_count = 1;
@@ -191,13 +229,26 @@ static void explore(unsigned kind)
 
 static void x86(void)
 {
-    explore(0);
+    explore(0, all_calls);
 }
 
 static void sv48(void)
 {
-    explore(1);
+    explore(1, all_calls);
 }
 
-static const struct test tests[] = {{"x86-64", x86}, {"Sv48", sv48}};
+static void objects_x86(void)
+{
+    explore(0, object_calls);
+}
+
+static void objects_sv48(void)
+{
+    explore(1, object_calls);
+}
+
+static const struct test tests[] = {{"x86-64", x86},
+                                    {"Sv48", sv48},
+                                    {"with an object, x86-64", objects_x86},
+                                    {"with an object, Sv48", objects_sv48}};
 TEST_MAIN(tests)
