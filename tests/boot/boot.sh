@@ -114,6 +114,33 @@ swap_is_sealed() {
   ! grep -q 'xet egap' "$files/disk.img" && [ "$(tr -d '\0' <"$files/disk.img" | wc -c)" -gt 100000 ]
 }
 
+# A FAT32 for the file server, by other people's tools, with a file that stays and one that goes.
+prepare_files() {
+  m_disk=$files/disk.img
+  m_disk_by=pci
+  [ "$m_arch" != riscv64 ] || m_disk_by=registers
+  echo kept >"$files/kept.txt"
+  truncate -s 40M "$m_disk"
+  {
+    PATH=$PATH:/usr/sbin:/sbin mkfs.vfat -F 32 -s 1 -n "QUARRY FILE" "$m_disk"
+    mcopy -i "$m_disk" "$files/kept.txt" ::/kept.txt
+    mcopy -i "$m_disk" "$files/kept.txt" ::/gone.txt
+  } >"$files/mkfs.log" 2>&1
+}
+
+# The machine was switched off without unmounting: fsck.vfat says that and no more, and what was synced is there.
+files_are_right() {
+  PATH=$PATH:/usr/sbin:/sbin fsck.vfat -n "$m_disk" >"$files/fsck.log" 2>&1
+  ! grep -Ev '^fsck.fat|differences between boot sector|mostly harmless|65:01/00|Not automatically|^Dirty bit|Automatically removing|^Free cluster summary|^Leaving|: [0-9]+ files, |^Reclaimed|^$' \
+    "$files/fsck.log" || return 1
+  mcopy -n -i "$m_disk" "::/mapped file" "$files/mapped" && [ "$(wc -c <"$files/mapped")" -eq 40960 ] &&
+    [ "$(tail -c +4097 "$files/mapped" | head -c 16)" = "synced by quarry" ] &&
+    [ "$(od -A n -t x8 -N 8 "$files/mapped" | tr -d ' ')" = 9e3779b97f4a7c1c ] &&
+    [ "$(mcopy -n -i "$m_disk" "::/folder/of another name" -)" = written ] &&
+    [ "$(mcopy -n -i "$m_disk" ::/kept.txt -)" = kept ] &&
+    ! mcopy -n -i "$m_disk" ::/gone.txt "$files/gone" 2>>"$files/mkfs.log"
+}
+
 # An image that root's client of the disk takes for one that it may write to; what it says is different each time.
 prepare_disk() {
   m_disk=$files/disk.img
@@ -121,6 +148,10 @@ prepare_disk() {
   case $disk in
   swap*)
     prepare_swap
+    return
+    ;;
+  files)
+    prepare_files
     return
     ;;
   esac
@@ -266,6 +297,8 @@ judge() { # STATUS CONSOLE
     { reason="there is not one stop line but $(grep -c '^quarry: stop: ' "$2.text")" && return; }
   if [ "${disk#swap}" != "$disk" ]; then
     swap_is_sealed || { reason="what programs wrote stands on the disk as it was, or nothing does" && return; }
+  elif [ "$disk" = files ]; then
+    files_are_right >"$files/files.log" || { reason="what was synced is not on the disk, or fsck.vfat complains" && return; }
   elif [ -n "$disk" ] && ! cmp "$m_disk" "$files/disk.wanted" >"$files/disk.differs"; then
     reason="the disk's image does not hold what was to be written: $(cat "$files/disk.differs")"
     return

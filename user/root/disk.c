@@ -6,8 +6,9 @@
  * stops the device first.
  *
  * A disk is written to only if its first sector begins with "quarry test disk": then all the others are filled with
-  * numbered lines, which are read back, and which whoever made the disk may look at. If it begins with "quarry swap disk",
- * pages of a program go there (user/swap/swapping.c).
+ * numbered lines, which are read back, and which whoever made the disk may look at. If it begins with "quarry swap disk",
+ * pages of a program go there (user/swap/swapping.c); a FAT32 with the label QUARRY FILE is the file server's
+ * (user/files/filing.c).
  */
 #include "../drivers/block.h"
 #include "root.h"
@@ -29,6 +30,8 @@
 #define LINE_BYTES 16u /* "quarry 00000000\n" */
 #define MAGIC "quarry test disk"
 #define SWAP_MAGIC "quarry swap disk"
+#define FILES_MAGIC "QUARRY FILEFAT32" /* label and kind of a FAT32, in its boot sector */
+#define FILES_MAGIC_AT 71u
 #define TEST_SECTORS_MAX 3000000ull /* numbers of lines have eight digits */
 
 _Static_assert(sizeof(struct virtio_blk_memory) <= PAGE_BYTES,
@@ -43,7 +46,7 @@ struct disk {
     qy_handle_t given[BLOCK_GIVEN_COUNT]; /* to the driver */
     qy_handle_t memory, frame;            /* the client's; of the buffer */
     struct block_info info;
-    bool swapped; /* by its first driver */
+    bool used; /* by a program, over its first driver */
 };
 
 static enum qy_error map(qy_handle_t memory, qy_handle_t frame, uint64_t address, uint64_t type)
@@ -265,6 +268,18 @@ static void try_pins(const struct disk *disk)
     }
 }
 
+/* Which program uses a disk with that first sector; its first argument is null: none. */
+static const char *const *program_of(const char *sector)
+{
+    static const char *const swapping[] = {"swapping", "disk", NULL};
+    static const char *const filing[] = {"filing", NULL};
+    static const char *const none[] = {NULL};
+    if (memcmp(sector, SWAP_MAGIC, sizeof(SWAP_MAGIC) - 1) == 0)
+        return swapping;
+    return memcmp(sector + FILES_MAGIC_AT, FILES_MAGIC, sizeof(FILES_MAGIC) - 1) == 0 ? filing
+                                                                                      : none;
+}
+
 static void use(struct disk *disk)
 {
     struct root *root = disk->root;
@@ -286,13 +301,12 @@ static void use(struct disk *disk)
         return;
     }
     error = request(disk, BLOCK_READ, 0, VIRTIO_SECTOR);
-    if (error == QY_OK && memcmp(buffer, SWAP_MAGIC, sizeof(SWAP_MAGIC) - 1) == 0) {
-        if (disk->swapped)
+    if (error == QY_OK && program_of(buffer)[0]) {
+        if (disk->used)
             return;
-        disk->swapped = true;
-        static const char *const argv[] = {"swapping", "disk", NULL};
-        root_check(root, run_given(root, argv, disk->given[BLOCK_ENDPOINT]),
-                   "swapping to the disk did not end well");
+        disk->used = true;
+        root_check(root, run_given(root, program_of(buffer), disk->given[BLOCK_ENDPOINT]),
+                   "the program that uses the disk did not end well");
         return;
     }
     if (error != QY_OK || memcmp(buffer, MAGIC, sizeof(MAGIC) - 1) != 0 ||

@@ -1,0 +1,243 @@
+/*
+ * The file server, tried: a program that starts it over the disk whose driver it was given, maps files, writes through
+ * shared maps, syncs, and reads back. What it leaves on the disk is looked at from outside (tests/boot).
+ *
+ * A line for each part; a part that is not right ends it with that part's number.
+ */
+#include "files.h"
+
+#include <lib/format.h>
+#include <lib/string.h>
+#include <user/fault.h>
+#include <user/print.h>
+#include <user/process.h>
+#include <user/program.h>
+#include <user/slots.h>
+#include <user/space.h>
+#include <user/thread.h>
+
+#define BUFFER 0x0000320000000000ull
+#define CLIENT 1u
+#define SERVER_PAGES 1536u
+#define PAGES 600u /* of a file that is mapped */
+#define BYTES (PAGES * PAGE_BYTES - 1000)
+
+static qy_handle_t files; /* our capability for the server */
+static char *const buffer = (char *)BUFFER;
+
+static uint64_t word_at(uint64_t page, uint64_t turn)
+{
+    return (page + 1) * 0x9e3779b97f4a7c15ull ^ turn;
+}
+
+/* ---- the server ---- */
+
+static bool start_server(struct process *server)
+{
+    static const char *const argv[] = {"files", NULL};
+    qy_handle_t ear = 0, endpoint = 0, frame = 0;
+    struct tables made;
+    const char *why = "";
+    bool ok = slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &ear) == QY_OK &&
+              slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &endpoint) == QY_OK &&
+              slot_make(QY_SLOT_UNTYPED, QY_OBJ_FRAME, FILES_BUFFER_PAGES, &frame) == QY_OK &&
+              process_spawn(argv, SERVER_PAGES, ear, 1, server, &why) == QY_OK &&
+              process_give(server, FILES_GIVEN_ENDPOINT, endpoint,
+                           QY_RIGHT_READ | QY_RIGHT_WRITE | QY_RIGHT_GRANT, 0) == QY_OK &&
+              process_give(server, FILES_GIVEN_DISK, PROGRAM_GIVEN(0),
+                           QY_RIGHT_WRITE | QY_RIGHT_GRANT, 0) == QY_OK &&
+              process_start(server, QY_CPU_ANY) == QY_OK &&
+              space_map_frame(QY_SLOT_UNTYPED, QY_SLOT_SPACE, frame, BUFFER,
+                              QY_MAP_READ | QY_MAP_WRITE, &made) == QY_OK;
+    struct call_result copy =
+        cap_copy(QY_SLOT_NODE, slot_take(), endpoint, QY_RIGHT_WRITE | QY_RIGHT_GRANT, CLIENT);
+    files = copy.value[1];
+    return ok && copy.error == QY_OK &&
+           qy_call(QY_CALL_endpoint_call, files, FILES_ATTACH, 0, 0, 0, frame).value[2] == FILE_OK;
+}
+
+static enum file_error by_path(enum files_request request, uint64_t word, const char *path,
+                               const char *to, struct message *answer)
+{
+    size_t length = strlen(path) + 1;
+
+    memcpy(buffer, path, length);
+    memcpy(buffer + length, to, strlen(to) + 1);
+    return files_call(files, request, word, 0, 0, answer);
+}
+
+static bool opens(const char *path, bool create, uint64_t *file, uint64_t *bytes)
+{
+    struct message answer;
+    bool ok = by_path(FILES_OPEN, create, path, "", &answer) == FILE_OK;
+
+    *file = answer.word[0];
+    *bytes = answer.word[1];
+    return ok;
+}
+
+/* Its memory object, mapped. Null: no. */
+static volatile uint64_t *map(uint64_t file, uint64_t pages, bool shared, bool write)
+{
+    uint32_t slot = slot_take();
+    struct cap_state came;
+    uint64_t at = 0;
+    uint64_t flags = QY_MAP_READ | QY_REGION(QY_REGION_MAPPED) | (write ? QY_MAP_WRITE : 0) |
+                     (shared ? 0 : QY_REGION_PRIVATE);
+
+    if (receive_slot(QY_SLOT_NODE, slot) != QY_OK ||
+        files_call(files, FILES_MAP, file, 0, 0, NULL) != FILE_OK ||
+        cap_info(QY_SLOT_NODE, slot, &came) != QY_OK ||
+        space_map_object(QY_SLOT_SPACE, &at, pages * PAGE_BYTES, flags, came.handle, 0) != QY_OK)
+        return NULL;
+    return (volatile uint64_t *)(uintptr_t)at;
+}
+
+#define WORDS (PAGE_BYTES / sizeof(uint64_t))
+
+/* ---- parts ---- */
+
+/* A new file, filled through a shared map, synced, and read back by calls. */
+static bool fills(volatile uint64_t **out, uint64_t *file)
+{
+    uint64_t bytes;
+    struct message answer;
+    bool ok = opens("disk/mapped file", true, file, &bytes) && bytes == 0 &&
+              files_call(files, FILES_RESIZE, *file, BYTES, 0, NULL) == FILE_OK;
+    volatile uint64_t *at = ok ? map(*file, PAGES, true, true) : NULL;
+
+    for (uint64_t i = 0; at && i < PAGES; i++) {
+        ok &= at[i * WORDS] == 0;
+        at[i * WORDS] = word_at(i, 0);
+    }
+    ok = ok && at && files_call(files, FILES_SYNC, 0, 0, 0, NULL) == FILE_OK;
+    for (uint64_t i = 0; ok && i < PAGES; i++)
+        ok = files_call(files, FILES_READ, *file, i * PAGE_BYTES, 8, &answer) == FILE_OK &&
+             answer.word[0] == 8 && *(uint64_t *)buffer == word_at(i, 0);
+    *out = at;
+    print("filing: %u pages written through a map, synced, read by calls: %s\n", PAGES,
+          ok ? "as written" : "WRONG");
+    return ok;
+}
+
+/* What is written by calls is in the map, and the reverse; a private map keeps its writes. */
+static bool is_one_file(volatile uint64_t *at, uint64_t file)
+{
+    struct message answer;
+    volatile uint64_t *own = map(file, PAGES, false, true);
+    const uint64_t page = 77;
+    bool ok = own && own[page * WORDS] == word_at(page, 0);
+
+    own[page * WORDS] = 1;
+    *(uint64_t *)buffer = word_at(page, 2);
+    ok = ok && files_call(files, FILES_WRITE, file, page * PAGE_BYTES, 8, NULL) == FILE_OK &&
+         at[page * WORDS] == word_at(page, 2) && own[page * WORDS] == 1;
+    at[page * WORDS] = word_at(page, 3);
+    ok = ok && files_call(files, FILES_READ, file, page * PAGE_BYTES, 8, &answer) == FILE_OK &&
+         *(uint64_t *)buffer == word_at(page, 3);
+    print("filing: calls and maps see one file, a private map keeps its own: %s\n",
+          ok ? "yes" : "NO");
+    return ok;
+}
+
+static uint64_t touch(void *argument)
+{
+    return *(volatile uint64_t *)argument;
+}
+
+/* A file that becomes shorter: who touches what was behind its end faults, to its own handler. */
+static bool becomes_shorter(volatile uint64_t *at, uint64_t file)
+{
+    static struct thread thread;
+    struct message message;
+    struct fault fault = {0};
+    qy_handle_t ear = 0, reply = 0;
+    bool ok = files_call(files, FILES_RESIZE, file, 10 * PAGE_BYTES, 0, NULL) == FILE_OK &&
+              at[9 * WORDS] == word_at(9, 0) &&
+              slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &ear) == QY_OK &&
+              slot_make(QY_SLOT_UNTYPED, QY_OBJ_REPLY, 1, &reply) == QY_OK &&
+              thread_create(&thread, touch, (void *)(uintptr_t)&at[10 * WORDS], QY_CPU_ANY, ear,
+                            7) == QY_OK &&
+              endpoint_receive(ear, reply, &message) == QY_OK && fault_from(&message, &fault) &&
+              fault.mark == QY_FOUND_BEHIND_END &&
+              reply_send(reply, QY_FAULT_KILL, 0, 0, 0) == QY_OK;
+
+    print("filing: a page behind the end of a file that became shorter: %s\n",
+          ok ? "a fault message" : "WRONG");
+    return ok;
+}
+
+/* Files of the boot archive: read by pages, written to privately only. */
+static bool reads_the_archive(void)
+{
+    uint64_t file, bytes;
+    struct file hello;
+    bool ok = archive_find(boot_archive(program->archive_bytes), "hello", &hello) == QY_OK &&
+              opens("boot/hello", false, &file, &bytes) && bytes == hello.bytes;
+    volatile uint64_t *at = ok ? map(file, PAGE_ALIGN(bytes) / PAGE_BYTES, false, true) : NULL;
+
+    ok = at && memcmp((const void *)(uintptr_t)at, hello.at, hello.bytes) == 0;
+    if (at)
+        at[0] = 1;
+    ok = ok && !map(file, 1, true, true) &&
+         files_call(files, FILES_RESIZE, file, 0, 0, NULL) == FILE_READ_ONLY;
+    print("filing: a file of the boot archive, mapped: %s\n",
+          ok ? "its bytes, and no others" : "WRONG");
+    return ok;
+}
+
+/* Names, and what was on the disk before us. */
+static bool names(void)
+{
+    struct message answer;
+    uint64_t file, bytes, position = 0;
+    unsigned listed = 0;
+    bool ok = by_path(FILES_DIRECTORY, 0, "disk/folder", "", NULL) == FILE_OK &&
+              opens("disk/folder/a", true, &file, &bytes);
+
+    memcpy(buffer, "written\n", 8);
+    ok =
+        ok && files_call(files, FILES_WRITE, file, 0, 8, NULL) == FILE_OK &&
+        by_path(FILES_REMOVE, 0, "disk/folder/a", "", NULL) == FILE_BUSY &&
+        files_call(files, FILES_CLOSE, file, 0, 0, NULL) == FILE_OK &&
+        files_call(files, FILES_SIZE, file, 0, 0, NULL) == FILE_NOT_FOUND &&
+        by_path(FILES_RENAME, 0, "disk/folder/a", "disk/folder/of another name", NULL) == FILE_OK &&
+        by_path(FILES_REMOVE, 0, "disk/folder", "", NULL) == FILE_NOT_EMPTY &&
+        by_path(FILES_REMOVE, 0, "disk/gone.txt", "", NULL) == FILE_OK &&
+        by_path(FILES_REMOVE, 0, "disk/gone.txt", "", NULL) == FILE_NOT_FOUND;
+    while (ok && by_path(FILES_LIST, position, "disk", "", &answer) == FILE_OK) {
+        position = answer.word[0];
+        listed++;
+    }
+    ok = ok && listed == 3 && files_call(files, FILES_SPACE, 0, 0, 0, &answer) == FILE_OK &&
+         answer.word[0] > 0;
+    print("filing: made, renamed, removed, listed: %s\n", ok ? "yes" : "NO");
+    return ok;
+}
+
+int main(int argc, char *argv[])
+{
+    static struct process server;
+    volatile uint64_t *at = NULL;
+    uint64_t file = 0;
+    (void)argc, (void)argv;
+    if (!start_server(&server))
+        return 1;
+    if (!fills(&at, &file))
+        return 2;
+    if (!is_one_file(at, file))
+        return 3;
+    if (!becomes_shorter(at, file))
+        return 4;
+    if (!reads_the_archive())
+        return 5;
+    if (!names())
+        return 6;
+    /* The last words: written through the map, synced, and then no more than power off. */
+    at[0] = word_at(0, 9);
+    memcpy((void *)(uintptr_t)&at[WORDS], "synced by quarry", 16);
+    bool ok = files_call(files, FILES_SYNC, 0, 0, 0, NULL) == FILE_OK;
+    at[2 * WORDS] = 0; /* not synced */
+    print("filing: synced; the server is taken away as it is: %s\n", ok ? "yes" : "NO");
+    return ok && process_destroy(&server) == QY_OK ? 0 : 7;
+}

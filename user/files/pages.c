@@ -1,0 +1,141 @@
+/*
+ * What of a file is in memory: a memory object whose pager is the server. See server.h.
+ *
+ * The server sees an object through a window of its own, which it only reads, and only where a page was written: so it
+ * never waits for itself.
+ */
+#include "server.h"
+
+#include <lib/string.h>
+#include <user/slots.h>
+#include <user/space.h>
+
+#define WINDOWS 0x0000310000000000ull /* on what of each file is in memory */
+#define WINDOW_BYTES 0x0000000100000000ull
+#define AHEAD 16u /* pages that come together */
+
+static uint8_t *window_of(const struct open_file *open)
+{
+    return (uint8_t *)(uintptr_t)(WINDOWS + (uint64_t)(open - server.files) * WINDOW_BYTES);
+}
+
+enum file_error pages_write_back(const struct open_file *open)
+{
+    if (!open->object || !open->file)
+        return FILE_OK;
+    for (uint64_t first = 0; first < pages_of(open); first += QY_WRITTEN_MAX) {
+        uint64_t written;
+        if (memory_written(open->object, first, QY_WRITTEN_MAX, &written) != QY_OK)
+            return FILE_IO;
+        for (; written; written &= written - 1) {
+            uint64_t at = (first + (unsigned)__builtin_ctzll(written)) * PAGE_BYTES;
+            uint64_t rest = bytes_of(open) - at;
+            enum file_error error = fat_write(&server.fat, open->file, at, window_of(open) + at,
+                                              rest < PAGE_BYTES ? rest : PAGE_BYTES);
+            if (error != FILE_OK)
+                return error;
+        }
+    }
+    return FILE_OK;
+}
+
+enum file_error pages_write_back_all(void)
+{
+    enum file_error error = FILE_OK;
+
+    for (unsigned i = 0; i < OPEN_MAX && error == FILE_OK; i++)
+        error = server.files[i].users ? pages_write_back(&server.files[i]) : FILE_OK;
+    return error;
+}
+
+enum file_error pages_refresh(const struct open_file *open, uint64_t from)
+{
+    uint64_t pages = pages_of(open), first = from / PAGE_BYTES;
+
+    if (!open->object)
+        return FILE_OK;
+    enum qy_error error = memory_resize(open->object, pages);
+    if (error == QY_OK && first < pages)
+        error = memory_discard(open->object, first, pages - first);
+    return error == QY_OK ? FILE_OK : FILE_IO;
+}
+
+/* Memory is used up: nothing has to be in it. */
+static enum file_error give_memory_back(void)
+{
+    enum file_error error = pages_write_back_all();
+
+    for (unsigned i = 0; i < OPEN_MAX && error == FILE_OK; i++)
+        if (server.files[i].users)
+            error = pages_refresh(&server.files[i], 0);
+    return error;
+}
+
+enum file_error pages_supply(const struct open_file *open, uint64_t page)
+{
+    static uint8_t batch[AHEAD * PAGE_BYTES] __attribute__((aligned(16)));
+    uint64_t offset = page * PAGE_BYTES, pages = pages_of(open) - page,
+             left = bytes_of(open) - offset;
+    size_t done = sizeof(batch) < left ? sizeof(batch) : (size_t)left;
+    enum file_error error = FILE_OK;
+
+    if (open->file)
+        error = fat_read(&server.fat, open->file, offset, batch, done, &done);
+    else
+        memcpy(batch, open->archive.at + offset, done);
+    if (error != FILE_OK)
+        return error;
+    memset(batch + done, 0, sizeof(batch) - done);
+    pages = pages < AHEAD ? pages : AHEAD;
+    uint64_t some = pages;
+    enum qy_error supplied = memory_supply(open->object, page, &some, batch);
+    if (supplied == QY_OUT_OF_MEMORY) {
+        error = give_memory_back();
+        some = pages;
+        if (error == FILE_OK)
+            supplied = memory_supply(open->object, page, &some, batch);
+    }
+    return error == FILE_OK && supplied != QY_OK ? FILE_NO_MEMORY : error;
+}
+
+enum file_error pages_map(struct open_file *open)
+{
+    uint64_t at = (uintptr_t)window_of(open), written;
+    unsigned rights = QY_RIGHT_READ | QY_RIGHT_GRANT | (open->file ? QY_RIGHT_WRITE : 0);
+
+    if (open->object)
+        return FILE_OK;
+    enum qy_error error = slot_make(QY_SLOT_UNTYPED, QY_OBJ_MEMORY, pages_of(open), &open->object);
+    if (error == QY_OK)
+        error =
+            memory_pager(open->object, server.endpoint, PAGER | (uint64_t)(open - server.files));
+    if (error == QY_OK)
+        error = memory_written(open->object, 0, 0, &written); /* from now on reads are no writes */
+    if (error == QY_OK)
+        error = space_map_object(QY_SLOT_SPACE, &at, WINDOW_BYTES,
+                                 QY_MAP_READ | QY_REGION(QY_REGION_MAPPED), open->object, 0);
+    if (error == QY_OK) {
+        struct call_result r = cap_copy(QY_SLOT_NODE, slot_take(), open->object, rights, 1);
+        error = r.error;
+        open->view = r.value[1];
+    }
+    if (error != QY_OK) {
+        slot_delete(open->object);
+        open->object = 0;
+    }
+    return error == QY_OK ? FILE_OK : FILE_NO_MEMORY;
+}
+
+enum file_error pages_end(struct open_file *open)
+{
+    if (!open->object)
+        return FILE_OK;
+    enum qy_error error =
+        space_unmap_region(QY_SLOT_SPACE, (uintptr_t)window_of(open), WINDOW_BYTES);
+    if (error == QY_OK)
+        error = cap_revoke(open->object);
+    slot_forget(open->view);
+    slot_delete(open->object);
+    open->object = 0;
+    return error == QY_OK ? FILE_OK : FILE_IO;
+}
