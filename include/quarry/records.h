@@ -76,7 +76,15 @@
     F(flushed_tags, "whole tags forgotten, at loads too")                                          \
     F(kept_tags, "loads of a space that forgot nothing")                                           \
     F(recycled_tags, "tags given to another space")                                                \
-    F(longest_stretch, "clock ticks for which a long call let no interrupt in, at most")
+    F(longest_stretch, "clock ticks for which a call or fault let no interrupt in, at most")
+
+/* Of all CPUs together. The fast path of messages and the null call are not among them. */
+#define QY_RECORD_CALL(F)                                                                          \
+    F(call, "number of the call; the last but one: page faults; the last: interrupts and the rest")\
+    F(times, "how often")                                                                          \
+    F(longest_stretch, "clock ticks for which one let no interrupt in, at most")                   \
+    F(locks, "times that they took the lock of capabilities")                                      \
+    F(waits, "of them, times that another CPU had it")
 
 #define QY_RECORD_NODE(F)                                                                          \
     F(node, "number of the NUMA node")                                                             \
@@ -152,7 +160,8 @@
     R(SITE, 8, site, QY_RECORD_SITE)                                                               \
     R(SITE_TEXT, 9, site_text, QY_RECORD_SITE_TEXT)                                                \
     R(ALLOCATION, 10, allocation, QY_RECORD_ALLOCATION)                                            \
-    R(GUARD, 11, guard, QY_RECORD_GUARD)
+    R(GUARD, 11, guard, QY_RECORD_GUARD)                                                           \
+    R(CALL, 12, call, QY_RECORD_CALL)
 
 enum qy_record_kind {
 #define R(NAME, value, name, table) QY_RECORD_KIND_##NAME = (value),

@@ -5,6 +5,7 @@
 #include <kernel/call.h>
 #include <kernel/fault.h>
 #include <kernel/ipc.h>
+#include <kernel/preempt.h>
 #include <kernel/space.h>
 #include <kernel/trace.h>
 
@@ -103,6 +104,9 @@ void call_dispatch(struct cpu *cpu)
 {
     struct thread *thread = cpu->current;
     uint64_t number = arch_call_number(&thread->frame);
-    if (!done_fast(cpu, number))
-        dispatch(cpu, thread, number);
+    if (done_fast(cpu, number))
+        return;
+    preempt_begin(cpu, number < QY_CALL_COUNT ? (unsigned)number : KIND_OTHER);
+    dispatch(cpu, thread, number);
+    preempt_end(cpu);
 }

@@ -5,6 +5,7 @@
 #include <kernel/call.h>
 #include <kernel/check.h>
 #include <kernel/cpus.h>
+#include <kernel/preempt.h>
 #include <kernel/print.h>
 #include <kernel/stats.h>
 
@@ -67,6 +68,7 @@ enum qy_error call_system_check(struct call *call)
     cpus_gather();
     const char *broken = machine_check(&counts);
     cpus_go_on();
+    preempt_forgive(call->cpu);
     for (unsigned i = 0; broken && broken[i] && i + 1 < sizeof(call->values); i++)
         call->values[i / 8] |= (uint64_t)(unsigned char)broken[i] << i % 8 * 8;
     return QY_OK;

@@ -12,7 +12,10 @@ struct slot cap_root;
 
 void caps_acquire(void) QY_UNCHECKED
 {
-    qy_lock_acquire(&caps_lock);
+    bool waited = qy_lock_acquire_waits(&caps_lock);
+    struct cpu *cpu = cpu_this();
+    QY_COUNT(cpu->counts[cpu->kind].locks, 1);
+    QY_COUNT(cpu->counts[cpu->kind].waits, waited);
 }
 
 void caps_release(void) QY_UNCHECKED

@@ -337,7 +337,6 @@ static void retry_waiting(struct teardown *teardown)
 
 void teardown_run(struct teardown *teardown)
 {
-    preempt_begin(cpu_this());
     for (;;) {
         unsigned budget = TEARDOWN_BATCH;
         while (step_many(teardown, &budget) && budget && !teardown->unmap_count)
@@ -356,7 +355,6 @@ void teardown_run(struct teardown *teardown)
         unpin(teardown);
         retry_waiting(teardown);
     }
-    preempt_end(cpu_this());
 }
 
 static void revoke_unlink(struct teardown *teardown) QY_REQUIRES(qy_class_caps)

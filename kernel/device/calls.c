@@ -85,7 +85,8 @@ enum qy_error call_port_out(struct call *call)
     return QY_OK;
 }
 
-enum qy_error call_device_frame(struct call *call)
+static enum qy_error device_frame(struct call *call, struct untyped **from)
+    QY_REQUIRES(qy_class_caps)
 {
     struct device_memory *device = (struct device_memory *)call->slot->object;
     uint64_t index = call->arguments[5];
@@ -104,8 +105,9 @@ enum qy_error call_device_frame(struct call *call)
     if ((device->object.flags | payer->object->flags) & OBJECT_REVOKING)
         return QY_REVOKED;
     struct shortage shortage = {0, -1};
-    error = device_frame_make(device, (struct untyped *)payer->object, call->arguments[2],
-                              call->arguments[3], &node->slots[index], &shortage);
+    *from = (struct untyped *)payer->object;
+    error = device_frame_make(device, *from, call->arguments[2], call->arguments[3],
+                              &node->slots[index], &shortage);
     if (error == QY_OK)
         call->values[0] = slot_handle(&node->slots[index], (uint32_t)index);
     if (error == QY_OUT_OF_MEMORY) {
@@ -113,6 +115,18 @@ enum qy_error call_device_frame(struct call *call)
         call->values[1] = (uint64_t)(int64_t)shortage.largest_order;
     }
     return error;
+}
+
+enum qy_error call_device_frame(struct call *call)
+{
+    struct untyped *from;
+    enum qy_error error = device_frame(call, &from);
+    if (error != QY_OUT_OF_MEMORY)
+        return error;
+    untyped_gather(from);
+    error =
+        call_lookup(call, call->arguments[0], QY_OBJ_DEVICE_MEMORY, QY_RIGHT_WRITE, &call->slot);
+    return error == QY_OK ? device_frame(call, &from) : error;
 }
 
 enum qy_error call_device_info(struct call *call)

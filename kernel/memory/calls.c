@@ -16,13 +16,11 @@ static struct memory *begin(const struct call *call) QY_RELEASES(qy_class_caps)
     struct memory *memory = (struct memory *)call->slot->object;
     memory->object.pins++;
     caps_release();
-    preempt_begin(call->cpu);
     return memory;
 }
 
-static void end(const struct call *call, struct memory *memory) QY_ACQUIRES(qy_class_caps)
+static void end(struct memory *memory) QY_ACQUIRES(qy_class_caps)
 {
-    preempt_end(call->cpu);
     caps_acquire();
     memory->object.pins--;
 }
@@ -40,7 +38,7 @@ enum qy_error call_memory_info(struct call *call)
     space_enter(call->cpu);
     call->values[1] = qy_object_run(&memory->vm, call->arguments[1], &there);
     space_leave(call->cpu);
-    end(call, memory);
+    end(memory);
     call->values[0] = atomic_load(&memory->vm.pages);
     call->values[2] = there | (uint64_t)atomic_load(&memory->vm.paged) << 1;
     return QY_OK;
@@ -59,7 +57,7 @@ enum qy_error call_memory_resize(struct call *call)
         preempt_point(call->cpu);
     }
     call->values[0] = atomic_load(&memory->vm.pages);
-    end(call, memory);
+    end(memory);
     return error == QY_BUSY ? QY_OK : error;
 }
 
@@ -75,7 +73,7 @@ enum qy_error call_memory_discard(struct call *call)
     space_enter(call->cpu);
     qy_object_discard(&memory->vm, page, count);
     space_leave(call->cpu);
-    end(call, memory);
+    end(memory);
     call->values[0] = page + count;
     return QY_OK;
 }
@@ -91,7 +89,7 @@ enum qy_error call_memory_written(struct call *call)
     space_enter(call->cpu);
     call->values[0] = qy_object_take_written(&memory->vm, page, (unsigned)count);
     space_leave(call->cpu);
-    end(call, memory);
+    end(memory);
     return QY_OK;
 }
 
@@ -164,7 +162,7 @@ enum qy_error call_memory_supply(struct call *call)
         error = take_frames(&s, (unsigned)count);
     if (s.count)
         error = put_frames(&s, copy_in(&s), &pages);
-    end(call, s.memory);
+    end(s.memory);
     call->values[0] = pages;
     return pages ? QY_OK : error;
 }

@@ -212,6 +212,12 @@ static uint64_t new_secret(void) QY_REQUIRES(qy_class_caps)
     return x ^ x >> 31;
 }
 
+static void heap_init(struct untyped *untyped, struct qy_arena *arena) QY_REQUIRES(qy_class_caps)
+{
+    guard_heap_init(&untyped->heap, arena, new_secret());
+    untyped->heap.by_steps = true; /* see untyped_gather */
+}
+
 void object_seed(const void *entropy, size_t bytes)
 {
     const unsigned char *at = entropy;
@@ -232,7 +238,7 @@ static enum qy_error pages_alloc(struct untyped *from, struct object *object, ui
         error = qy_arena_carve(from->arena, &child->own, pages, (uint32_t)object->id);
         child->arena = &child->own;
         if (error == QY_OK)
-            guard_heap_init(&child->heap, &child->own, new_secret());
+            heap_init(child, &child->own);
     } else if (object->type == QY_OBJ_ADDRESS_SPACE) {
         shortage->pages = 1;
         error = space_make((struct space *)object);
@@ -311,13 +317,7 @@ enum qy_error object_reserve(struct untyped *from, enum qy_object_type type, uin
     if (type >= QY_OBJ_COUNT || kinds[type].header.bytes == 0 || !pages_are_valid(type, pages))
         return QY_INVALID_ARGUMENT;
     struct object *object;
-    enum qy_error error;
-    for (bool drained = false;; drained = true) {
-        error = object_alloc(from, type, pages, &object, shortage);
-        if (error != QY_OUT_OF_MEMORY || drained)
-            break;
-        untyped_drain(from); /* empty slabs that caches keep are free memory too */
-    }
+    enum qy_error error = object_alloc(from, type, pages, &object, shortage);
     if (error != QY_OK) {
         shortage->largest_order = qy_arena_largest(from->arena);
         return error;
@@ -333,10 +333,6 @@ enum qy_error object_reserve_device_frame(struct untyped *from, struct object **
                                           struct shortage *shortage)
 {
     enum qy_error error = header_alloc(from, QY_OBJ_DEVICE_MEMORY, out, shortage);
-    if (error == QY_OUT_OF_MEMORY) {
-        untyped_drain(from);
-        error = header_alloc(from, QY_OBJ_DEVICE_MEMORY, out, shortage);
-    }
     if (error != QY_OK) {
         shortage->largest_order = qy_arena_largest(from->arena);
         return error;
@@ -427,7 +423,7 @@ void untyped_init(struct untyped *untyped, struct qy_arena *arena)
     untyped->object.flags = OBJECT_STATIC;
     untyped->object.id = object_new_id();
     untyped->arena = arena;
-    guard_heap_init(&untyped->heap, arena, new_secret());
+    heap_init(untyped, arena);
     untyped_link(untyped);
 }
 
@@ -440,7 +436,7 @@ enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena, struct
         return error;
     *out = (struct untyped *)object;
     (*out)->arena = arena;
-    guard_heap_init(&(*out)->heap, arena, new_secret());
+    heap_init(*out, arena);
     untyped_link(*out);
     object_made(from, object);
     return QY_OK;
@@ -463,30 +459,28 @@ bool untyped_is_cached(struct untyped *untyped)
 void untyped_reclaim(struct untyped *untyped)
 {
     struct cpu *cpu = cpu_this();
-    if (untyped->lent) { /* tables that spaces have given up */
-        space_enter(cpu);
-        (void)qy_vm_reclaim(&kernel_vm);
-        space_leave(cpu);
-    }
+    space_enter(cpu);
+    (void)qy_vm_reclaim(&kernel_vm); /* tables that spaces have given up */
+    space_leave(cpu);
     do {
         preempt_point(cpu);
-    } while (qy_heap_drain_step(&untyped->heap));
+    } while (qy_heap_reclaim_step(&untyped->heap));
     qy_heap_reclaim(&untyped->heap);
-    preempt_point(cpu);
+    do {
+        preempt_point(cpu);
+    } while (qy_frame_reclaim_step(untyped->arena));
     guard_gather(untyped->arena);
-    qy_frame_reclaim(untyped->arena);
     preempt_point(cpu);
 }
 
-bool untyped_gather(struct untyped *untyped)
+void untyped_gather(struct untyped *untyped)
 {
+    if (qy_heap_keeps_batches(&untyped->heap) || untyped_is_cached(untyped) || untyped->lent) {
+        untyped->object.pins++;
+        caps_release();
+        untyped_reclaim(untyped);
+        caps_acquire();
+        untyped->object.pins--;
+    }
     untyped_drain(untyped);
-    if (!untyped_is_cached(untyped) && !untyped->lent)
-        return false;
-    untyped->object.pins++;
-    caps_release();
-    untyped_reclaim(untyped);
-    caps_acquire();
-    untyped->object.pins--;
-    return true;
 }

@@ -10,7 +10,7 @@
 
 /* Objects of one call: bounds the time for which the lock is held. */
 #define RETYPE_MAX 256u
-#define RESERVE_OBJECTS 64u /* reserved between two preemption points */
+#define RESERVE_OBJECTS 32u /* reserved between two preemption points */
 #define ZERO_OBJECTS 16u    /* zeroed, likewise, unless they are larger than a few pages */
 
 struct retype {
@@ -42,16 +42,6 @@ static enum qy_error destination(struct call *call, const struct retype *retype,
     return QY_OK;
 }
 
-static void give_up(struct retype *retype) QY_REQUIRES(qy_class_caps)
-{
-    while (retype->reserved) {
-        struct object *object = retype->reserved;
-        retype->reserved = object->link;
-        object_free(object);
-    }
-    untyped_drain(retype->from);
-}
-
 /* Others get the lock, and interrupts are taken. The untyped holds objects, so it stays. */
 static enum qy_error pause(struct retype *retype) QY_REQUIRES(qy_class_caps)
 {
@@ -60,6 +50,17 @@ static enum qy_error pause(struct retype *retype) QY_REQUIRES(qy_class_caps)
     caps_acquire();
     retype->let_go = true;
     return retype->from->object.flags & (OBJECT_REVOKING | OBJECT_DYING) ? QY_REVOKED : QY_OK;
+}
+
+static void give_up(struct retype *retype) QY_REQUIRES(qy_class_caps)
+{
+    for (unsigned i = 1; retype->reserved; i++) {
+        struct object *object = retype->reserved;
+        retype->reserved = object->link;
+        object_free(object);
+        if (i % RESERVE_OBJECTS == 0 && retype->reserved)
+            (void)pause(retype);
+    }
 }
 
 static enum qy_error reserve(struct call *call, struct retype *retype) QY_REQUIRES(qy_class_caps)
@@ -126,7 +127,7 @@ static enum qy_error look_again(struct call *call, const struct retype *retype,
                : destination(call, retype, node);
 }
 
-static enum qy_error retype_now(struct call *call) QY_REQUIRES(qy_class_caps)
+enum qy_error call_untyped_retype(struct call *call)
 {
     struct retype retype = {.from = (struct untyped *)call->slot->object,
                             .pages = call->arguments[2],
@@ -144,7 +145,8 @@ static enum qy_error retype_now(struct call *call) QY_REQUIRES(qy_class_caps)
     if (retype.from->object.flags & OBJECT_REVOKING)
         return QY_REVOKED;
     error = reserve(call, &retype);
-    if (error == QY_OUT_OF_MEMORY && untyped_gather(retype.from)) {
+    if (error == QY_OUT_OF_MEMORY) {
+        untyped_gather(retype.from);
         error = look_again(call, &retype, &node);
         if (error == QY_OK)
             error = reserve(call, &retype);
@@ -161,14 +163,6 @@ static enum qy_error retype_now(struct call *call) QY_REQUIRES(qy_class_caps)
     commit(&retype, node);
     call->values[0] = slot_handle(&node->slots[retype.index], (uint32_t)retype.index);
     return QY_OK;
-}
-
-enum qy_error call_untyped_retype(struct call *call)
-{
-    preempt_begin(call->cpu);
-    enum qy_error error = retype_now(call);
-    preempt_end(call->cpu);
-    return error;
 }
 
 /* How much of what is free no large page can be made of, in thousandths. */

@@ -44,6 +44,7 @@ static void cpu_prepare(unsigned index, const struct qy_topology_cpu *from)
     qy_cpu_objects_init(&cpu->objects, index, &cpu->frames);
     cpu->index = index;
     cpu->cause = (uint64_t)index << 48;
+    cpu->kind = KIND_OTHER;
     cpu->tlb.index = index;
     cpu->hardware_id = from->hardware_id;
     cpu->node = from->node;

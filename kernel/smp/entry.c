@@ -8,6 +8,7 @@
 #include <kernel/entry.h>
 #include <kernel/fault.h>
 #include <kernel/panic.h>
+#include <kernel/preempt.h>
 #include <kernel/sched.h>
 #include <kernel/shootdown.h>
 #include <kernel/timer.h>
@@ -28,7 +29,9 @@ void entry_fault(struct cpu *cpu, uint64_t address, enum qy_access access)
 {
     begin(cpu);
     QY_COUNT(cpu->stats.faults, 1);
+    preempt_begin(cpu, KIND_FAULT);
     fault_raise(cpu, address, access);
+    preempt_end(cpu);
 }
 
 void entry_exception(struct cpu *cpu, const char *name, uint64_t number)

@@ -1,30 +1,48 @@
 /*
- * Preemption points. See kernel/preempt.h.
+ * Preemption points, and what is measured between them. See kernel/preempt.h.
  */
 #include <arch/arch.h>
 #include <kernel/preempt.h>
 
-void preempt_begin(struct cpu *cpu)
+static void stretch_ends(struct cpu *cpu)
 {
+    uint64_t *longest = &cpu->counts[cpu->kind].longest_stretch;
+    uint64_t stretch = arch_clock() - cpu->stretch;
+    if (stretch > *longest)
+        *longest = stretch;
+}
+
+void preempt_begin(struct cpu *cpu, unsigned kind)
+{
+    if (!QY_CONFIG_STATISTICS)
+        return;
+    cpu->kind = kind;
+    cpu->counts[kind].times++;
     cpu->stretch = arch_clock();
-    cpu->stretch_cause = cpu->cause;
 }
 
 void preempt_end(struct cpu *cpu)
 {
-    uint64_t stretch = arch_clock() - cpu->stretch;
-    if (cpu->stretch_cause != cpu->cause) /* it began in another call; this one is not measured */
+    if (!QY_CONFIG_STATISTICS)
         return;
-    if (stretch > cpu->stats.longest_stretch)
-        cpu->stats.longest_stretch = stretch;
+    stretch_ends(cpu);
+    cpu->stretch = 0;
+    cpu->kind = KIND_OTHER;
+}
+
+void preempt_forgive(struct cpu *cpu)
+{
+    if (cpu->stretch)
+        cpu->stretch = arch_clock();
 }
 
 void preempt_point(struct cpu *cpu)
 {
     uint64_t cause = cpu->cause;
-    preempt_end(cpu);
+    if (cpu->stretch)
+        stretch_ends(cpu);
     arch_take_interrupts();
     if (cpu->cause != cause)
         cpu->cause++; /* what comes is no interrupt's doing: it is numbered as an entry of its own */
-    preempt_begin(cpu);
+    preempt_forgive(cpu);
 }

@@ -75,13 +75,11 @@ enum qy_error call_frame_map(struct call *call)
     rights = call->slot->rights;
     call->slot->space = 0; /* an old claim is not to come true by this mapping */
     caps_release();
-    preempt_begin(work.cpu);
     if (arch_fence_code && (flags & QY_MAP_EXEC))
         space_fence_code(work.space);
     error = frame_map_in(work.space, work.frame, work.address, (unsigned)flags, rights, &level);
     if (error == QY_OUT_OF_MEMORY && space_find_more(work.space))
         error = frame_map_in(work.space, work.frame, work.address, (unsigned)flags, rights, &level);
-    preempt_end(work.cpu);
     caps_acquire();
     call->values[0] = level;
     if (error == QY_OK) {
@@ -119,11 +117,9 @@ enum qy_error call_frame_unmap(struct call *call)
         return error;
     struct work work = begin(call, slot);
     caps_release();
-    preempt_begin(work.cpu);
     space_enter(work.cpu);
     error = qy_space_unmap_frame(&work.space->vm, work.address, work.bytes, work.frame->first);
     space_leave(work.cpu);
-    preempt_end(work.cpu);
     caps_acquire();
     if (error == QY_OK) {
         trace_page_unmapped(work.space->object.id, work.address, work.frame->first.raw, 1);
@@ -170,14 +166,12 @@ enum qy_error call_frame_protect(struct call *call)
         return error;
     struct work work = begin(call, slot);
     caps_release();
-    preempt_begin(work.cpu);
     space_enter(work.cpu);
     error = qy_space_protect_frame(&work.space->vm, work.address, work.bytes, work.frame->first,
                                    flags & QY_PT_RIGHTS);
     space_leave(work.cpu);
     if (error == QY_OK && (flags & ~(uint64_t)had & QY_MAP_EXEC))
         error = touch(&work);
-    preempt_end(work.cpu);
     caps_acquire();
     if (error == QY_OK)
         trace_page_protected(work.space->object.id, work.address, flags, 1);

@@ -7,7 +7,6 @@
  */
 #include <kernel/call.h>
 #include <kernel/memory.h>
-#include <kernel/preempt.h>
 
 _Static_assert((int)QY_BACKED_ANONYMOUS == (int)QY_MARK_ANON &&
                    (int)QY_BACKED_REVOKED == (int)QY_MARK_REVOKED,
@@ -22,7 +21,6 @@ static struct space *begin(struct call *call, struct object *object) QY_RELEASES
 {
     object->pins++;
     caps_release();
-    preempt_begin(call->cpu);
     space_enter(call->cpu);
     return (struct space *)object;
 }
@@ -30,7 +28,6 @@ static struct space *begin(struct call *call, struct object *object) QY_RELEASES
 static void end(const struct call *call, struct space *space) QY_ACQUIRES(qy_class_caps)
 {
     space_leave(call->cpu);
-    preempt_end(call->cpu);
     caps_acquire();
     space->object.pins--;
 }

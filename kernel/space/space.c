@@ -176,13 +176,10 @@ enum qy_error space_bind_budget(struct space *space, struct untyped *untyped)
 
 bool untyped_find_more(struct untyped *untyped)
 {
-    struct cpu *cpu = cpu_this();
     uint64_t before = qy_arena_pages(untyped->arena, QY_FRAME_FREE);
-    guard_gather(untyped->arena);
-    space_enter(cpu);
-    bool more = qy_budget_reclaim(&kernel_vm, &untyped->budget);
-    space_leave(cpu);
-    return more || qy_arena_pages(untyped->arena, QY_FRAME_FREE) > before;
+    bool objects = qy_heap_is_cached(&untyped->heap) || qy_heap_keeps_batches(&untyped->heap);
+    untyped_reclaim(untyped);
+    return objects || qy_arena_pages(untyped->arena, QY_FRAME_FREE) > before;
 }
 
 bool space_find_more(struct space *space)

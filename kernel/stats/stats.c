@@ -115,10 +115,29 @@ static enum qy_error fill_cpu(uint64_t index, struct qy_record_cpu *out)
         return QY_NOT_FOUND;
     const struct cpu *cpu = cpu_at((unsigned)index);
     *out = cpu->stats;
+    for (unsigned i = 0; i < COUNTED_KINDS; i++)
+        if (cpu->counts[i].longest_stretch > out->longest_stretch)
+            out->longest_stretch = cpu->counts[i].longest_stretch;
     out->flushed_pages = cpu->tlb.counts.pages;
     out->flushed_tags = cpu->tlb.counts.flushes;
     out->kept_tags = cpu->tlb.counts.kept;
     out->recycled_tags = cpu->tlb.counts.recycled;
+    return QY_OK;
+}
+
+static enum qy_error fill_call(uint64_t index, struct qy_record_call *out)
+{
+    if (index >= COUNTED_KINDS)
+        return QY_NOT_FOUND;
+    *out = (struct qy_record_call){.call = index};
+    for (unsigned i = 0; i < cpu_count; i++) {
+        const struct call_count *count = &cpu_at(i)->counts[index];
+        out->times += count->times;
+        out->locks += count->locks;
+        out->waits += count->waits;
+        if (count->longest_stretch > out->longest_stretch)
+            out->longest_stretch = count->longest_stretch;
+    }
     return QY_OK;
 }
 

@@ -183,22 +183,25 @@ static struct qy_frame_cache *choose(struct qy_arena *arena, bool *left)
     return cache;
 }
 
-void qy_frame_reclaim(struct qy_arena *arena)
+bool qy_frame_reclaim_step(struct qy_arena *arena)
 {
     bool left;
-    for (;;) {
-        struct qy_frame_cache *cache = choose(arena, &left);
-        if (!left)
-            return;
-        if (!cache) { /* others are at it */
-            qy_port_relax();
-            continue;
-        }
-        struct qy_cpu_frames *home = cache->home;
-        slot_empty(home, arena->cache_slot, cache);
-        qy_percpu_wait(&home->own);
-        qy_arena_lock(arena);
-        dismantle(arena, cache);
-        qy_arena_unlock(arena);
+    struct qy_frame_cache *cache = choose(arena, &left);
+    if (!cache) { /* there is none, or others are at it */
+        qy_port_relax();
+        return left;
     }
+    struct qy_cpu_frames *home = cache->home;
+    slot_empty(home, arena->cache_slot, cache);
+    qy_percpu_wait(&home->own);
+    qy_arena_lock(arena);
+    dismantle(arena, cache);
+    qy_arena_unlock(arena);
+    return true;
+}
+
+void qy_frame_reclaim(struct qy_arena *arena)
+{
+    while (qy_frame_reclaim_step(arena))
+        ;
 }

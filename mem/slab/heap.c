@@ -233,7 +233,8 @@ alloc_any(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
         }
         error = obtain(cpu, cache, NULL, &object);
     }
-    if (error == QY_OUT_OF_MEMORY) { /* what is kept without need goes back, what tools hold too */
+    if (error == QY_OUT_OF_MEMORY &&
+        !cache->heap->by_steps) { /* what is kept without need goes back, what tools hold too */
         qy_heap_drain(cpu, cache->heap);
         error = obtain(cpu, cache, NULL, &object);
     }

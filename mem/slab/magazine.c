@@ -402,23 +402,28 @@ static struct qy_magazine *choose(struct qy_heap *heap, bool *left)
     return magazine;
 }
 
-void qy_heap_reclaim(struct qy_heap *heap)
+bool qy_heap_reclaim_step(struct qy_heap *heap)
 {
     bool left;
-    for (;;) {
-        struct qy_magazine *magazine = choose(heap, &left);
-        if (!left)
-            break;
-        if (!magazine) { /* others are at it */
-            qy_port_relax();
-            continue;
-        }
-        slot_empty(magazine->home, magazine);
-        qy_percpu_wait(&magazine->home->own);
-        qy_heap_lock(heap);
-        dismantle(NULL, magazine);
-        qy_heap_unlock(heap);
+    struct qy_magazine *magazine = choose(heap, &left);
+    if (!left)
+        return qy_heap_drain_step(heap);
+    if (!magazine) { /* others are at it */
+        qy_port_relax();
+        return true;
     }
+    slot_empty(magazine->home, magazine);
+    qy_percpu_wait(&magazine->home->own);
+    qy_heap_lock(heap);
+    dismantle(NULL, magazine);
+    qy_heap_unlock(heap);
+    return true;
+}
+
+void qy_heap_reclaim(struct qy_heap *heap)
+{
+    while (qy_heap_reclaim_step(heap))
+        ;
     qy_irq_is_off();
     qy_heap_drain(NULL, heap);
 }

@@ -7,6 +7,8 @@
  */
 #include "vm_impl.h"
 
+#define QUERY_STEP 128u /* entries between two pauses */
+
 /*
  * What an entry stands for at `address`; kind NONE and not foreign: nothing. A frame of a shared object is its
  * region's.
@@ -69,6 +71,8 @@ enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy
             error = QY_REVOKED;
         }
         qy_vm_leave(space->vm);
+        if (entries % QUERY_STEP == QUERY_STEP - 1)
+            qy_vm_pause(space->vm);
         if (moving) {
             qy_port_relax();
             continue;

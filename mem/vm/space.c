@@ -100,7 +100,7 @@ struct counting {
     struct qy_space_stats *out;
     uint64_t start,
         stop;      /* tables that begin below start have been counted; stop: where to go on */
-    unsigned left; /* tables of level 1 */
+    unsigned left; /* tables */
 };
 
 static void count_page(struct counting *c, struct qy_table *table, uint64_t entry)
@@ -132,7 +132,7 @@ static void count_table(struct counting *c, struct qy_table *table, uint64_t bas
         c->out->tables++;
         c->out->shared_tables += qy_table_is_shared(table);
     }
-    c->left -= table->level == 1;
+    c->left -= c->left > 0;
     for (unsigned i = first; i < end && c->stop == QY_USER_END; i++) {
         uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
         if (!qy_pt_is_table(format, entry, table->level))

@@ -298,7 +298,7 @@ static void parts_body(void)
     struct qy_space *space = &f.space[0];
     struct qy_region region;
     struct qy_space_stats stats, sum = {0};
-    const unsigned count = 3 * QY_STATS_TABLES / 2;
+    const unsigned count = 2 * QY_STATS_TABLES;
     unsigned queries = 0, steps = 0;
     CHECK_EQ(vm_map(&f, 0, AT, count * 2 * MIB, RW), QY_OK);
     for (unsigned i = 0; i < count; i++)
@@ -315,9 +315,9 @@ static void parts_body(void)
     qy_space_stats(space, &stats);
     CHECK_EQ(stats.resident, count);
     CHECK_EQ(stats.tables, count + 3);
-    for (at = 0; at < QY_USER_END && steps < 10; steps++)
+    for (at = 0; at < QY_USER_END && steps < 100; steps++)
         qy_space_stats_step(space, &at, &sum);
-    CHECK_EQ(steps, 2);
+    CHECK(steps > 2 && steps <= count);
     CHECK(memcmp(&stats, &sum, sizeof(sum)) == 0);
 }
 

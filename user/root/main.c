@@ -144,6 +144,8 @@ int root_main(const struct qy_root_info *info)
         if (asked_for(info, "interactive"))
             prompt_run(&root);
     }
+    if (asked_for(info, "calls"))
+        show_calls(&root);
     if (asked_for(info, "profile"))
         show_profile_folded(&root);
     finish(&root);

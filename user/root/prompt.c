@@ -239,6 +239,7 @@ static const struct command {
     {"caps", show_caps, NULL, "", "the capabilities that the root task holds"},
     {"slab", show_caches, NULL, "", "the kernel's caches of objects, and its guarded objects"},
     {"cpus", show_cpus, NULL, "", "what each CPU did"},
+    {"calls", show_calls, NULL, "", "what each call cost others: interrupts held off, waits for a lock"},
     {"numa", show_numa, NULL, "", "the NUMA nodes: their memory, and how far they are apart"},
     {"leaks", show_leaks, NULL, "", "what lives, and who made it (boot with heap=track)"},
     {"leaks mark", mark_leaks, NULL, "", "remember this moment"},

@@ -141,6 +141,7 @@ void show_caches(struct root *root);
 void show_cpus(struct root *root);
 void show_numa(struct root *root);
 void show_untypeds(struct root *root);
+void show_calls(struct root *root);
 
 /* What begin.c calls; returns the code of thread_exit. */
 int root_main(const struct qy_root_info *info);

@@ -31,6 +31,15 @@ struct run_queue {
     uint64_t nonempty; /* bit p: somebody is in line with priority p */
 };
 
+/* What entries of one kind did (kernel/preempt.h). */
+struct call_count {
+    uint64_t times, longest_stretch;
+    uint64_t locks, waits; /* times that the lock of capabilities was taken; and another CPU had it */
+};
+
+/* Kinds of entries: the numbers of calls, and */
+enum { KIND_FAULT = QY_CALL_COUNT, KIND_OTHER, COUNTED_KINDS };
+
 struct cpu {
     struct cpu *self;
     struct arch_frame *frame;   /* where the next entry from user mode saves registers: of the current thread */
@@ -42,8 +51,8 @@ struct cpu {
     uint16_t node;
     atomic_bool online;
     uint64_t cause;             /* number of the entry being handled: (index << 48) + entries so far */
-    uint64_t stretch;           /* when the stretch without interrupts that is measured began (kernel/preempt.h) */
-    uint64_t stretch_cause;     /* the entry that it began in */
+    uint64_t stretch;           /* when the stretch without interrupts that is measured began; 0: none is */
+    unsigned kind;              /* of the entry that it is in: whose count in `counts` */
     struct qy_record_cpu stats;
     _Atomic uint64_t kernel_flushed; /* the last flush of the kernel's half that it has done, kernel/smp/kernel_flush.c */
     void (*_Atomic work)(void); /* what it was asked to run before threads are there (kernel/cpus.h); null: nothing */
@@ -59,6 +68,7 @@ struct cpu {
     uint64_t copy_fault[2];     /* address that a copy of user memory faulted at last, and how often in a row */
     struct fault_cause unresolved; /* the fault that ended a copy of this call; found NOTHING: none */
     struct qy_tlb_cpu tlb; /* the space that is loaded, tags, requests to forget translations */
+    struct call_count counts[COUNTED_KINDS];
 };
 
 /* The CPU that runs this (arch). */

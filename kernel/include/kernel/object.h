@@ -146,15 +146,17 @@ enum qy_error untyped_adopt(struct untyped *from, struct qy_arena *arena,
 /* All untypeds, in no order. */
 struct untyped *untyped_first(void) QY_REQUIRES(qy_class_caps);
 
-/* What the heap and this CPU's magazines and frame cache keep without need goes back to the arena. */
+/*
+ * What this CPU's magazines and frame cache keep of it goes back to the arena, and empty slabs. Of bounded length if the
+ * heap keeps no batches.
+ */
 void untyped_drain(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
 
 /*
- * The same for the magazines and frame caches of all CPUs. Waits for them, and lets the lock go meanwhile: afterwards
- * the untyped is still there, but may be dying. False, with the lock kept, if no CPU has any, and no space had tables
- * of it.
+ * What all CPUs and spaces keep of it without need goes back: before a call fails for want of memory, or tells how much
+ * is free. Lets the lock go meanwhile, with preemption points: afterwards the untyped is still there, but may be dying.
  */
-bool untyped_gather(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
+void untyped_gather(struct untyped *untyped) QY_REQUIRES(qy_class_caps);
 
 /* Whether some CPU has a magazine or a frame cache of the untyped, or the guarded allocations have frames of it. */
 bool untyped_is_cached(struct untyped *untyped);

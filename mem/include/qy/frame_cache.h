@@ -247,6 +247,9 @@ bool qy_arena_is_cached(struct qy_arena *arena);
  */
 void qy_frame_reclaim(struct qy_arena *arena)
     QY_EXCLUDES(qy_class_caps, qy_class_sched, qy_class_space, qy_class_slab, qy_class_arena);
+/* The same a CPU's cache at a time: again until it is false. */
+bool qy_frame_reclaim_step(struct qy_arena *arena)
+    QY_EXCLUDES(qy_class_caps, qy_class_sched, qy_class_space, qy_class_slab, qy_class_arena);
 
 /* Take a block; before failing, reclaim what other CPUs have, and try again. The caller holds no lock. */
 enum qy_error qy_frame_alloc(struct qy_cpu_frames *cpu, struct qy_arena *arena, unsigned order,

@@ -80,4 +80,10 @@ static inline void qy_frame_reclaim(struct qy_arena *arena)
     (void)arena;
 }
 
+static inline bool qy_frame_reclaim_step(struct qy_arena *arena)
+{
+    (void)arena;
+    return false;
+}
+
 #endif

@@ -67,11 +67,19 @@ static __attribute__((noinline, cold, unused)) void qy_lock_wait(struct qy_lock 
         qy_port_relax();
 }
 
-static inline void qy_lock_acquire(struct qy_lock *lock) QY_ACQUIRES(*lock) QY_UNCHECKED
+/* Returns whether somebody else had it. */
+static inline bool qy_lock_acquire_waits(struct qy_lock *lock) QY_ACQUIRES(*lock) QY_UNCHECKED
 {
     unsigned ticket = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);
-    if (atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket)
-        qy_lock_wait(lock, ticket);
+    if (atomic_load_explicit(&lock->serving, memory_order_acquire) == ticket)
+        return false;
+    qy_lock_wait(lock, ticket);
+    return true;
+}
+
+static inline void qy_lock_acquire(struct qy_lock *lock) QY_ACQUIRES(*lock) QY_UNCHECKED
+{
+    (void)qy_lock_acquire_waits(lock);
 }
 
 static inline void qy_lock_release(struct qy_lock *lock) QY_RELEASES(*lock) QY_UNCHECKED

@@ -184,6 +184,7 @@ struct qy_heap {
     uint32_t guard_left QY_GUARDED_BY(qy_class_slab); /* of objects that come from no magazine */
     uint64_t lots QY_GUARDED_BY(qy_class_slab); /* where in its first interval a magazine samples */
     uint32_t cache_count;
+    bool by_steps; /* an allocation that fails does not drain it first: its owner does, by steps; owner's to set */
     struct qy_cache magazine_cache; /* where its magazines and rounds come from */
 };
 
@@ -393,6 +394,10 @@ bool qy_heap_is_cached(struct qy_heap *heap);
  * caller holds no lock. A heap without live objects has no memory afterwards, if nobody allocates.
  */
 void qy_heap_reclaim(struct qy_heap *heap)
+    QY_EXCLUDES(qy_class_caps, qy_class_sched, qy_class_space, qy_class_slab, qy_class_arena);
+
+/* The same a magazine or a batch at a time, of bounded length: again until it is false, then qy_heap_drain. */
+bool qy_heap_reclaim_step(struct qy_heap *heap)
     QY_EXCLUDES(qy_class_caps, qy_class_sched, qy_class_space, qy_class_slab, qy_class_arena);
 
 /* Pages that its slabs take, mixed ones and magazines included, now. */

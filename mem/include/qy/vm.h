@@ -244,10 +244,10 @@ enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy
 uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end);
 
 /*
- * Pages of 4 KiB; tables include the root. Counted by a walk: O(tables + pages), or of so many tables of pages a
- * step.
+ * Pages of 4 KiB; tables include the root. Counted by a walk: O(tables + pages), or a step at a time: so many tables,
+ * those on the way down among them.
  */
-#define QY_STATS_TABLES 64u
+#define QY_STATS_TABLES 6u /* more than there are levels */
 struct qy_space_stats {
     uint64_t resident, private_pages, shared_pages, tables, shared_tables;
 };
