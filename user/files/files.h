@@ -31,7 +31,7 @@
  * 0, stands at the beginning of the buffer.
  */
 #define FILES_REQUESTS(X)                                                                          \
-    X(ATTACH)    /* with a frame of FILES_BUFFER_PAGES: the client's buffer */                     \
+    X(ATTACH)    /* : with the capability of a frame of FILES_BUFFER_PAGES, the client's buffer */ \
     X(OPEN)      /* make it if it is not there; path: file, bytes */                               \
     X(CLOSE)     /* file */                                                                        \
     X(READ)      /* file, offset, bytes: bytes, in the buffer */                                   \

@@ -35,25 +35,28 @@ static uint64_t word_at(uint64_t page, uint64_t turn)
 static bool start_server(struct process *server)
 {
     static const char *const argv[] = {"files", NULL};
-    qy_handle_t ear = 0, endpoint = 0, frame = 0;
+    qy_handle_t ear = 0, endpoint = 0;
+    const uint32_t slot = slot_take();
+    struct cap_state came;
     struct tables made;
     const char *why = "";
     bool ok = slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &ear) == QY_OK &&
               slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &endpoint) == QY_OK &&
-              slot_make(QY_SLOT_UNTYPED, QY_OBJ_FRAME, FILES_BUFFER_PAGES, &frame) == QY_OK &&
               process_spawn(argv, SERVER_PAGES, ear, 1, server, &why) == QY_OK &&
               process_give(server, FILES_GIVEN_ENDPOINT, endpoint,
                            QY_RIGHT_READ | QY_RIGHT_WRITE | QY_RIGHT_GRANT, 0) == QY_OK &&
               process_give(server, FILES_GIVEN_DISK, PROGRAM_GIVEN(0),
                            QY_RIGHT_WRITE | QY_RIGHT_GRANT, 0) == QY_OK &&
-              process_start(server, QY_CPU_ANY) == QY_OK &&
-              space_map_frame(QY_SLOT_UNTYPED, QY_SLOT_SPACE, frame, BUFFER,
-                              QY_MAP_READ | QY_MAP_WRITE, &made) == QY_OK;
+              process_start(server, QY_CPU_ANY) == QY_OK;
     struct call_result copy =
         cap_copy(QY_SLOT_NODE, slot_take(), endpoint, QY_RIGHT_WRITE | QY_RIGHT_GRANT, CLIENT);
     files = copy.value[1];
-    return ok && copy.error == QY_OK &&
-           qy_call(QY_CALL_endpoint_call, files, FILES_ATTACH, 0, 0, 0, frame).value[2] == FILE_OK;
+    return ok && copy.error == QY_OK && receive_slot(QY_SLOT_NODE, slot) == QY_OK &&
+           files_call(files, FILES_SIZE, 0, 0, 0, NULL) == FILE_NO_MEMORY && /* not attached yet */
+           files_call(files, FILES_ATTACH, 0, 0, 0, NULL) == FILE_OK &&
+           cap_info(QY_SLOT_NODE, slot, &came) == QY_OK &&
+           space_map_frame(QY_SLOT_UNTYPED, QY_SLOT_SPACE, came.handle, BUFFER,
+                           QY_MAP_READ | QY_MAP_WRITE, &made) == QY_OK;
 }
 
 static enum file_error by_path(enum files_request request, uint64_t word, const char *path,

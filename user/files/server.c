@@ -25,24 +25,24 @@ static enum qy_error serve_fault(const struct message *message)
     return reply_send(server.reply, error == FILE_OK ? QY_FAULT_RESUME : QY_FAULT_KILL, 0, 0, 0);
 }
 
+/* A client gets its buffer, which stays the server's: nobody can take it away under the server. */
 static enum file_error attach(uint64_t client)
 {
-    struct cap_state came;
+    qy_handle_t *frame = &server.buffers[client];
     struct tables made;
 
-    if (cap_info(QY_SLOT_NODE, server.slot, &came) != QY_OK)
+    if (*frame)
+        return FILE_OK;
+    enum qy_error error = slot_make(QY_SLOT_UNTYPED, QY_OBJ_FRAME, FILES_BUFFER_PAGES, frame);
+    if (error != QY_OK)
         return FILE_NO_MEMORY;
-    enum qy_error error = QY_BUSY;
-    if (!server.attached[client])
-        error = space_map_frame(QY_SLOT_UNTYPED, QY_SLOT_SPACE, came.handle,
-                                (uintptr_t)buffer_of(client), QY_MAP_READ | QY_MAP_WRITE, &made);
-    server.attached[client] |= error == QY_OK;
-    uint32_t next = error == QY_OK ? slot_take() : server.slot;
-    if (error != QY_OK && cap_delete(came.handle) != QY_OK)
-        return FILE_IO;
-    server.slot = next;
-    return error == QY_OK && receive_slot(QY_SLOT_NODE, server.slot) == QY_OK ? FILE_OK
-                                                                              : FILE_NO_MEMORY;
+    error = space_map_frame(QY_SLOT_UNTYPED, QY_SLOT_SPACE, *frame, (uintptr_t)buffer_of(client),
+                            QY_MAP_READ | QY_MAP_WRITE, &made);
+    if (error == QY_OK)
+        return FILE_OK;
+    slot_delete(*frame);
+    *frame = 0;
+    return FILE_NO_MEMORY;
 }
 
 /* The client may change it meanwhile: what is used is a copy. Null: it is no path there. */
@@ -208,9 +208,9 @@ static enum file_error serve(const struct message *message, struct message *answ
 
     if (message->badge == 0 || message->badge >= FILES_CLIENTS)
         return FILE_UNSUPPORTED;
-    if ((message->label & ~QY_LABEL_CAPABILITY) == FILES_ATTACH)
+    if (message->label == FILES_ATTACH)
         return attach(message->badge);
-    if (!server.attached[message->badge])
+    if (!server.buffers[message->badge])
         return FILE_NO_MEMORY;
     memcpy(paths, buffer_of(message->badge), sizeof(paths) - 1);
     switch (message->label) {
@@ -244,10 +244,14 @@ static enum qy_error serve_request(const struct message *message)
 {
     struct message answer = {0};
     enum file_error error = serve(message, &answer);
-    bool maps = error == FILE_OK && message->label == FILES_MAP;
+    qy_handle_t given = 0;
 
+    if (error == FILE_OK && message->label == FILES_ATTACH)
+        given = server.buffers[message->badge];
+    else if (error == FILE_OK && message->label == FILES_MAP)
+        given = server.files[message->word[0]].view;
     return qy_call(QY_CALL_reply_send, server.reply, error, answer.word[0], answer.word[1],
-                   answer.word[2], maps ? server.files[message->word[0]].view : 0)
+                   answer.word[2], given)
         .error;
 }
 
@@ -257,7 +261,6 @@ static enum qy_error begin(void)
 
     server.endpoint = PROGRAM_GIVEN(FILES_GIVEN_ENDPOINT);
     server.driver = PROGRAM_GIVEN(FILES_GIVEN_DISK);
-    server.slot = slot_take();
     enum qy_error error = slot_make(QY_SLOT_UNTYPED, QY_OBJ_REPLY, 1, &server.reply);
     if (error == QY_OK)
         error = slot_make(QY_SLOT_UNTYPED, QY_OBJ_FRAME, FILES_BUFFER_PAGES, &server.buffer);
@@ -265,7 +268,7 @@ static enum qy_error begin(void)
         error =
             space_map_frame(QY_SLOT_UNTYPED, QY_SLOT_SPACE, server.buffer,
                             (uintptr_t)buffer_of(FILES_CLIENTS), QY_MAP_READ | QY_MAP_WRITE, &made);
-    return error == QY_OK ? receive_slot(QY_SLOT_NODE, server.slot) : error;
+    return error;
 }
 
 int main(int argc, char *argv[])

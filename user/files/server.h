@@ -31,9 +31,8 @@ struct files_server {
     struct fat fat;
     struct fat_disk disk;
     qy_handle_t endpoint, driver, buffer, reply;
-    uint32_t slot; /* where clients' buffers come */
     bool mounted;
-    bool attached[FILES_CLIENTS];
+    qy_handle_t buffers[FILES_CLIENTS]; /* their frames; 0: not attached */
     struct open_file files[OPEN_MAX];
 };
 extern struct files_server server;
