@@ -117,14 +117,18 @@ static void commit(struct retype *retype, struct cap_node *node) QY_REQUIRES(qy_
     }
 }
 
-/* After a time without the lock: another CPU may have changed anything, but not freed the untyped, which was pinned or
- * holds objects. */
+/*
+ * After a time without the lock: another CPU may have changed anything, but not freed the untyped, which was pinned or
+ * holds objects. Nothing is made by a capability that has gone meanwhile.
+ */
 static enum qy_error look_again(struct call *call, const struct retype *retype,
                                 struct cap_node **node) QY_REQUIRES(qy_class_caps)
 {
-    return retype->from->object.flags & (OBJECT_REVOKING | OBJECT_DYING)
-               ? QY_REVOKED
-               : destination(call, retype, node);
+    if (retype->from->object.flags & (OBJECT_REVOKING | OBJECT_DYING))
+        return QY_REVOKED;
+    enum qy_error error =
+        call_lookup(call, call->arguments[0], QY_OBJ_UNTYPED, QY_RIGHT_WRITE, &call->slot);
+    return error == QY_OK ? destination(call, retype, node) : error;
 }
 
 enum qy_error call_untyped_retype(struct call *call)

@@ -70,10 +70,12 @@ static bool is_bound(const struct qy_space *space, const void *object, uint64_t 
     return false;
 }
 
+/* *made: it was not bound before. */
 static enum qy_error bind_locked(struct qy_space *space, void *object, uint64_t cookie,
-                                 unsigned *index)
+                                 unsigned *index, bool *made)
 {
-    if (is_bound(space, object, cookie, index))
+    *made = !is_bound(space, object, cookie, index);
+    if (!*made)
         return QY_OK;
     for (*index = 0; *index <= QY_BINDING_MAX; ++*index) {
         struct qy_binding *at;
@@ -90,38 +92,57 @@ static enum qy_error bind_locked(struct qy_space *space, void *object, uint64_t 
     return QY_TOO_MANY;
 }
 
-enum qy_error qy_space_bind(struct qy_space *space, void *object, uint64_t cookie, unsigned *index)
+static enum qy_error bind(struct qy_space *space, void *object, uint64_t cookie, unsigned *index,
+                          bool *made)
 {
     if (!object)
         return QY_INVALID_ARGUMENT;
     qy_lock_acquire(&space->bindings_lock);
-    enum qy_error error = bind_locked(space, object, cookie, index);
+    enum qy_error error = bind_locked(space, object, cookie, index, made);
     qy_lock_release(&space->bindings_lock);
     return error;
+}
+
+enum qy_error qy_space_bind(struct qy_space *space, void *object, uint64_t cookie, unsigned *index)
+{
+    bool made;
+    return bind(space, object, cookie, index, &made);
+}
+
+/* A page without bindings goes back to the budget. The lock is held. */
+static void page_free_if_empty(struct qy_space *space, unsigned n)
+{
+    struct qy_binding *page = binding_page(space, n);
+    for (unsigned i = 0; i < QY_BINDINGS_A_PAGE; i++)
+        if (page[i].object)
+            return;
+    atomic_store_explicit(&space->bindings[n], NULL, memory_order_relaxed);
+    qy_vm_frame_free(space->vm, paddr_to_pfn(qy_port_paddr(page)), QY_FRAME_METADATA);
 }
 
 void qy_space_unbind(struct qy_space *space, unsigned index)
 {
     qy_lock_acquire(&space->bindings_lock);
     struct qy_binding *at = find(space, index);
-    if (at)
+    if (at) {
         *at = (struct qy_binding){0};
+        page_free_if_empty(space, index / QY_BINDINGS_A_PAGE);
+    }
     qy_lock_release(&space->bindings_lock);
 }
 
 void qy_space_drop_bindings(struct qy_space *space)
 {
     qy_lock_acquire(&space->bindings_lock);
-    for (unsigned i = 0; i <= QY_BINDING_MAX; i++) {
-        const struct qy_binding *at = find(space, i);
-        if (at && at->object)
-            space->left[i / 64] |= 1ull << i % 64;
-    }
     for (unsigned n = 0; n < QY_BINDING_PAGES; n++) {
         struct qy_binding *page = binding_page(space, n);
+        if (!page)
+            continue;
+        for (unsigned i = 0, index = n * QY_BINDINGS_A_PAGE; i < QY_BINDINGS_A_PAGE; i++, index++)
+            if (page[i].object)
+                space->left[index / 64] |= 1ull << index % 64;
         atomic_store_explicit(&space->bindings[n], NULL, memory_order_relaxed);
-        if (page)
-            qy_vm_frame_free(space->vm, paddr_to_pfn(qy_port_paddr(page)), QY_FRAME_METADATA);
+        qy_vm_frame_free(space->vm, paddr_to_pfn(qy_port_paddr(page)), QY_FRAME_METADATA);
     }
     qy_lock_release(&space->bindings_lock);
 }
@@ -211,15 +232,19 @@ enum qy_error qy_bindings_sweep(struct qy_space *space)
 enum qy_error qy_space_map_object(struct qy_space *space, void *object, uint64_t cookie,
                                   uint64_t *address, uint64_t bytes, struct qy_mark *mark)
 {
+    bool made = false;
     qy_space_claim(space);
-    enum qy_error error = qy_space_bind(space, object, cookie, &mark->binding);
+    enum qy_error error = bind(space, object, cookie, &mark->binding, &made);
     if (error == QY_TOO_MANY) {
         error = qy_bindings_sweep(space);
         if (error == QY_OK)
-            error = qy_space_bind(space, object, cookie, &mark->binding);
+            error = bind(space, object, cookie, &mark->binding, &made);
     }
-    if (error == QY_OK)
+    if (error == QY_OK) {
         error = qy_space_map_region(space, address, bytes, mark);
+        if (error != QY_OK && made) /* nobody else has seen it: the space is claimed */
+            qy_space_unbind(space, mark->binding);
+    }
     qy_space_disclaim(space);
     return error;
 }

@@ -280,6 +280,8 @@ static void clone_undo(const struct cloning *c, uint64_t at)
     uint64_t start = c->low ? qy_align_down(c->start, whole) : c->start;
     uint64_t end = c->high ? qy_align_up(c->end, whole) : at < c->end ? at : c->end;
     enum qy_error error = clear(c->to, start, end);
+    if (at < c->end) /* tables on the way to where it failed, still empty */
+        qy_vm_prune(c->to, vaddr(at));
     if (error != QY_OK && error != QY_REVOKED)
         qy_port_broken("ATOMIC", "a clone cannot be undone, at", start);
 }

@@ -101,6 +101,26 @@ static void the_destination_goes_during_a_retype(void)
     scene_end();
 }
 
+/* Nothing is made by a capability that is gone: who deleted it could see the object appear afterwards. */
+static void the_capability_goes_during_a_retype(void)
+{
+    for (unsigned steps = 0; steps < 3; steps++) {
+        qy_handle_t untyped = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64),
+                    twin = copy(untyped, QY_RIGHT_ALL, 0);
+        thread_on(ROOT_UNTYPED, 1, 0);
+        begin(1, QY_CALL_untyped_retype, twin, QY_OBJ_FRAME, 1, ROOT_NODE, 900, 8);
+        for (unsigned i = 0; i < steps && world_busy(1); i++)
+            world_step(1);
+        CHECK(world_busy(1));
+        CHECK_EQ(CALL(QY_CALL_cap_delete, twin, 0, 0, 0, 0, 0).error, QY_OK);
+        finish();
+        CHECK_EQ(world_last(1).error, QY_INVALID_HANDLE);
+        CHECK_EQ(CALL(QY_CALL_cap_info, ROOT_NODE, 900, 0, 0, 0, 0).error, QY_NOT_FOUND);
+        CHECK_EQ(CALL(QY_CALL_untyped_info, untyped, 0, 0, 0, 0, 0).x[2], 64 * QY_PAGE_BYTES);
+        scene_end();
+    }
+}
+
 /* A frame is deleted while its unmap, by another CPU, still waits for the shootdown: its memory
  * must wait too. */
 static void delete_overtakes_an_unmap(void)
@@ -797,6 +817,7 @@ static const struct test tests[] = {
     {"a suspended thread stands still", a_suspended_thread_stands_still},
     {"two threads suspend each other", two_threads_suspend_each_other},
     {"who waits for a thread keeps it", who_waits_for_a_thread_keeps_it},
+    {"the capability goes during a retype", the_capability_goes_during_a_retype},
     {"random histories", random_histories},
 };
 
