@@ -234,12 +234,13 @@ static enum qy_verdict kept(struct qy_look *look)
             return QY_LOOK_DONE;
         }
         uint64_t bits = qy_bit_foreign(format);
-        if (write && qy_is_noticed(qy_table_origin(at->table, at->index))) {
+        bool noticed = write && qy_is_noticed(qy_table_origin(at->table, at->index));
+        if (noticed) {
             rights &= ~(unsigned)QY_PT_WRITE;
             bits |= qy_bit_cow(format);
         }
         set_entry(look, qy_page_entry(format, frame, at->level, rights) | bits);
-        return QY_LOOK_AGAIN;
+        return noticed ? QY_LOOK_AGAIN : QY_LOOK_DONE;
     }
     if (qy_word_load(word) & QY_WORD_LIST) {
         if (write) {

@@ -79,6 +79,17 @@ static void zeroes(void)
         expect("a page that is there", TIB + PAGE(1), QY_ACCESS_READ, 1, 4, 0, 0);
         CHECK_EQ(qy_space_protect_region(&f.space[0], TIB + PAGE(1), PAGE(1), RX), QY_OK);
         expect("rights that were kept back", TIB + PAGE(1), QY_ACCESS_EXEC, 1, 4, 0, 0);
+        pfn_t frame;
+        unsigned missing;
+        CHECK_EQ(qy_arena_alloc(&f.foreign, 0, QY_FRAME_USER, &frame), QY_OK);
+        CHECK_EQ(qy_space_unmap_region(&f.space[0], TIB + PAGE(2), PAGE(1)), QY_OK);
+        CHECK_EQ(qy_space_map_frame(&f.space[0], TIB + PAGE(2), frame, 1, RW, RW | QY_PT_EXEC,
+                                    false, &missing),
+                 QY_OK);
+        CHECK_EQ(qy_space_protect_region(&f.space[0], TIB + PAGE(2), PAGE(1), RX), QY_OK);
+        expect("of a frame of its owner's", TIB + PAGE(2), QY_ACCESS_EXEC, 1, 4, 0, 0);
+        CHECK(!qy_vm_revoke(&f.vm, frame));
+        CHECK_EQ(qy_arena_free(&f.foreign, frame, 0, QY_FRAME_USER), QY_OK);
         end();
     }
 }
