@@ -1,6 +1,6 @@
 /*
  * Spaces under threads: each is a CPU that touches pages, maps, unmaps, protects, clones, settles, revokes and destroys, some in
- * a range of its own, all in one range together, where pages of a memory object come and go, too.
+  * a range of its own, all in one range together, where pages of a memory object come and go, too, and any page may go to a slot.
  *
  * A flush waits until every CPU has left the access that it is in, as a shootdown does; an access walks the tables anew. So a
  * page or a table that is given up too early is written by its next owner while somebody is in it: ThreadSanitizer sees that, and so
@@ -9,6 +9,7 @@
 #include "fixture.h"
 
 #include <pthread.h>
+#include <qy/swap.h>
 #include <stdatomic.h>
 
 #define CPUS 4u
@@ -18,6 +19,11 @@
 #define CHAOS_PAGES 1000u
 
 static struct vm_fixture f;
+#define SLOTS 256u /* of each CPU */
+
+static struct qy_swap swap;
+static uint8_t store[CPUS * SLOTS][QY_PAGE_BYTES]; /* what is in slots */
+static atomic_uint evicted, restored;
 static struct qy_object object; /* its page n is mapped at CHAOS + n * 4096, if anywhere */
 static _Alignas(64) struct {
     _Alignas(64) atomic_uint inside;
@@ -78,6 +84,11 @@ static enum qy_error touch(struct qy_space *space, uint64_t page, unsigned cpu, 
             return QY_OK;
         enum qy_error error =
             qy_space_fault(space, page, write ? QY_ACCESS_WRITE : QY_ACCESS_READ, &fault);
+        if (error == QY_WOULD_WAIT && fault.mark.kind == QY_MARK_SWAPPED) {
+            unsigned filled;
+            error = qy_swap_restore(&swap, fault.mark.offset, store[fault.mark.offset], &filled);
+            atomic_fetch_add_explicit(&restored, filled, memory_order_relaxed);
+        }
         if (error != QY_OK)
             return error;
         if (fault.mark.kind == QY_MARK_OBJECT)
@@ -199,6 +210,29 @@ static void fork_and_die(unsigned cpu, uint64_t *r)
         qy_port_relax();
 }
 
+/* Pages of anybody go to slots of this CPU, and its own with those; some return before they are asked for. */
+static void swap_some(struct qy_space *space, unsigned cpu, uint64_t *r)
+{
+    uint64_t first = cpu * SLOTS + below(r, SLOTS - QY_SWAP_BATCH), taken = 0;
+    uint64_t at = below(r, 3) ? CHAOS + below(r, CHAOS_PAGES) * QY_PAGE_BYTES : OWN(below(r, CPUS));
+    struct qy_harvest seen;
+    if (qy_space_harvest(space, at, QY_USER_END, &seen) != QY_OK)
+        fail("a harvest is refused", at);
+    enum qy_error error = qy_space_evict(space, at, 1 + (unsigned)below(r, QY_SWAP_BATCH), &swap,
+                                         first, store[first], &taken);
+    if (error != QY_OK)
+        fail("an eviction is refused", error);
+    atomic_fetch_add_explicit(&evicted, (unsigned)__builtin_popcountll(taken),
+                              memory_order_relaxed);
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned filled;
+        uint64_t slot = below(r, CPUS * SLOTS);
+        error = qy_swap_restore(&swap, slot, store[slot], &filled);
+        if (error != QY_OK && error != QY_OUT_OF_MEMORY)
+            fail("a return is refused", error);
+    }
+}
+
 static void lend_and_revoke(struct qy_space *space, unsigned cpu, uint64_t *r)
 {
     pfn_t frame;
@@ -235,6 +269,8 @@ static void *body(void *argument)
             chaos_change(space, cpu, &r);
         else if (what < 290)
             object_change(cpu, &r);
+        else if (what < 293)
+            swap_some(space, cpu, &r);
         else if (what < 296)
             lend_and_revoke(space, cpu, &r);
         else
@@ -253,6 +289,8 @@ static void together(unsigned kind)
     f.vm.flush = wait_for_all;
     vm_open(&f, 0);
     CHECK_EQ(qy_object_init(&object, &f.vm, &f.foreign_budget, CHAOS_PAGES), QY_OK);
+    qy_swap_init(&swap, &f.vm, &f.foreign_budget, VM_OBJECT + 1);
+    CHECK_EQ(qy_swap_reserve(&swap, 0, CPUS * SLOTS), QY_OK);
     for (unsigned i = 0; i < CPUS; i++)
         CHECK_EQ(vm_map(&f, 0, OWN(i), OWN_PAGES * QY_PAGE_BYTES, RW), QY_OK);
     for (uintptr_t i = 0; i < CPUS; i++)
@@ -263,8 +301,13 @@ static void together(unsigned kind)
     CHECK_EQ(atomic_load(&failures), 0);
     CHECK(atomic_load(&done) > ops / 10);
     CHECK(atomic_load(&joined) > ops / 100);
+    CHECK(atomic_load(&evicted) > ops / 20);
+    CHECK(atomic_load(&restored) > ops / 50);
     vm_check(&f);
+    CHECK(qy_swap_check(&swap) == NULL);
     CHECK(qy_object_check(&object) == NULL);
+    while (qy_swap_destroy_step(&swap) == QY_BUSY)
+        continue;
     while (qy_object_destroy_step(&object) == QY_BUSY)
         qy_port_relax();
     vm_check(&f);

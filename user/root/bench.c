@@ -184,5 +184,8 @@ void bench_run(struct root *root)
     bench_with_budget(root, BUDGET_PAGES, bench_ipc);
     bench_with_budget(root, BUDGET_PAGES, bench_fault);
     bench_regions(root);
+#ifdef QUARRY_SWAP
+    bench_swap(root);
+#endif
     bench_objects(root);
 }

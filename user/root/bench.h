@@ -28,5 +28,6 @@ void bench_with_bound(struct root *root, uint64_t pages,
 
 void bench_regions(struct root *root); /* regions, faults, clones, spaces (bench_regions.c) */
 void bench_objects(struct root *root); /* retype, delete, revoke (bench_objects.c) */
+void bench_swap(struct root *root);    /* pages that go and return (bench_swap.c); built where LZ4's source is */
 
 #endif

@@ -48,8 +48,9 @@ static struct {
     qy_handle_t driver, buffer; /* of a disk, and the frame for it */
     uint8_t *image;             /* memory in place of one */
     uint64_t failed;            /* transfers */
-    unsigned told;
-    bool damages; /* the disk turns bits over, after so many blocks */
+    unsigned told, exhausted;   /* by marks; when nothing was free */
+    bool unwatched;             /* no marks: only when nothing is free */
+    bool damages;               /* the disk turns bits over, after so many blocks */
     uint64_t window;
 } s;
 
@@ -216,7 +217,7 @@ static void end(void)
 static enum qy_error manage(unsigned number, qy_handle_t budget, qy_handle_t space)
 {
     s.owner.spaces[number] = space;
-    return untyped_watch(budget, s.bell, LOW_PAGES, HIGH_PAGES);
+    return s.unwatched ? QY_OK : untyped_watch(budget, s.bell, LOW_PAGES, HIGH_PAGES);
 }
 
 static enum qy_error start(void)
@@ -314,6 +315,7 @@ static enum qy_error serve(unsigned processes, int codes[4])
                 error = reply_send(s.reply, 0, 0, 0, 0);
             processes++;
         } else if (event.fault.mark == QY_FOUND_EXHAUSTED) {
+            s.exhausted++;
             error = answer(swapper_reclaim(&s.swapper, &s.owner, HIGH_PAGES) != 0);
         } else {
             codes[event.number] = 100 + (int)event.fault.mark;
@@ -368,12 +370,14 @@ static bool tells(void)
     int codes[4] = {-1, -1, -1, -1};
     memset(&s, 0, sizeof(s));
     enum qy_error error = begin();
-    s.damages = true;
+    s.damages = s.unwatched = true;
     if (error == QY_OK)
         error = start();
     if (error == QY_OK)
         error = serve(1, codes);
-    bool found = codes[1] == 100 + QY_FOUND_REVOKED && s.owner.keep.damaged > 0;
+    bool found = codes[1] == 100 + QY_FOUND_REVOKED && s.owner.keep.damaged > 0 && s.exhausted > 0;
+    print("swapping: without marks: %llu pages went, %u times with nothing free\n",
+          (unsigned long long)s.owner.evicted, s.exhausted);
     print("swapping: a disk that damages what it has: the process %s\n",
           found ? "was told, at the page" : "was NOT told");
     end();
