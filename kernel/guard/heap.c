@@ -7,7 +7,8 @@
 
 #include "guard_impl.h"
 
-static bool hook_alloc(struct qy_cache *cache, size_t bytes, const struct qy_site *site, void **out)
+static bool guard_hook_alloc(struct qy_cache *cache, size_t bytes, const struct qy_site *site,
+                             void **out)
 {
     const struct qy_guard_what what = {.arena = cache->heap->arena,
                                        .heap = cache->heap,
@@ -26,15 +27,15 @@ void guard_freeing(void *context, const void *cache, void *object)
         qy_origin_given(&cpu_this()->objects, of, object, NULL);
 }
 
-static void *hook_trailer(struct qy_cache *cache, void *object)
+static void *guard_hook_trailer(struct qy_cache *cache, void *object)
 {
     (void)cache;
     return qy_guard_trailer(guard_pool(), object);
 }
 
-static void hook_each(struct qy_heap *heap,
-                      void (*visit)(void *context, struct qy_cache *cache, void *object),
-                      void *context)
+static void guard_hook_each(struct qy_heap *heap,
+                            void (*visit)(void *context, struct qy_cache *cache, void *object),
+                            void *context)
 {
     const void *of, *cache;
     for (uint32_t i = 0; i < guard_pool()->config.slot_count; i++) {
@@ -44,28 +45,28 @@ static void hook_each(struct qy_heap *heap,
     }
 }
 
-static enum qy_error hook_free(struct qy_heap *heap, struct qy_cache *cache, void *object)
+static enum qy_error guard_hook_free(struct qy_heap *heap, struct qy_cache *cache, void *object)
 {
     return qy_guard_free(guard_pool(), heap, cache, object);
 }
 
-static enum qy_error hook_size(struct qy_heap *heap, void *object, size_t *bytes)
+static enum qy_error guard_hook_size(struct qy_heap *heap, void *object, size_t *bytes)
 {
     return qy_guard_size(guard_pool(), heap, object, bytes);
 }
 
-static void hook_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap)
+static void guard_hook_drain(struct qy_cpu_objects *cpu, struct qy_heap *heap)
 {
     (void)cpu, (void)heap;
     qy_guard_drain(guard_pool());
 }
 
-static const struct qy_heap_hooks hooks = {.guard_alloc = hook_alloc,
-                                           .guard_free = hook_free,
-                                           .guard_size = hook_size,
-                                           .guard_trailer = hook_trailer,
-                                           .guard_each = hook_each,
-                                           .drain = hook_drain};
+static const struct qy_heap_hooks hooks = {.guard_alloc = guard_hook_alloc,
+                                           .guard_free = guard_hook_free,
+                                           .guard_size = guard_hook_size,
+                                           .guard_trailer = guard_hook_trailer,
+                                           .guard_each = guard_hook_each,
+                                           .drain = guard_hook_drain};
 
 void guard_heap_init(struct qy_heap *heap, struct qy_arena *arena, uint64_t secret)
 {

@@ -5,9 +5,10 @@
  *     use after free: byte 8 of "endpoint", 64 bytes at 0xffffd00040011fc0
  *       object 17 of the pool, paid by arena 3
  *       allocated at object.c:44, object_reserve, endpoint
- *       allocated on CPU 0 by
- *         0xffffffff80012345  header_alloc+0x45
- *       freed on CPU 1 by
+ *       allocated on CPU 0 by 0xffffffff80012345  header_alloc+0x45
+ *         0xffffffff80012867  object_reserve+0x67
+ *         ...
+ *       freed on CPU 1 by 0xffffffff80012999  header_free+0x33
  *         ...
  */
 #include <kernel/panic.h>
@@ -28,20 +29,26 @@ void guard_report_keep(const struct qy_guard_report *report)
     is_kept = true;
 }
 
-/* Calls inside the allocator are left out: all up to the last one of a function of the memory core. */
+/* A function of the memory core, or one of its hooks (heap.c). */
+static bool is_inside(const char *name)
+{
+    return strncmp(name, "qy_", 3) == 0 || strncmp(name, "guard_hook_", 11) == 0;
+}
+
+/* Calls inside the allocator are left out: all up to its last one. */
 static void print_stack(const struct qy_guard_stack *stack, const char *what)
 {
     char name[NAME_BYTES];
     unsigned from = 0;
     for (unsigned i = 0; i < stack->depth; i++) {
         symbol_describe(stack->at[i] - 1, name, sizeof(name));
-        if (strncmp(name, "qy_", 3) == 0)
+        if (is_inside(name))
             from = i + 1;
     }
-    print("    %s on CPU %u by\n", what, stack->cpu);
+    print("    %s on CPU %u by", what, stack->cpu);
     for (unsigned i = from < stack->depth ? from : 0; i < stack->depth; i++) {
         symbol_describe(stack->at[i] - 1, name, sizeof(name)); /* the call, not what follows */
-        print("      %R  %s\n", (uint64_t)stack->at[i], name);
+        print(i == from ? " %R  %s\n" : "      %R  %s\n", (uint64_t)stack->at[i], name);
     }
 }
 

@@ -11,6 +11,8 @@
 #include "site_impl.h"
 #include "slab_impl.h"
 
+#include <qy/heap.h>
+
 #define BLOCK_BYTES (QY_BLOCK_PAGES * QY_PAGE_BYTES)
 #define NOINLINE                                                                                   \
     __attribute__((noinline)) /* keeps what is rare out of the short paths' registers */
@@ -119,9 +121,10 @@ static inline bool is_kept(struct qy_cpu_objects *cpu, struct qy_cache *cache, v
     return true;
 }
 
-static enum qy_error free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
-                              struct qy_cache *cache, void *object, const struct qy_site *site)
-    QY_REQUIRES(qy_irq_off)
+/* Of whatever pointer. Named as what others call: a report of a stack leaves such names out. */
+static enum qy_error qy_cache_free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
+                                       struct qy_cache *cache, void *object,
+                                       const struct qy_site *site) QY_REQUIRES(qy_irq_off)
 {
     const struct qy_heap_hooks *hooks = heap->hooks;
     struct qy_place place;
@@ -138,7 +141,7 @@ static enum qy_error free_any(struct qy_cpu_objects *cpu, struct qy_heap *heap,
 enum qy_error qy_heap_free(struct qy_cpu_objects *cpu, struct qy_heap *heap, struct qy_cache *cache,
                            void *object)
 {
-    return free_any(cpu, heap, cache, object, NULL);
+    return qy_cache_free_any(cpu, heap, cache, object, NULL);
 }
 
 /* ---- the common case ---- */
@@ -208,9 +211,10 @@ static _Atomic uint8_t *find_anywhere(struct qy_magazine *magazine, const void *
  * The magazine is full, or not this cache's, or it is tracked, or hooks want to see it, or the object is not that
  * simple. A tracked object is counted while it is in this CPU's magazine: nobody else can take it before it leaves.
  */
-static NOINLINE enum qy_error free_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache,
-                                           struct qy_magazine *magazine, void *object,
-                                           const struct qy_site *site) QY_REQUIRES(qy_irq_off)
+static NOINLINE enum qy_error
+qy_cache_free_other(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                    struct qy_magazine *magazine, void *object, const struct qy_site *site)
+    QY_REQUIRES(qy_irq_off)
 {
     bool is_own = magazine->cache == cache && cache->front == 0;
     bool tracks = QY_CONFIG_HEAP_TOOLS && magazine->tracks == cache;
@@ -224,7 +228,7 @@ static NOINLINE enum qy_error free_entered(struct qy_cpu_objects *cpu, struct qy
     if (served)
         return QY_OK;
     if (!state)
-        return free_any(cpu, cache->heap, cache, object, site);
+        return qy_cache_free_any(cpu, cache->heap, cache, object, site);
     uint8_t live = QY_OBJECT_LIVE;
     if (!atomic_compare_exchange_strong(state, &live, QY_OBJECT_HELD))
         return QY_NOT_ALLOCATED;
@@ -252,10 +256,26 @@ enum qy_error qy_cache_free_entered(struct qy_cpu_objects *cpu, struct qy_cache 
     if (magazine->serves != cache)
         return qy_cache_free_entered_from(cpu, cache, magazine, object, NULL);
     if (offset >= BLOCK_BYTES || top == magazine->full)
-        return free_entered(cpu, cache, magazine, object, NULL);
+        return qy_cache_free_other(cpu, cache, magazine, object, NULL);
     _Atomic uint8_t *state = find_live(magazine, cache, offset, object);
     if (!state)
-        return free_entered(cpu, cache, magazine, object, NULL);
+        return qy_cache_free_other(cpu, cache, magazine, object, NULL);
+    return push(cpu, magazine, top, object, state);
+}
+
+/* As qy_cache_free_entered, of a magazine that tracks its cache and nothing else. */
+static NOINLINE enum qy_error free_tracked(struct qy_cpu_objects *cpu, struct qy_cache *cache,
+                                           struct qy_magazine *magazine, void *object,
+                                           const struct qy_site *site) QY_REQUIRES(qy_irq_off)
+{
+    struct qy_item *top = qy_magazine_top(magazine);
+    uintptr_t offset = (uintptr_t)object - magazine->block;
+    _Atomic uint8_t *state = offset < BLOCK_BYTES && top != magazine->full
+                                 ? find_live(magazine, cache, offset, object)
+                                 : NULL;
+    if (!state)
+        return qy_cache_free_other(cpu, cache, magazine, object, site);
+    qy_origin_end(cpu, qy_origin_behind(cache, object));
     return push(cpu, magazine, top, object, state);
 }
 
@@ -269,19 +289,40 @@ enum qy_error qy_cache_free_entered_from(struct qy_cpu_objects *cpu, struct qy_c
         qy_percpu_leave(&cpu->own);
         return QY_OK;
     }
+    if (tracks)
+        return free_tracked(cpu, cache, magazine, object, site);
     return magazine->serves == cache ? qy_cache_free_entered(cpu, cache, magazine, object)
-                                     : free_entered(cpu, cache, magazine, object, site);
+                                     : qy_cache_free_other(cpu, cache, magazine, object, site);
 }
 
-enum qy_error qy_slab_free(struct qy_cpu_objects *cpu, struct qy_slab *slab, void *object)
+/* Any piece, of whatever slab its address leads to. */
+static NOINLINE enum qy_error sizes_free_entered(struct qy_cpu_objects *cpu, struct qy_sizes *sizes,
+                                                 void *piece) QY_REQUIRES(qy_irq_off)
 {
+    uint64_t word = qy_heap_word(sizes->heap, piece);
+    if (!qy_word_is_slab(word)) {
+        qy_percpu_leave(&cpu->own);
+        return qy_sizes_free_other(cpu, sizes, piece, word);
+    }
+    const struct qy_slab *slab = qy_word_slab(word);
     struct qy_cache *cache = slab->cache;
-    struct qy_magazine *magazine = qy_magazine_enter(cpu, cache);
+    struct qy_magazine *magazine = qy_magazine_at(cpu, cache->slot);
     struct qy_item *top = qy_magazine_top(magazine);
-    _Atomic uint8_t *state = live_state(slab, magazine->reciprocal, slab->capacity, object);
+    _Atomic uint8_t *state = live_state(slab, magazine->reciprocal, slab->capacity, piece);
     if (!state || magazine->serves != cache || top == magazine->full)
-        return free_entered(cpu, cache, magazine, object, NULL);
-    return push(cpu, magazine, top, object, state);
+        return qy_cache_free_other(cpu, cache, magazine, piece, NULL);
+    return push(cpu, magazine, top, piece, state);
+}
+
+enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece)
+{
+    qy_percpu_enter(&cpu->own);
+    struct qy_magazine *magazine = qy_magazine_at(cpu, cpu->recent);
+    bool is_right = magazine->heap == sizes->heap;
+    if (!qy_magazine_push_last(magazine, is_right, magazine->serves, piece))
+        return sizes_free_entered(cpu, sizes, piece);
+    qy_percpu_leave(&cpu->own);
+    return QY_OK;
 }
 
 enum qy_error qy_cache_release(struct qy_cpu_objects *cpu, struct qy_cache *cache, void *object)

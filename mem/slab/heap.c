@@ -178,31 +178,32 @@ static enum qy_error take(struct qy_cpu_objects *cpu, struct qy_cache *cache, vo
 }
 
 /*
- * From this CPU's magazine, or the cache. guard, if not null: *guard says that a guarded object is
+ * From this CPU's magazine, or the cache. guard, if not null: *guard says whether a guarded object is
  * wanted instead; nothing is taken then.
  */
 static enum qy_error obtain(struct qy_cpu_objects *cpu, struct qy_cache *cache, bool *guard,
                             void **out)
 {
     struct qy_heap *heap = cache->heap;
-    enum qy_error error = QY_OUT_OF_MEMORY;
+    enum qy_error error = QY_OK;
     qy_percpu_enter(&cpu->own);
     struct qy_magazine *magazine = qy_magazine_of(cpu, cache);
-    if (guard)
-        *guard = magazine && qy_magazine_guard_is_due(magazine);
-    *out = magazine && !(guard && *guard) ? qy_magazine_pop(magazine) : NULL;
-    if (!*out && !(guard && *guard)) {
+    bool is_due = guard && magazine && qy_magazine_guard_is_due(magazine);
+    *out = magazine && !is_due ? qy_magazine_pop(magazine) : NULL;
+    if (!*out && !is_due) {
         qy_heap_lock(heap);
         if (magazine && qy_magazine_refill(cpu, magazine) == QY_OK)
             *out = qy_magazine_pop(magazine);
         else if (guard && !magazine && guard_is_due(heap))
-            *guard = true;
+            is_due = true;
         else
             error = take(cpu, cache, out);
         qy_heap_unlock(heap);
     }
     qy_percpu_leave(&cpu->own);
-    return *out ? QY_OK : error;
+    if (guard)
+        *guard = is_due;
+    return error;
 }
 
 /* Objects that come from no slab are as their memory is, and end where they end. */
@@ -215,14 +216,14 @@ static void fill_guarded(const struct qy_cache *cache, void *object, size_t byte
 }
 
 static __attribute__((noinline)) enum qy_error
-alloc_any(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
-          const struct qy_site *site, const struct qy_owner *owner, void **out)
+qy_cache_alloc_any(struct qy_cpu_objects *cpu, struct qy_cache *cache, size_t bytes,
+                   const struct qy_site *site, const struct qy_owner *owner, void **out)
     QY_REQUIRES(qy_irq_off)
 {
     const struct qy_heap_hooks *hooks = cache->heap->hooks;
     bool is_exact = (cache->flags & QY_CACHE_EXACT) == QY_CACHE_EXACT;
     void *object;
-    bool guard = false;
+    bool guard;
     enum qy_error error = obtain(cpu, cache, &guard, &object);
     if (guard) {
         if (hooks->guard_alloc(cache, bytes, site, out)) {
@@ -268,7 +269,7 @@ alloc_entered(struct qy_cpu_objects *cpu, struct qy_cache *cache, struct qy_maga
     bool popped = qy_magazine_try_pop(magazine, tracks, &object);
     qy_percpu_leave(&cpu->own);
     if (!popped)
-        return alloc_any(cpu, cache, bytes, site, owner, out);
+        return qy_cache_alloc_any(cpu, cache, bytes, site, owner, out);
     qy_origin_write(cpu, qy_origin_behind(cache, object), bytes, site, owner);
     qy_object_zero(object, cache->zero_bytes);
     *out = object;

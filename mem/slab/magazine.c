@@ -185,29 +185,28 @@ enum qy_error qy_magazine_refill(struct qy_cpu_objects *cpu, struct qy_magazine 
     return error;
 }
 
-/* Whatever it has is full. */
+/* Whatever it has is full: it gets an empty stack to work on. */
 static void make_room(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)
     QY_REQUIRES(qy_class_slab)
 {
     struct qy_cache *cache = magazine->cache;
-    struct qy_rounds *full = qy_magazine_previous(magazine), *empty = NULL;
-    if (!full || qy_depot_has_room(cache, qy_rounds_count(full)))
+    struct qy_rounds *older = qy_magazine_previous(magazine), *empty = NULL;
+    if (!older || qy_depot_has_room(cache, qy_rounds_count(older)))
         empty = qy_rounds_get(cpu, cache->heap);
-    if (empty && full) {
-        qy_percpu_count(&magazine->returned, qy_rounds_count(full));
-        qy_depot_push(cache, full);
-    }
-    if (!empty && full) {
-        empty_out(cpu, magazine, full);
-        empty = full;
-    }
     if (empty) {
+        if (older) {
+            qy_percpu_count(&magazine->returned, qy_rounds_count(older));
+            qy_depot_push(cache, older);
+        }
         turn_to(magazine, empty);
-        return;
+    } else if (older) { /* what was freed longest ago goes to slabs */
+        empty_out(cpu, magazine, older);
+        turn_to(magazine, older);
+    } else { /* it has only one, and there is no memory for another */
+        unload(magazine);
+        empty_out(cpu, magazine, qy_magazine_loaded(magazine));
+        load(magazine, qy_magazine_loaded(magazine));
     }
-    unload(magazine);
-    empty_out(cpu, magazine, qy_magazine_loaded(magazine));
-    load(magazine, qy_magazine_loaded(magazine));
 }
 
 struct qy_item *qy_magazine_make_room(struct qy_cpu_objects *cpu, struct qy_magazine *magazine)

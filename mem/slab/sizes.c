@@ -250,16 +250,16 @@ enum qy_error qy_sizes_alloc_slow(struct qy_cpu_objects *cpu, struct qy_sizes *s
     return QY_OK;
 }
 
-/* What is in no slab of a cache: pages, or a mixed slab's, or guarded, or nothing of the heap's. */
-static __attribute__((noinline)) enum qy_error other_free(struct qy_cpu_objects *cpu,
-                                                          struct qy_sizes *sizes, void *piece)
-    QY_REQUIRES(qy_irq_off)
+enum qy_error qy_sizes_free_other(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece,
+                                  uint64_t word)
 {
     struct qy_heap *heap = sizes->heap;
     pfn_t first;
     uint64_t pages;
     struct qy_large *large;
-    enum qy_error error = qy_heap_free(cpu, heap, NULL, piece);
+    enum qy_error error = QY_NOT_OWNED;
+    if (qy_word_kind(word) != QY_PLACE_LARGE)
+        error = qy_heap_free(cpu, heap, NULL, piece);
     if (error != QY_NOT_OWNED)
         return error;
     error = large_claim(heap, piece, &first, &pages, &large);
@@ -268,16 +268,6 @@ static __attribute__((noinline)) enum qy_error other_free(struct qy_cpu_objects 
     blocks_free(cpu, heap, first.raw, first.raw + pages);
     large_drop(cpu, sizes, large);
     return QY_OK;
-}
-
-enum qy_error qy_sizes_free(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece)
-{
-    struct qy_heap *heap = sizes->heap;
-    if (qy_heap_free_last(cpu, heap, piece))
-        return QY_OK;
-    uint64_t word = qy_heap_word(heap, piece);
-    return qy_word_is_slab(word) ? qy_slab_free(cpu, qy_word_slab(word), piece)
-                                 : other_free(cpu, sizes, piece);
 }
 
 /* What a piece of a class has room for. */

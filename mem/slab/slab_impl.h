@@ -194,9 +194,9 @@ static inline uint64_t qy_heap_word(const struct qy_heap *heap, const void *poin
 {
     const struct qy_framedb *db = heap->arena->db;
     uint64_t frame = qy_heap_frame(heap, pointer);
-    const struct qy_frame *entry = qy_framedb_entry(db, frame);
-    if (!entry)
+    if (!qy_framedb_has_entry(db, frame))
         return 0;
+    const struct qy_frame *entry = &db->frames[frame];
     if (((qy_load(&entry->tag) ^ heap->slab_tag) &
          ~(QY_TAG_AUX_MASK | (qy_tag_t)QY_SLAB_MAX_ORDER << 4)) == 0)
         return qy_word_load(&entry->word);
@@ -295,9 +295,14 @@ bool qy_cache_is_live(struct qy_cache *cache, const void *object);
 /* qy_cache_free of an object in whatever kind of slab, or guarded; cache: null if any of the heap's will do. */
 enum qy_error qy_heap_free(struct qy_cpu_objects *cpu, struct qy_heap *heap, struct qy_cache *cache,
                            void *object) QY_MUST_USE QY_REQUIRES(qy_irq_off);
-/* The same of one in that slab, for any cache. */
-enum qy_error qy_slab_free(struct qy_cpu_objects *cpu, struct qy_slab *slab,
-                           void *object) QY_MUST_USE QY_REQUIRES(qy_irq_off);
+
+/* ---- sizes.c ---- */
+
+struct qy_sizes; /* qy/heap.h */
+
+/* What is in no slab of a cache: pages, or in a mixed slab, or guarded, or nothing of the heap's. word: of its block. */
+enum qy_error qy_sizes_free_other(struct qy_cpu_objects *cpu, struct qy_sizes *sizes, void *piece,
+                                  uint64_t word) QY_MUST_USE QY_REQUIRES(qy_irq_off);
 
 /* ---- magazine.c: the first three by the CPU itself, between enter and leave, without the lock ---- */
 
@@ -372,19 +377,6 @@ static inline void qy_magazine_put(struct qy_cpu_objects *cpu, struct qy_magazin
     qy_state_store(item.state, QY_OBJECT_CACHED);
     *top = item;
     qy_magazine_set_top(magazine, top + 1);
-}
-
-/* Give back what this CPU took last of the classes of the heap; false if it is anything else. */
-static inline bool qy_heap_free_last(struct qy_cpu_objects *cpu, const struct qy_heap *heap,
-                                     const void *object)
-{
-    qy_percpu_enter(&cpu->own);
-    struct qy_magazine *magazine =
-        atomic_load_explicit(&cpu->slots[cpu->recent], memory_order_acquire);
-    bool is_last =
-        qy_magazine_push_last(magazine, magazine->heap == heap, magazine->serves, object);
-    qy_percpu_leave(&cpu->own);
-    return is_last;
 }
 
 /* ---- depot.c: cached objects that no CPU has. All with the heap's lock ---- */

@@ -6,6 +6,7 @@
 #include "../../mem/slab/slab_impl.h"
 
 #include <hosted/hosted.h>
+#include <qy/heap.h>
 #include <string.h>
 #include <tap.h>
 
@@ -277,6 +278,8 @@ static void forgotten_with_the_slab(void) QY_UNCHECKED
 static void every_byte_of_a_slab(void) QY_UNCHECKED
 {
     static const uint32_t sizes[] = {16, 24, 200, 1000, 1300, 3000, 9000};
+    static struct qy_sizes pieces = {.heap =
+                                         &heap}; /* nothing else is asked for what a slab holds */
     uint64_t refused = 0;
     for (unsigned k = 0; k < sizeof(sizes) / sizeof(sizes[0]) * 2; k++) {
         make(k % 2 ? 1024 : 64, sizes[k / 2]);
@@ -292,9 +295,10 @@ static void every_byte_of_a_slab(void) QY_UNCHECKED
                               (at - slab->places) % cache.stride == 0;
                 if (starts)
                     continue;
-                enum qy_error by_cache = give(0, at), by_slab = qy_slab_free(&cpus[0], slab, at),
+                enum qy_error by_cache = give(0, at),
+                              by_size = qy_sizes_free(&cpus[0], &pieces, at),
                               by_address = qy_heap_free(&cpus[0], &heap, NULL, at);
-                if (by_cache != QY_NOT_ALLOCATED || by_slab != QY_NOT_ALLOCATED ||
+                if (by_cache != QY_NOT_ALLOCATED || by_size != QY_NOT_ALLOCATED ||
                     by_address != QY_NOT_ALLOCATED)
                     CHECK_EQ((uint64_t)(at - base), sizes[k / 2]);
                 refused += 3;

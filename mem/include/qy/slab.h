@@ -231,11 +231,17 @@ static inline uint32_t qy_cache_epoch(const struct qy_cache *cache)
     return atomic_load_explicit(&cache->epoch, memory_order_relaxed);
 }
 
+/* Between enter and leave. */
+static inline struct qy_magazine *qy_magazine_at(struct qy_cpu_objects *cpu, unsigned slot)
+{
+    return atomic_load_explicit(&cpu->slots[slot], memory_order_acquire);
+}
+
 static inline struct qy_magazine *qy_magazine_enter(struct qy_cpu_objects *cpu,
                                                     const struct qy_cache *cache)
 {
     qy_percpu_enter(&cpu->own);
-    return atomic_load_explicit(&cpu->slots[cache->slot], memory_order_acquire);
+    return qy_magazine_at(cpu, cache->slot);
 }
 
 /* Only the magazine's CPU writes it; others may read it. */
@@ -327,7 +333,9 @@ static inline bool qy_magazine_push_last(struct qy_magazine *magazine, bool is_r
 /*
  * Give an object back, on any CPU. Any pointer is safe to pass. Errors: NOT_OWNED (not of this cache),
  * NOT_ALLOCATED (free already, or not the start of an object); nothing changes then. Found while the
- * memory is free, cached, held, or of another cache. Fastest for the object that was popped from this depth
+ * memory is free, cached, held, or of another cache; two CPUs that free the same object at the same instant may both
+ * succeed: it is cached twice then, and found so (SLAB-CACHED) when it comes up while it lives, or goes back to its slab.
+ * Fastest for the object that was popped from this depth
  * last; any other of a slab costs one frame entry and its slab's header.
  */
 static inline QY_MUST_USE enum qy_error qy_cache_free(struct qy_cpu_objects *cpu,
