@@ -27,7 +27,7 @@ struct watch {
     struct binding binding;
     struct watch *next, *prev;  /* of those with the same notification */
     struct watch *next_crossed; /* in the list */
-    atomic_bool is_listed;
+    atomic_uint is_listed; /* a word: RISC-V exchanges no bytes */
 };
 
 /*
