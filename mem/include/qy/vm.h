@@ -159,7 +159,7 @@ struct qy_space {
     bool is_object;    /* part of a qy_object: no CPU runs it, its pages' mappers are told (qy/object.h) */
     atomic_bool dying;
     bool forgotten;        /* CPUs have been made to forget it: it is dying */
-    atomic_uint claimed;   /* a clone of it or a long protect is under way: one at a time; a word, since RISC-V exchanges no bytes */
+    atomic_uint claimed;   /* a clone or a long protect is under way, one at a time; a word: RISC-V exchanges no bytes */
     _Atomic uint64_t hint; /* where the next region may go */
     struct qy_binding *_Atomic bindings[QY_BINDING_PAGES];
     struct qy_lock bindings_lock;
