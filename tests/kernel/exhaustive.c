@@ -260,9 +260,9 @@ static void messages(void)
                                           {&acts_derive[0], &acts_derive[1], &acts_derive[3],
                                            &acts_derive[4], &acts_talk[0], &acts_talk[1],
                                            &acts_talk[2], &acts_talk[3], &acts_talk[4]},
-                                          {1000, 40000},
-                                          {1000, 40000},
-                                          {45266, 1}};
+                                          {1000, 5000},
+                                          {1000, 5000},
+                                          {45266, 346454}};
     explore(&messages);
 }
 
