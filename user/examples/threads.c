@@ -4,7 +4,6 @@
  * Each worker takes numbers from a queue, keeps a block of memory for each as large as the number says, checks them and
  * frees them. A number is taken once, so the sum of what the workers took is the sum of what was put in.
  */
-#include <lib/string.h>
 #include <user/malloc.h>
 #include <user/print.h>
 #include <user/program.h>
@@ -45,28 +44,22 @@ static uint64_t get(void)
     return number;
 }
 
-struct kept {
-    unsigned char *at;
-    uint64_t bytes;
-};
-
-/* Check and free what is kept, and keep a new block of so many bytes (0: none). */
-static bool replace(struct kept *kept, uint64_t bytes)
+/* Check and free a block, whose first and last word say how many it has; make another of so many bytes (0: none). */
+static bool replace(uint64_t **kept, uint64_t bytes)
 {
-    unsigned char value = (unsigned char)kept->bytes;
-    bool whole = !kept->at || (kept->at[0] == value && kept->at[kept->bytes - 1] == value);
-
-    free(kept->at);
-    *kept = (struct kept){bytes ? malloc(bytes) : NULL, bytes};
-    if (kept->at)
-        memset(kept->at, (int)bytes, bytes);
-    return whole && (kept->at || !bytes);
+    uint64_t words = bytes / sizeof(**kept);
+    bool whole = !*kept || (*kept)[(*kept)[0] - 1] == (*kept)[0];
+    free(*kept);
+    *kept = words ? malloc(bytes) : NULL;
+    if (*kept)
+        (*kept)[0] = (*kept)[words - 1] = words;
+    return whole && (*kept || !words);
 }
 
 /* Numbers until 0 comes; their sum, or 0 if a block was not what it should be. */
 static uint64_t work(void *argument)
 {
-    struct kept kept[KEPT] = {{0}};
+    uint64_t *kept[KEPT] = {NULL};
     uint64_t number, sum = 0;
     bool good = true;
 
@@ -90,7 +83,7 @@ int main(int argc, char *argv[])
         if (thread_create(&workers[i], work, NULL, i % program->cpus, 0, 0) != QY_OK)
             return 2;
     for (uint64_t i = 1, number; i <= NUMBERS; i++, put_in += number)
-        put(number = i * 7919 % 20000 + 1);
+        put(number = (i * 7919 % 2500 + 1) * sizeof(number));
     for (unsigned i = 0; i < WORKERS; i++)
         put(0);
     for (unsigned i = 0; i < WORKERS; i++) {

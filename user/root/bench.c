@@ -11,6 +11,7 @@
 #include <lib/format.h>
 
 #define BUDGET_PAGES 64u
+#define PAGED 200u /* faults that a pager answers with a frame */
 #define TOUCHED (ROOT_CHILD_ADDRESS + 0x200000)
 
 void bench_row(const char *name, uint64_t ticks, uint64_t overhead, uint64_t count)
@@ -140,6 +141,44 @@ static void bench_fault(struct root *root, qy_handle_t budget)
         bench_row("fault_round_trip", ticks, 0, BENCH_COUNT);
 }
 
+static void walker_main(void *argument)
+{
+    for (unsigned i = 0; i <= PAGED; i++)
+        *(volatile uint64_t *)((uint64_t)argument + i * PAGE_BYTES) = 1;
+    thread_exit(0);
+}
+
+/* A pager that supplies: fault, message, a frame mapped there by the answer, return to the faulting instruction. */
+static void bench_pager(struct root *root, qy_handle_t budget)
+{
+    static struct child child;
+    struct message message;
+    uint32_t slot;
+    qy_handle_t first;
+    bool ok =
+        root_make(root, budget, QY_OBJ_FRAME, 1, &first) == QY_OK &&
+        root_map(root, budget, first, TOUCHED, QY_MAP_READ | QY_MAP_WRITE, false, NULL) == QY_OK &&
+        child_make(root, budget, BENCH_STACK_PAGE, &child) == QY_OK &&
+        child_start(&child, walker_main, (void *)TOUCHED, 0) == QY_OK &&
+        endpoint_receive(child.endpoint, child.reply, &message) == QY_OK;
+    slot = root->next_slot;
+    ok = ok && untyped_retype(budget, QY_OBJ_FRAME, 1, QY_SLOT_NODE, slot, PAGED).error == QY_OK;
+
+    uint64_t ticks = 0;
+    for (unsigned i = 0; ok && i < PAGED; i++) {
+        struct cap_state frame;
+        ok = cap_info(QY_SLOT_NODE, slot + i, &frame) == QY_OK;
+        uint64_t start = clock_ticks();
+        ok = ok && reply_map(child.reply, frame.handle, QY_MAP_READ | QY_MAP_WRITE).error == QY_OK;
+        if (i + 1 < PAGED)
+            ok = ok && endpoint_receive(child.endpoint, child.reply, &message) == QY_OK;
+        ticks += i + 1 < PAGED ? clock_ticks() - start : 0;
+    }
+    ok = ok && child_wait_dead(&child);
+    if (root_check(root, ok, "fault_mapped_round_trip failed"))
+        bench_row("fault_mapped_round_trip", ticks, bench_clock(PAGED - 1), PAGED - 1);
+}
+
 void bench_with_budget(struct root *root, uint64_t pages,
                        void (*part)(struct root *root, qy_handle_t budget))
 {
@@ -183,6 +222,7 @@ void bench_run(struct root *root)
     bench_with_budget(root, BUDGET_PAGES, bench_map);
     bench_with_budget(root, BUDGET_PAGES, bench_ipc);
     bench_with_budget(root, BUDGET_PAGES, bench_fault);
+    bench_with_budget(root, BUDGET_PAGES + PAGED, bench_pager);
     bench_regions(root);
 #ifdef QUARRY_SWAP
     bench_swap(root);
