@@ -8,4 +8,4 @@
 #define LZ4_memcpy(to, from, bytes) memcpy(to, from, bytes)
 #define LZ4_memset(at, value, bytes) memset(at, value, bytes)
 #define LZ4_memmove(to, from, bytes) memmove(to, from, bytes)
-#include "lz4.c"
+#include <lz4.c>
