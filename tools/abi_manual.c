@@ -220,11 +220,13 @@ static const char *const prose[QY_CALL_COUNT] = {
         "when one of them writes. A call clones up to the next address that is a multiple of 1 "
         "GiB, "
         "and says where to go on. UNSUPPORTED: no budget is bound, or there is device memory.",
-    [QY_CALL_space_settle] = "Copies what the space shares with others into its own budget, from "
-                             "the address on, a part a "
-                             "call; says where to go on. On OUT_OF_MEMORY as well: where it came "
-                             "to. The end of the user "
-                             "half: done.",
+    [QY_CALL_space_settle] =
+        "Moves pages of 4 KiB of [address, address + bytes) into frames that the untyped pays, "
+        "while threads use them, a part a call; says where to go on. Pages that are the untyped's "
+        "already stay, and so do those of objects and of frames' capabilities. Bytes 0: everything "
+        "above. Untyped 0: the budget, so that afterwards the space shares nothing with others "
+        "that it would lose with them. On OUT_OF_MEMORY as well: where it came to. The untyped's "
+        "capability needs WRITE.",
     [QY_CALL_dma_bind] =
         "Connects a DMA device to the register, of `width` 1, 2 or 4 bytes at `offset` in a frame "
         "of "

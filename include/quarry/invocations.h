@@ -76,7 +76,7 @@
     X(50, space_unmap_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes", "")                 \
     X(51, space_protect_region, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes, rights", "")       \
     X(52, space_clone, ADDRESS_SPACE, QY_RIGHT_WRITE, "from, address, bytes", "next_address")      \
-    X(53, space_settle, ADDRESS_SPACE, QY_RIGHT_WRITE, "address", "next_address")                  \
+    X(53, space_settle, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes, untyped", "next_address")  \
     X(54, space_info, ADDRESS_SPACE, QY_RIGHT_READ, "address",                                     \
       "next_address, resident, private, shared, tables | shared_tables << 32")                     \
     X(55, dma_bind, DMA, QY_RIGHT_WRITE, "system, registers, offset, width, value", "")            \

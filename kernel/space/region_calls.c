@@ -185,15 +185,61 @@ enum qy_error call_space_clone(struct call *call)
     return error;
 }
 
+/*
+ * One page or table, paid by another untyped: a revoke of that must find the frame, or that none is taken. So the
+ * section begins under the lock: who revokes waits for it before it looks.
+ */
+static enum qy_error migrate(struct call *call, uint64_t *address, uint64_t end_address)
+    QY_REQUIRES(qy_class_caps)
+{
+    struct space *space = (struct space *)call->slot->object;
+    struct slot *slot;
+    struct qy_budget *payer;
+    enum qy_error error =
+        call_lookup(call, call->arguments[3], QY_OBJ_UNTYPED, QY_RIGHT_WRITE, &slot);
+    if (error != QY_OK)
+        return error;
+    struct untyped *untyped = (struct untyped *)slot->object;
+    if (untyped->object.flags & (OBJECT_REVOKING | OBJECT_DYING))
+        return QY_REVOKED;
+    error = untyped_budget(untyped, &payer);
+    if (error != QY_OK)
+        return error;
+    untyped->delegated = true;
+    space->object.pins++;
+    untyped->object.pins++;
+    space_enter(call->cpu);
+    caps_release();
+    error = qy_space_migrate_step(&space->vm, payer, address, end_address);
+    if (error == QY_OUT_OF_MEMORY) {
+        space_leave(call->cpu);
+        if (untyped_find_more(untyped) || space_find_more(space))
+            error = QY_OK; /* and the address is what it was: the caller tries once more */
+        space_enter(call->cpu);
+    }
+    space_fence_code(space);
+    end(call, space);
+    untyped->object.pins--;
+    return error;
+}
+
 enum qy_error call_space_settle(struct call *call)
 {
-    uint64_t address = call->arguments[1];
-    enum qy_error error = address < USER_END ? QY_OK : QY_INVALID_ADDRESS;
+    uint64_t address = call->arguments[1], bytes = call->arguments[2];
+    uint64_t stop = bytes ? address + bytes : USER_END;
+    enum qy_error error = QY_OK;
+    if (stop <= address || stop > USER_END || bytes % QY_PAGE_BYTES)
+        return QY_INVALID_ADDRESS;
+    if (call->arguments[3]) {
+        error = migrate(call, &address, stop);
+        call->values[0] = address;
+        return error;
+    }
     struct space *space = begin(call, call->slot->object);
-    for (unsigned i = 0; i < SETTLE_STEPS && error == QY_OK && address < USER_END; i++) {
-        error = qy_space_settle_step(&space->vm, &address);
+    for (unsigned i = 0; i < SETTLE_STEPS && error == QY_OK && address < stop; i++) {
+        error = qy_space_migrate_step(&space->vm, space->vm.budget, &address, stop);
         if (error == QY_OUT_OF_MEMORY && more(call, space))
-            error = qy_space_settle_step(&space->vm, &address);
+            error = qy_space_migrate_step(&space->vm, space->vm.budget, &address, stop);
     }
     space_fence_code(space); /* some of it may be code, in other frames now */
     end(call, space);

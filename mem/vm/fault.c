@@ -22,18 +22,23 @@ static void copy_page(pfn_t to, pfn_t from)
     memcpy(qy_port_ram(pfn_to_paddr(to)), qy_port_ram(pfn_to_paddr(from)), QY_PAGE_BYTES);
 }
 
-/* A private frame that nobody has yet becomes the page at an entry. Whether that held one is counted by the caller. */
-static void put_fresh(struct qy_look *look, _Atomic uint64_t *slot, struct qy_table *table,
-                      unsigned index, pfn_t frame, unsigned rights)
+void qy_vm_put_fresh(struct qy_space *space, struct qy_table *table, unsigned index, pfn_t frame,
+                     unsigned rights)
 {
-    const struct qy_pt_format *format = look->space->format;
+    const struct qy_pt_format *format = space->format;
     uint64_t class = qy_word_class(rights & QY_PT_WRITE, rights & QY_PT_EXEC);
-    look->code |= rights & QY_PT_EXEC;
-    qy_word_store(&look->space->vm->db->frames[frame.raw].word,
+    qy_word_store(&space->vm->db->frames[frame.raw].word,
                   qy_mapping(table->frame, index) << QY_WORD_PLACE_SHIFT | class);
-    qy_slot_put(slot, rights
-                          ? qy_page_entry(format, frame, 1, rights)
-                          : qy_mark_entry(format, qy_held_mark(QY_MARK_KEPT, frame, 0, 0, false)));
+    qy_slot_put(qy_table_slots(table) + index,
+                rights ? qy_page_entry(format, frame, 1, rights)
+                       : qy_mark_entry(format, qy_held_mark(QY_MARK_KEPT, frame, 0, 0, false)));
+}
+
+static void put_fresh(struct qy_look *look, struct qy_table *table, unsigned index, pfn_t frame,
+                      unsigned rights)
+{
+    look->code |= rights & QY_PT_EXEC;
+    qy_vm_put_fresh(look->space, table, index, frame, rights);
 }
 
 enum qy_error qy_below_make(struct qy_space *space, vaddr_t page, const struct qy_at *at,
@@ -84,8 +89,7 @@ static enum qy_verdict fill_below(struct qy_look *look, pfn_t frame)
     qy_table_lock(below.leaf); /* a revoke finds it by the frame */
     pfn_t none = {0};          /* an empty table needs no side page */
     qy_table_remember(below.leaf, below.index, look->mark, &none);
-    put_fresh(look, qy_table_slots(below.leaf) + below.index, below.leaf, below.index, frame,
-              qy_mark_rights(look->mark));
+    put_fresh(look, below.leaf, below.index, frame, qy_mark_rights(look->mark));
     below.leaf->held++;
     qy_table_unlock(below.leaf);
     qy_below_link(space, &look->at, &below);
@@ -115,7 +119,7 @@ static enum qy_verdict fill(struct qy_look *look)
         }
     }
     qy_table_remember(table, look->at.index, look->mark, &side);
-    put_fresh(look, look->at.slot, table, look->at.index, frame, qy_mark_rights(look->mark));
+    put_fresh(look, table, look->at.index, frame, qy_mark_rights(look->mark));
     table->held++;
     return QY_LOOK_DONE;
 }
@@ -125,7 +129,6 @@ bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsig
 {
     pfn_t old = {0};
     bool foreign;
-    struct qy_look look = {.space = space};
     struct qy_gone gone;
     qy_gone_begin(&gone);
     (void)qy_entry_holds(space->format, at->entry, 1, &old, &foreign);
@@ -146,7 +149,7 @@ bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsig
         copy_page(fresh, old);
     }
     qy_vm_let_go(space->vm, at->table, at->index, old, false, &gone);
-    put_fresh(&look, at->slot, at->table, at->index, fresh, rights);
+    qy_vm_put_fresh(space, at->table, at->index, fresh, rights);
     qy_table_unlock(at->table);
     qy_gone_send(space->vm, &gone);
     return true;

@@ -422,6 +422,10 @@ uint64_t qy_vm_peek(const struct qy_space *space, uint64_t address, unsigned *le
 bool qy_vm_replace(struct qy_space *space, vaddr_t page, struct qy_at *at, unsigned rights,
                    pfn_t fresh) QY_MUST_USE;
 
+/* A private frame that nobody has yet becomes the page at an entry of a locked table, with these rights (0: kept). */
+void qy_vm_put_fresh(struct qy_space *space, struct qy_table *table, unsigned index, pfn_t frame,
+                     unsigned rights);
+
 /* All errors of a range of user addresses; part of every call. */
 enum qy_error qy_vm_range_check(const struct qy_space *space, uint64_t start,
                                 uint64_t bytes) QY_MUST_USE;

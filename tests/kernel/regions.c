@@ -148,6 +148,57 @@ static void clones_share_until_one_writes(void)
     scene_end();
 }
 
+/* Pages go to another untyped while CPUs use them; who pays for them is who can take them back. */
+static void pages_move_to_another_payer(void)
+{
+    begin(128);
+    qy_handle_t payer = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 64),
+                reader = copy(payer, QY_RIGHT_READ, 0),
+                small = make(ROOT_UNTYPED, QY_OBJ_UNTYPED, 2);
+    const struct {
+        uint64_t address, bytes, untyped;
+        enum qy_error error;
+    } refused[] = {
+        {AT, PAGES(1), reader, QY_NO_RIGHTS},
+        {AT, PAGES(1), space, QY_WRONG_TYPE},
+        {AT, PAGES(1), 1234, QY_INVALID_HANDLE},
+        {AT, 1, payer, QY_INVALID_ADDRESS},
+        {AT, 0 - AT, payer, QY_INVALID_ADDRESS},
+        {AT, 0 - PAGES(1), payer, QY_INVALID_ADDRESS},
+        {USER_END, PAGES(1), payer, QY_INVALID_ADDRESS},
+        {AT, USER_END, payer, QY_INVALID_ADDRESS},
+    };
+    run_in(space, 1, 0);
+    CHECK_EQ(reserve(AT, PAGES(16), DATA, 0), QY_OK);
+    for (unsigned i = 0; i < 16; i++)
+        memset(touch(1, AT + PAGES(i), QY_ACCESS_WRITE), 0x10 + (int)i, 8);
+    for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        CHECK_EQ(CALL(QY_CALL_space_settle, space, refused[i].address, refused[i].bytes,
+                      refused[i].untyped, 0, 0)
+                     .error,
+                 refused[i].error);
+    uint64_t own = free_of(budget), others = free_of(payer);
+    struct result r = {.x = {0, AT}};
+    while (r.error == QY_OK && r.x[1] < AT + PAGES(12))
+        r = CALL(QY_CALL_space_settle, space, r.x[1], AT + PAGES(12) - r.x[1], payer, 0, 0);
+    CHECK_EQ(r.error, QY_OK);
+    CHECK_EQ(r.x[1], AT + PAGES(12));
+    CHECK_EQ(free_of(budget), own + PAGES(12));
+    CHECK(free_of(payer) <= others - PAGES(12));
+    while (r.error == QY_OK && r.x[1] < AT + PAGES(16))
+        r = CALL(QY_CALL_space_settle, space, r.x[1], AT + PAGES(16) - r.x[1], small, 0, 0);
+    CHECK_EQ(r.error, QY_OUT_OF_MEMORY);
+    CHECK(r.x[1] > AT + PAGES(12) && r.x[1] < AT + PAGES(16));
+    for (unsigned i = 0; i < 16; i++)
+        CHECK_EQ(*seen(1, AT + PAGES(i), QY_PT_READ), 0x10 + i);
+    CHECK_EQ(revoke_all(small), QY_OK);
+    CHECK_EQ(revoke_all(payer), QY_OK);
+    CHECK(!seen(1, AT, 0) && !seen(1, AT + PAGES(11), 0) && !seen(1, AT + PAGES(12), 0));
+    CHECK_EQ(*seen(1, AT + PAGES(15), QY_PT_READ), 0x1f);
+    CHECK_EQ(free_of(payer), PAGES(64));
+    scene_end();
+}
+
 /* Revoke of a budget: everybody loses what came of it, sharers too; the space may have another afterwards. */
 static void a_revoked_budget_takes_everything_back(void)
 {
@@ -325,6 +376,7 @@ static const struct test tests[] = {
     {"regions refuse", regions_refuse},
     {"protect and unmap reach who runs", protect_and_unmap_reach_who_runs},
     {"clones share until one writes", clones_share_until_one_writes},
+    {"pages move to another payer", pages_move_to_another_payer},
     {"a revoked budget takes everything back", a_revoked_budget_takes_everything_back},
     {"stacks grow down to their limit", stacks_grow_down_to_their_limit},
     {"a budget that ends is named", a_budget_that_ends_is_named},

@@ -228,13 +228,16 @@ static void op_close(unsigned n)
     memset(model[n], 0, sizeof(model[n]));
 }
 
+/* Into the space's own budget, or into anybody's. */
 static void op_settle(unsigned n)
 {
     uint64_t at =
         random_below(&seed, 3) ? address((unsigned)random_below(&seed, PAGES)) : address(0);
     unsigned steps = (unsigned)random_below(&seed, 60);
+    struct qy_budget *payer =
+        random_below(&seed, 2) ? f.space[n].budget : &f.budget[random_below(&seed, VM_SPACES)];
     while (steps-- > 0 && at < address(PAGES)) {
-        enum qy_error got = qy_space_settle_step(&f.space[n], &at);
+        enum qy_error got = qy_space_migrate_step(&f.space[n], payer, &at, address(PAGES));
         expect(got, QY_OK, "settle");
         if (got != QY_OK)
             break;

@@ -14,6 +14,7 @@
  *     attack*.c   what a hostile program would try             (word `attack`)
  *     memory.c    memory objects and pagers                (word `memory`; pointers.c, pagers.c)
  *     place.c     threads stay with their memory               (word `place`)
+ *     migrate.c   memory moves between nodes               (word `migrate`)
  *     storm.c     calls of many threads at random              (words `storm`, `storm=CALLS`, `seed=N`)
  *     revoke.c    revoke of 100,000 objects                    (word `revoke`)
  *     ranges.c    calls on 64 MiB at once                      (word `ranges`)
@@ -158,6 +159,7 @@ bool run_given(struct root *root, const char *const *argv, qy_handle_t given);
 void bench_run(struct root *root);
 void memory_run(struct root *root);
 void place_run(struct root *root);
+void migrate_run(struct root *root);
 void attack_run(struct root *root);
 void storm_run(struct root *root);
 void revoke_run(struct root *root);

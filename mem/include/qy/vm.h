@@ -378,6 +378,14 @@ enum qy_error qy_space_clone(struct qy_space *to, struct qy_space *from, uint64_
  */
 enum qy_error qy_space_settle_step(struct qy_space *space, uint64_t *address) QY_MUST_USE;
 
+/*
+ * The same below `end`, into frames that the payer pays, whoever paid the old ones: pages of 4 KiB, while CPUs use them.
+ * Who revokes the payer's arena takes them away. Tables become the space's own. Errors: OUT_OF_MEMORY (of either budget;
+ * *address: where), REVOKED.
+ */
+enum qy_error qy_space_migrate_step(struct qy_space *space, struct qy_budget *payer,
+                                    uint64_t *address, uint64_t end) QY_MUST_USE;
+
 /* Null, or the id of the first invariant that does not hold. Nobody else uses the space's tables meanwhile. */
 const char *qy_space_check(struct qy_space *space);
 

@@ -338,16 +338,27 @@ static inline CALL_MUST_USE enum qy_error space_clone(qy_handle_t to, qy_handle_
 }
 
 /*
- * What the space shares with others becomes its own, at and above *address. OUT_OF_MEMORY: *address says how far it
- * came.
+ * Pages of 4 KiB in [*address, end) move into frames that the untyped pays, while threads use them. An error: *address
+ * says how far it came.
  */
+static inline CALL_MUST_USE enum qy_error space_migrate(qy_handle_t space, qy_handle_t untyped,
+                                                        uint64_t *address, uint64_t end)
+{
+    enum qy_error error = QY_OK;
+    while (error == QY_OK && *address < end) {
+        struct call_result r =
+            qy_call(QY_CALL_space_settle, space, *address, end - *address, untyped, 0, 0);
+        if (r.value[1])
+            *address = r.value[1];
+        error = r.error;
+    }
+    return error;
+}
+
+/* What the space shares with others becomes its own, paid by its budget, at and above *address. Errors likewise. */
 static inline CALL_MUST_USE enum qy_error space_settle(qy_handle_t space, uint64_t *address)
 {
-    struct call_result r = {.error = QY_OK, .value = {0, *address}};
-    while (r.error == QY_OK && r.value[1] < 0x0000800000000000ull)
-        r = qy_call(QY_CALL_space_settle, space, r.value[1], 0, 0, 0, 0);
-    *address = r.value[1];
-    return r.error;
+    return space_migrate(space, 0, address, 0x0000800000000000ull);
 }
 
 struct space_state {
