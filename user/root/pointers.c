@@ -33,6 +33,7 @@ static const struct {
     X(OBJECT, QY_OK, QY_OK, 1, "for the object's pager to supply")                                 \
     X(PRIVATE, QY_OK, QY_OK, 1, "for the object's pager to supply, private")                       \
     X(PAGER, QY_OK, QY_OK, 1, "for the space's handler to map")                                    \
+    X(SWAPPED, QY_OK, QY_OK, 1, "that was evicted")                                                \
     X(READ_ONLY, QY_OK, QY_BAD_USER_POINTER, 0, "read-only")                                       \
     X(GUARD, QY_BAD_USER_POINTER, QY_BAD_USER_POINTER, 0, "of a guard")                            \
     X(BEHIND_END, QY_BAD_USER_POINTER, QY_BAD_USER_POINTER, 0, "behind its object's end")          \
@@ -81,6 +82,20 @@ static enum qy_error make_revoked(struct memory_test *test)
     return error;
 }
 
+static qy_handle_t evicted; /* a frame: the contents of the page that was */
+
+/* Its slot is one of the test's object, so the object's pager hears of a touch. */
+static enum qy_error make_swapped(struct memory_test *test)
+{
+    uint64_t at = SECOND, taken = 0;
+    enum qy_error error = space_map_region(QY_SLOT_SPACE, &at, PAGE_BYTES, MEMORY_RW, 0);
+    if (error == QY_OK)
+        *(volatile unsigned char *)SECOND = FILL;
+    if (error == QY_OK)
+        error = space_evict(QY_SLOT_SPACE, SECOND, 1, test->object, OBJECT_PAGE, evicted, &taken);
+    return error == QY_OK && taken != 1 ? QY_CORRUPT : error;
+}
+
 /* Bring the second page into a state. */
 static enum qy_error prepare(struct memory_test *test, enum state state)
 {
@@ -112,6 +127,8 @@ static enum qy_error prepare(struct memory_test *test, enum state state)
         return map_object(MEMORY_RW, test->object, 1u << 20);
     case STATE_REVOKED:
         return make_revoked(test);
+    case STATE_SWAPPED:
+        return make_swapped(test);
     default:
         return QY_OK;
     }
@@ -199,7 +216,9 @@ static struct message serve(struct memory_test *test, enum state state, unsigned
                 error = reply_map(test->child.reply, frame, MEMORY_RW).error;
             root_release(test->root, mark + 1); /* it stays until the budget goes */
         } else {
-            error = memory_supply(test->object, OBJECT_PAGE, &one, memory_page(FILL));
+            error = state == STATE_SWAPPED
+                        ? memory_restore(test->object, OBJECT_PAGE, 1, evicted, 0, &one)
+                        : memory_supply(test->object, OBJECT_PAGE, &one, memory_page(FILL));
             if (error == QY_OK)
                 error = memory_answer(test, QY_FAULT_RESUME);
         }
@@ -277,7 +296,10 @@ void memory_pointers(struct memory_test *test)
 {
     uint64_t at = MEMORY_AT;
     unsigned found = 0;
+    uint32_t mark = root_mark(test->root);
     enum qy_error error = space_map_region(QY_SLOT_SPACE, &at, PAGE_BYTES, MEMORY_RW, 0);
+    if (error == QY_OK)
+        error = root_make(test->root, test->budget, QY_OBJ_FRAME, 1, &evicted);
     if (!root_check(test->root, error == QY_OK, "no page for the tests of pointers"))
         return;
     for (unsigned i = 0; i < PAGE_BYTES; i++)
@@ -295,5 +317,8 @@ void memory_pointers(struct memory_test *test)
     memory_expect(test, found >= 3, "%u calls have pointers", found);
     supplied_bytes(test);
     error = space_unmap_region(QY_SLOT_SPACE, MEMORY_AT, PAGE_BYTES);
+    if (error == QY_OK)
+        error = cap_delete(evicted);
     root_check(test->root, error == QY_OK, "the page of the tests of pointers is not there");
+    root_release(test->root, mark);
 }
