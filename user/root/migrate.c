@@ -7,7 +7,6 @@
  */
 #include "root.h"
 
-#include <quarry/records.h>
 #include <stdatomic.h>
 #include <user/numa.h>
 #include <user/slots.h>
@@ -40,14 +39,6 @@ struct scene {
     unsigned workers;
     struct worker worker[WORKERS_MAX];
 };
-
-static uint64_t node_of(uint64_t cpu)
-{
-    struct qy_record_cpu record = {0};
-    enum qy_error error =
-        system_record(QY_SLOT_SYSTEM, QY_RECORD_KIND_CPU, cpu, &record, sizeof(record));
-    return error == QY_OK ? record.node : UINT64_MAX;
-}
 
 static uint64_t used(qy_handle_t untyped)
 {
@@ -164,9 +155,9 @@ static uint64_t balance(const struct scene *scene, const struct child *child, co
 {
     struct thread_status status;
 
-    if (thread_info(child->thread, &status) != QY_OK || node_of(status.cpu) == node)
+    if (thread_info(child->thread, &status) != QY_OK || root_node_of_cpu(status.cpu) == node)
         return node;
-    uint64_t to = node_of(status.cpu);
+    uint64_t to = root_node_of_cpu(status.cpu);
     qy_handle_t payer = to == scene->home_node ? scene->home : scene->away;
     if (move(pages, HOT_PAGES, payer) != QY_OK)
         return UINT64_MAX;
@@ -178,7 +169,7 @@ static uint64_t balance(const struct scene *scene, const struct child *child, co
 static uint64_t cpu_of(const struct root *root, uint64_t node)
 {
     uint64_t cpu = 0;
-    while (cpu + 1 < root->info->cpus && node_of(cpu) != node)
+    while (cpu + 1 < root->info->cpus && root_node_of_cpu(cpu) != node)
         cpu++;
     return cpu;
 }
@@ -197,7 +188,7 @@ static void show_balance(struct scene *scene)
         uint64_t to = i % 2 ? scene->home_node : scene->away_node;
         struct thread_status status = {.cpu = UINT32_MAX};
         enum qy_error error = thread_schedule(child->thread, QY_PRIORITY_DEFAULT, cpu_of(root, to));
-        while (error == QY_OK && node_of(status.cpu) != to) {
+        while (error == QY_OK && root_node_of_cpu(status.cpu) != to) {
             error = thread_info(child->thread, &status);
             yield();
         }

@@ -18,14 +18,6 @@ static void waiter_main(void *argument)
     thread_exit(0);
 }
 
-static uint64_t node_of_cpu(uint64_t cpu)
-{
-    struct qy_record_cpu record = {0};
-    enum qy_error error =
-        system_record(QY_SLOT_SYSTEM, QY_RECORD_KIND_CPU, cpu, &record, sizeof(record));
-    return error == QY_OK ? record.node : UINT64_MAX;
-}
-
 static uint64_t cpus_of_node(uint64_t node)
 {
     struct qy_record_node record = {0};
@@ -55,7 +47,7 @@ static uint64_t woken_on(const struct child *child)
 static uint64_t cpu_elsewhere(const struct root *root, uint64_t node)
 {
     for (uint64_t cpu = 0; cpu < root->info->cpus; cpu++)
-        if (node_of_cpu(cpu) != node)
+        if (root_node_of_cpu(cpu) != node)
             return cpu;
     return 0;
 }
@@ -78,12 +70,12 @@ static void place_one(struct root *root, qy_handle_t untyped, uint64_t node)
         print("place: memory of node %llu: starts on CPU %llu (node %llu), sent to CPU %llu "
               "(node %llu), comes back to CPU %llu (node %llu)\n",
               (unsigned long long)node, (unsigned long long)home,
-              (unsigned long long)node_of_cpu(home), (unsigned long long)there,
-              (unsigned long long)node_of_cpu(there), (unsigned long long)back,
-              (unsigned long long)node_of_cpu(back));
-        root_check(root, node_of_cpu(home) == node, "a thread starts far from its memory");
+              (unsigned long long)root_node_of_cpu(home), (unsigned long long)there,
+              (unsigned long long)root_node_of_cpu(there), (unsigned long long)back,
+              (unsigned long long)root_node_of_cpu(back));
+        root_check(root, root_node_of_cpu(home) == node, "a thread starts far from its memory");
         root_check(root, sent && there == away, "a thread does not go where it is sent");
-        root_check(root, freed && node_of_cpu(back) == node, "a thread does not come back");
+        root_check(root, freed && root_node_of_cpu(back) == node, "a thread does not come back");
     }
     bool gone = cap_revoke(budget) == QY_OK && cap_delete(budget) == QY_OK;
     root_check(root, gone, "the budget of a thread could not be taken back");

@@ -4,6 +4,7 @@
 #include "root.h"
 #include <lib/format.h>
 #include <lib/string.h>
+#include <quarry/records.h>
 
 bool root_check(struct root *root, bool ok, const char *what)
 {
@@ -129,4 +130,12 @@ enum qy_error root_map(struct root *root, qy_handle_t untyped, qy_handle_t frame
     if (made)
         *made = tables;
     return error;
+}
+
+uint64_t root_node_of_cpu(uint64_t cpu)
+{
+    struct qy_record_cpu record = {0};
+    enum qy_error error =
+        system_record(QY_SLOT_SYSTEM, QY_RECORD_KIND_CPU, cpu, &record, sizeof(record));
+    return error == QY_OK ? record.node : UINT64_MAX;
 }

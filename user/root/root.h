@@ -170,6 +170,9 @@ uint64_t longest_stretch(const struct root *root);
 void seen_run(struct root *root);
 void exhaust_run(struct root *root);
 
+/* The NUMA node of a CPU; UINT64_MAX: there is no such CPU. */
+uint64_t root_node_of_cpu(uint64_t cpu);
+
 /* The number behind a word of the command line that begins so ("storm="), else what is given. */
 uint64_t root_word(const struct root *root, const char *begin, uint64_t otherwise);
 void devices_run(struct root *root);
