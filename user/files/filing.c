@@ -244,8 +244,10 @@ int main(int argc, char *argv[])
     volatile uint64_t *at = NULL;
     uint64_t file = 0;
     (void)argc, (void)argv;
-    if (!start_server(&server))
+    if (!start_server(&server)) {
+        print("filing: no server of files: it needs a disk, which the word disk brings\n");
         return 1;
+    }
     if (!fills(&at, &file))
         return 2;
     if (!is_one_file(at, file))
