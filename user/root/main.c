@@ -129,6 +129,8 @@ int root_main(const struct qy_root_info *info)
         seen_run(&root);
     } else if (asked_for(info, "place")) {
         place_run(&root);
+    } else if (asked_for(info, "large")) {
+        large_run(&root);
     } else if (asked_for(info, "migrate")) {
         migrate_run(&root);
     } else if (asked_for(info, "storm") || value_of(info, "storm=")) {

@@ -14,6 +14,7 @@
  *     attack*.c   what a hostile program would try             (word `attack`)
  *     memory.c    memory objects and pagers                (word `memory`; pointers.c, pagers.c)
  *     place.c     threads stay with their memory               (word `place`)
+ *     large.c     frames of 4 KiB, 2 MiB, 1 GiB            (word `large`)
  *     migrate.c   memory moves between nodes               (word `migrate`)
  *     storm.c     calls of many threads at random              (words `storm`, `storm=CALLS`, `seed=N`)
  *     revoke.c    revoke of 100,000 objects                    (word `revoke`)
@@ -159,6 +160,7 @@ bool run_given(struct root *root, const char *const *argv, qy_handle_t given);
 void bench_run(struct root *root);
 void memory_run(struct root *root);
 void place_run(struct root *root);
+void large_run(struct root *root);
 void migrate_run(struct root *root);
 void attack_run(struct root *root);
 void storm_run(struct root *root);
