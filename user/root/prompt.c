@@ -151,7 +151,8 @@ static const struct job *job_of(const struct prompt *prompt, const char *word)
     const struct job *job = number <= JOBS_MAX ? jobs_find(&prompt->jobs, (unsigned)number) : NULL;
 
     if (!job)
-        print("   there is no job %s; ps lists them\n", word ? word : "without a number");
+        print(word ? "   there is no job %s; ps lists them\n" : "   which job? ps lists them\n",
+              word);
     return job;
 }
 
@@ -206,6 +207,10 @@ static void do_stress(struct prompt *prompt, char *words[], size_t count)
     uint64_t wanted = number_of(words[0], prompt->root->info->cpus);
 
     (void)count;
+    if (!wanted || wanted == UINT64_MAX) {
+        print("   stress [COUNT]\n");
+        return;
+    }
     if (wanted > JOBS_MAX)
         wanted = JOBS_MAX;
     for (uint64_t i = 0; i < wanted; i++) {

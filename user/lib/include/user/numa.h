@@ -7,7 +7,8 @@
  *
  * A region is mapped from memory objects, one of each untyped that takes part: which node a page comes from is decided by
  * which object it is of, when it is first touched, by whomever. Who runs where is not asked. The regions that a space
- * has already move by space_migrate.
+ * has already move by space_migrate. Locking: one thread of a program maps at a time, here or elsewhere: the place is
+ * chosen first, and filled then.
  */
 #ifndef USER_NUMA_H
 #define USER_NUMA_H
