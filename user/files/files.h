@@ -12,7 +12,11 @@
  * endpoint capabilities, 1 to FILES_CLIENTS - 1, and share no buffer. A file that is mapped is the same file for READ and WRITE, at
  * once. A region of the object may be shared, or private: then its writes never come to the file. Pages behind the end of
  * a file that became shorter are no memory: who touches them faults, to its own handler (QY_FOUND_BEHIND_END). The
- * object lives as long as the file is open.
+ * object lives as long as the file is open. If a page of it cannot be read the object goes with all that nobody has
+ * synced: who touches a page of it faults, to its own handler (QY_FOUND_REVOKED), and may map the file again.
+ *
+ * A client that ends, in whatever way, has nothing open any more: it is taken for gone when nobody but the server has a
+ * capability of its buffer.
  *
  * One thread serves. When its memory is used up, pages of all files are written back and taken away.
  */

@@ -4,7 +4,7 @@
  *
  * A line for each part; a part that is not right ends it with that part's number.
  */
-#include "files.h"
+#include "client.h"
 
 #include <lib/format.h>
 #include <lib/string.h>
@@ -18,11 +18,14 @@
 
 #define BUFFER 0x0000320000000000ull
 #define CLIENT 1u
-#define SERVER_PAGES 1536u
-#define PAGES 600u /* of a file that is mapped */
+#define GUEST 2u
+#define GUESTS 6u
+#define GUEST_FILES 3u /* of each: together more than can be open */
+#define PAGES 600u     /* of a file that is mapped */
 #define BYTES (PAGES * PAGE_BYTES - 1000)
 
-static qy_handle_t files; /* our capability for the server */
+static struct files_client client;
+static qy_handle_t endpoint; /* of the server */
 static char *const buffer = (char *)BUFFER;
 
 static uint64_t word_at(uint64_t page, uint64_t turn)
@@ -30,70 +33,33 @@ static uint64_t word_at(uint64_t page, uint64_t turn)
     return (page + 1) * 0x9e3779b97f4a7c15ull ^ turn;
 }
 
-/* ---- the server ---- */
-
+/* Attached: before, the server refuses. */
 static bool start_server(struct process *server)
 {
-    static const char *const argv[] = {"files", NULL};
-    qy_handle_t ear = 0, endpoint = 0;
-    const uint32_t slot = slot_take();
-    struct cap_state came;
-    struct tables made;
-    const char *why = "";
-    bool ok = slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &ear) == QY_OK &&
-              slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &endpoint) == QY_OK &&
-              process_spawn(argv, SERVER_PAGES, ear, 1, server, &why) == QY_OK &&
-              process_give(server, FILES_GIVEN_ENDPOINT, endpoint,
-                           QY_RIGHT_READ | QY_RIGHT_WRITE | QY_RIGHT_GRANT, 0) == QY_OK &&
-              process_give(server, FILES_GIVEN_DISK, PROGRAM_GIVEN(0),
-                           QY_RIGHT_WRITE | QY_RIGHT_GRANT, 0) == QY_OK &&
-              process_start(server, QY_CPU_ANY) == QY_OK;
+    bool ok = files_start(server, PROGRAM_GIVEN(0), &endpoint);
     struct call_result copy =
         cap_copy(QY_SLOT_NODE, slot_take(), endpoint, QY_RIGHT_WRITE | QY_RIGHT_GRANT, CLIENT);
-    files = copy.value[1];
-    return ok && copy.error == QY_OK && receive_slot(QY_SLOT_NODE, slot) == QY_OK &&
-           files_call(files, FILES_SIZE, 0, 0, 0, NULL) == FILE_NO_MEMORY && /* not attached yet */
-           files_call(files, FILES_ATTACH, 0, 0, 0, NULL) == FILE_OK &&
-           cap_info(QY_SLOT_NODE, slot, &came) == QY_OK &&
-           space_map_frame(QY_SLOT_UNTYPED, QY_SLOT_SPACE, came.handle, BUFFER,
-                           QY_MAP_READ | QY_MAP_WRITE, &made) == QY_OK;
+
+    client = (struct files_client){copy.value[1], (char *)BUFFER};
+    return ok && copy.error == QY_OK &&
+           files_call(client.server, FILES_SIZE, 0, 0, 0, NULL) == FILE_NO_MEMORY &&
+           files_attach(&client);
 }
 
 static enum file_error by_path(enum files_request request, uint64_t word, const char *path,
                                const char *to, struct message *answer)
 {
-    size_t length = strlen(path) + 1;
-
-    memcpy(buffer, path, length);
-    memcpy(buffer + length, to, strlen(to) + 1);
-    return files_call(files, request, word, 0, 0, answer);
+    return files_by_path(&client, request, word, path, to, answer);
 }
 
 static bool opens(const char *path, bool create, uint64_t *file, uint64_t *bytes)
 {
-    struct message answer;
-    bool ok = by_path(FILES_OPEN, create, path, "", &answer) == FILE_OK;
-
-    *file = answer.word[0];
-    *bytes = answer.word[1];
-    return ok;
+    return files_open(&client, path, create, file, bytes) == FILE_OK;
 }
 
-/* Its memory object, mapped. Null: no. */
 static volatile uint64_t *map(uint64_t file, uint64_t pages, bool shared, bool write)
 {
-    uint32_t slot = slot_take();
-    struct cap_state came;
-    uint64_t at = 0;
-    uint64_t flags = QY_MAP_READ | QY_REGION(QY_REGION_MAPPED) | (write ? QY_MAP_WRITE : 0) |
-                     (shared ? 0 : QY_REGION_PRIVATE);
-
-    if (receive_slot(QY_SLOT_NODE, slot) != QY_OK ||
-        files_call(files, FILES_MAP, file, 0, 0, NULL) != FILE_OK ||
-        cap_info(QY_SLOT_NODE, slot, &came) != QY_OK ||
-        space_map_object(QY_SLOT_SPACE, &at, pages * PAGE_BYTES, flags, came.handle, 0) != QY_OK)
-        return NULL;
-    return (volatile uint64_t *)(uintptr_t)at;
+    return files_map(&client, file, pages, shared, write);
 }
 
 #define WORDS (PAGE_BYTES / sizeof(uint64_t))
@@ -106,16 +72,16 @@ static bool fills(volatile uint64_t **out, uint64_t *file)
     uint64_t bytes;
     struct message answer;
     bool ok = opens("disk/mapped file", true, file, &bytes) && bytes == 0 &&
-              files_call(files, FILES_RESIZE, *file, BYTES, 0, NULL) == FILE_OK;
+              files_call(client.server, FILES_RESIZE, *file, BYTES, 0, NULL) == FILE_OK;
     volatile uint64_t *at = ok ? map(*file, PAGES, true, true) : NULL;
 
     for (uint64_t i = 0; at && i < PAGES; i++) {
         ok &= at[i * WORDS] == 0;
         at[i * WORDS] = word_at(i, 0);
     }
-    ok = ok && at && files_call(files, FILES_SYNC, 0, 0, 0, NULL) == FILE_OK;
+    ok = ok && at && files_call(client.server, FILES_SYNC, 0, 0, 0, NULL) == FILE_OK;
     for (uint64_t i = 0; ok && i < PAGES; i++)
-        ok = files_call(files, FILES_READ, *file, i * PAGE_BYTES, 8, &answer) == FILE_OK &&
+        ok = files_call(client.server, FILES_READ, *file, i * PAGE_BYTES, 8, &answer) == FILE_OK &&
              answer.word[0] == 8 && *(uint64_t *)buffer == word_at(i, 0);
     *out = at;
     print("filing: %u pages written through a map, synced, read by calls: %s\n", PAGES,
@@ -133,10 +99,12 @@ static bool is_one_file(volatile uint64_t *at, uint64_t file)
 
     own[page * WORDS] = 1;
     *(uint64_t *)buffer = word_at(page, 2);
-    ok = ok && files_call(files, FILES_WRITE, file, page * PAGE_BYTES, 8, NULL) == FILE_OK &&
+    ok = ok &&
+         files_call(client.server, FILES_WRITE, file, page * PAGE_BYTES, 8, NULL) == FILE_OK &&
          at[page * WORDS] == word_at(page, 2) && own[page * WORDS] == 1;
     at[page * WORDS] = word_at(page, 3);
-    ok = ok && files_call(files, FILES_READ, file, page * PAGE_BYTES, 8, &answer) == FILE_OK &&
+    ok = ok &&
+         files_call(client.server, FILES_READ, file, page * PAGE_BYTES, 8, &answer) == FILE_OK &&
          *(uint64_t *)buffer == word_at(page, 3);
     print("filing: calls and maps see one file, a private map keeps its own: %s\n",
           ok ? "yes" : "NO");
@@ -155,7 +123,7 @@ static bool becomes_shorter(volatile uint64_t *at, uint64_t file)
     struct message message;
     struct fault fault = {0};
     qy_handle_t ear = 0, reply = 0;
-    bool ok = files_call(files, FILES_RESIZE, file, 10 * PAGE_BYTES, 0, NULL) == FILE_OK &&
+    bool ok = files_call(client.server, FILES_RESIZE, file, 10 * PAGE_BYTES, 0, NULL) == FILE_OK &&
               at[9 * WORDS] == word_at(9, 0) &&
               slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &ear) == QY_OK &&
               slot_make(QY_SLOT_UNTYPED, QY_OBJ_REPLY, 1, &reply) == QY_OK &&
@@ -183,7 +151,7 @@ static bool reads_the_archive(void)
     if (at)
         at[0] = 1;
     ok = ok && !map(file, 1, true, true) &&
-         files_call(files, FILES_RESIZE, file, 0, 0, NULL) == FILE_READ_ONLY;
+         files_call(client.server, FILES_RESIZE, file, 0, 0, NULL) == FILE_READ_ONLY;
     print("filing: a file of the boot archive, mapped: %s\n",
           ok ? "its bytes, and no others" : "WRONG");
     return ok;
@@ -220,10 +188,10 @@ static bool names(void)
 
     memcpy(buffer, "written\n", 8);
     ok =
-        ok && files_call(files, FILES_WRITE, file, 0, 8, NULL) == FILE_OK &&
+        ok && files_call(client.server, FILES_WRITE, file, 0, 8, NULL) == FILE_OK &&
         by_path(FILES_REMOVE, 0, "disk/folder/a", "", NULL) == FILE_BUSY &&
-        files_call(files, FILES_CLOSE, file, 0, 0, NULL) == FILE_OK &&
-        files_call(files, FILES_SIZE, file, 0, 0, NULL) == FILE_NOT_FOUND &&
+        files_call(client.server, FILES_CLOSE, file, 0, 0, NULL) == FILE_OK &&
+        files_call(client.server, FILES_SIZE, file, 0, 0, NULL) == FILE_NOT_FOUND &&
         by_path(FILES_RENAME, 0, "disk/folder/a", "disk/folder/of another name", NULL) == FILE_OK &&
         by_path(FILES_REMOVE, 0, "disk/folder", "", NULL) == FILE_NOT_EMPTY &&
         by_path(FILES_REMOVE, 0, "disk/gone.txt", "", NULL) == FILE_OK &&
@@ -232,9 +200,70 @@ static bool names(void)
         position = answer.word[0];
         listed++;
     }
-    ok = ok && listed == 3 && files_call(files, FILES_SPACE, 0, 0, 0, &answer) == FILE_OK &&
+    ok = ok && listed == 3 && files_call(client.server, FILES_SPACE, 0, 0, 0, &answer) == FILE_OK &&
          answer.word[0] > 0;
     print("filing: made, renamed, removed, listed: %s\n", ok ? "yes" : "NO");
+    return ok;
+}
+
+/* ---- a client that ends as it is ---- */
+
+static const char *const guest_paths[GUEST_FILES] = {"disk/guest", "boot/hello", "boot/root"};
+
+/* It has files open and mapped, and a page that it has not synced, when it dies of a fault, or just ends. */
+static int guest(bool dies)
+{
+    uint64_t file, bytes;
+    bool ok;
+
+    client = (struct files_client){PROGRAM_GIVEN(0), (char *)BUFFER};
+    ok = files_attach(&client) &&
+         files_call(client.server, FILES_SIZE, 0, 0, 0, NULL) == FILE_NOT_FOUND;
+    for (unsigned i = 1; ok && i < GUEST_FILES; i++)
+        ok = opens(guest_paths[i], false, &file, &bytes) && map(file, 1, false, false);
+    ok = ok && opens(guest_paths[0], true, &file, &bytes) && bytes == 0 &&
+         files_call(client.server, FILES_RESIZE, file, PAGE_BYTES, 0, NULL) == FILE_OK;
+    volatile uint64_t *at = ok ? map(file, 1, true, true) : NULL;
+    if (!at)
+        return 1;
+    at[5] = word_at(0, 5);
+    return dies ? (int)*(volatile uint64_t *)PAGE_BYTES : 0;
+}
+
+static bool invites(unsigned n, qy_handle_t ear)
+{
+    static const char *const dying[] = {"filing", "dies", NULL}, *const ending[] = {"filing",
+                                                                                    "ends", NULL};
+    static struct process process;
+    struct process_event event = {0};
+    uint64_t file, bytes;
+    const char *why;
+    struct message answer;
+    bool ok =
+        process_spawn(n % 2 ? dying : ending, 256, ear, 1, &process, &why) == QY_OK &&
+        process_give(&process, 0, endpoint, QY_RIGHT_WRITE | QY_RIGHT_GRANT, GUEST) == QY_OK &&
+        process_start(&process, QY_CPU_ANY) == QY_OK && process_wait(ear, 0, &event) == QY_OK &&
+        event.news == (n % 2 ? PROCESS_FAULTED : PROCESS_EXITED) && event.code == 0 &&
+        by_path(FILES_REMOVE, 0, guest_paths[0], "", NULL) == FILE_BUSY;
+
+    /* What it wrote came to the file when the server found that it had gone; nobody has the file open. */
+    ok &= process_destroy(&process) == QY_OK;
+    ok = ok && opens(guest_paths[0], false, &file, &bytes) &&
+         files_call(client.server, FILES_READ, file, 0, bytes, &answer) == FILE_OK &&
+         ((uint64_t *)buffer)[5] == word_at(0, 5) &&
+         files_call(client.server, FILES_CLOSE, file, 0, 0, NULL) == FILE_OK;
+    return ok && by_path(FILES_REMOVE, 0, guest_paths[0], "", NULL) == FILE_OK;
+}
+
+static bool lets_go(void)
+{
+    qy_handle_t ear = 0;
+    bool ok = slot_make(QY_SLOT_UNTYPED, QY_OBJ_ENDPOINT, 1, &ear) == QY_OK;
+
+    for (unsigned n = 0; ok && n < GUESTS; n++)
+        ok = invites(n, ear);
+    print("filing: %u clients ended with files open and mapped: %s\n", GUESTS,
+          ok ? "nothing of them is open" : "NOT let go of");
     return ok;
 }
 
@@ -243,7 +272,9 @@ int main(int argc, char *argv[])
     static struct process server;
     volatile uint64_t *at = NULL;
     uint64_t file = 0;
-    (void)argc, (void)argv;
+
+    if (argc > 1)
+        return guest(strcmp(argv[1], "dies") == 0);
     if (!start_server(&server)) {
         print("filing: no server of files: it needs a disk, which the word disk brings\n");
         return 1;
@@ -260,10 +291,12 @@ int main(int argc, char *argv[])
         return 6;
     if (!names())
         return 7;
+    if (!lets_go())
+        return 9;
     /* The last words: written through the map, synced, and then no more than power off. */
     at[0] = word_at(0, 9);
     memcpy((void *)(uintptr_t)&at[WORDS], "synced by quarry", 16);
-    bool ok = files_call(files, FILES_SYNC, 0, 0, 0, NULL) == FILE_OK;
+    bool ok = files_call(client.server, FILES_SYNC, 0, 0, 0, NULL) == FILE_OK;
     at[2 * WORDS] = 0; /* not synced */
     print("filing: synced; the server is taken away as it is: %s\n", ok ? "yes" : "NO");
     return ok && process_destroy(&server) == QY_OK ? 0 : 8;

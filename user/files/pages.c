@@ -63,6 +63,7 @@ enum file_error pages_refresh(const struct open_file *open, uint64_t from)
 /* Memory is used up: nothing has to be in it. */
 static enum file_error give_memory_back(void)
 {
+    clients_look();
     enum file_error error = pages_write_back_all();
 
     for (unsigned i = 0; i < OPEN_MAX && error == FILE_OK; i++)

@@ -11,38 +11,21 @@
 
 struct files_server server;
 
-/* A thread waits for a page. It ends if the disk has failed. */
+/* A thread waits for a page. If there is none to be had, the file is taken from all who map it: its handler is told. */
 static enum qy_error serve_fault(const struct message *message)
 {
     uint64_t number = message->badge & (OPEN_MAX - 1), page = message->label >> 24;
-    const struct open_file *open = &server.files[number];
+    struct open_file *open = &server.files[number];
     enum file_error error = FILE_OK;
 
     if (open->users && open->object && page < pages_of(open)) /* else the next touch says so */
         error = pages_supply(open, page);
-    if (error != FILE_OK)
+    if (error != FILE_OK) {
         print("files: a page cannot be read: %s\n", file_error_sentence(error));
+        (void)!pages_write_back(open); /* what can be */
+        error = pages_end(open);
+    }
     return reply_send(server.reply, error == FILE_OK ? QY_FAULT_RESUME : QY_FAULT_KILL, 0, 0, 0);
-}
-
-/* A client gets its buffer, which stays the server's: nobody can take it away under the server. */
-static enum file_error attach(uint64_t client)
-{
-    qy_handle_t *frame = &server.buffers[client];
-    struct tables made;
-
-    if (*frame)
-        return FILE_OK;
-    enum qy_error error = slot_make(QY_SLOT_UNTYPED, QY_OBJ_FRAME, FILES_BUFFER_PAGES, frame);
-    if (error != QY_OK)
-        return FILE_NO_MEMORY;
-    error = space_map_frame(QY_SLOT_UNTYPED, QY_SLOT_SPACE, *frame, (uintptr_t)buffer_of(client),
-                            QY_MAP_READ | QY_MAP_WRITE, &made);
-    if (error == QY_OK)
-        return FILE_OK;
-    slot_delete(*frame);
-    *frame = 0;
-    return FILE_NO_MEMORY;
 }
 
 /* The client may change it meanwhile: what is used is a copy. Null: it is no path there. */
@@ -99,22 +82,6 @@ static enum file_error open_file(uint64_t client, bool create, const char *path,
     return error;
 }
 
-static enum file_error close_file(struct open_file *open, uint64_t client)
-{
-    open->opened[client]--;
-    if (open->users > 1) {
-        open->users--;
-        return FILE_OK;
-    }
-    enum file_error error = pages_write_back(open);
-    if (pages_end(open) != FILE_OK)
-        error = FILE_IO;
-    if (open->file && fat_close(&server.fat, open->file) != FILE_OK)
-        error = FILE_IO;
-    open->users = 0;
-    return error;
-}
-
 static enum file_error read_file(const struct open_file *open, const struct message *message,
                                  struct message *answer)
 {
@@ -159,7 +126,7 @@ static enum file_error serve_file(const struct message *message, struct message 
         return FILE_NOT_FOUND;
     switch (message->label) {
     case FILES_CLOSE:
-        return close_file(open, message->badge);
+        return client_close(open, message->badge);
     case FILES_READ:
         return read_file(open, message, answer);
     case FILES_SIZE:
@@ -208,8 +175,11 @@ static enum file_error serve(const struct message *message, struct message *answ
 
     if (message->badge == 0 || message->badge >= FILES_CLIENTS)
         return FILE_UNSUPPORTED;
+    if (message->label == FILES_ATTACH || message->label == FILES_OPEN ||
+        message->label == FILES_REMOVE || message->label == FILES_RENAME)
+        clients_look();
     if (message->label == FILES_ATTACH)
-        return attach(message->badge);
+        return client_attach(message->badge);
     if (!server.buffers[message->badge])
         return FILE_NO_MEMORY;
     memcpy(paths, buffer_of(message->badge), sizeof(paths) - 1);

@@ -1,7 +1,8 @@
 /*
  * The file server's parts.
  *
- *     server.c   requests, and who has what open
+ *     server.c   requests
+ *     clients.c  who has a buffer, and what they have open
  *     pages.c    what of a file is in memory: supplied as it is touched, written back as it was written
  *     disk.c     the disk's driver as the disk of a FAT32
  */
@@ -37,7 +38,6 @@ struct files_server {
 };
 extern struct files_server server;
 
-
 static inline char *buffer_of(uint64_t client)
 {
     return (char *)(uintptr_t)(BUFFERS + client * FILES_BUFFER_BYTES);
@@ -53,10 +53,17 @@ static inline uint64_t pages_of(const struct open_file *open)
     return (bytes_of(open) + 4095) / 4096;
 }
 
+/* A client gets its buffer, which stays the server's: nobody can take it away under the server. Errors: NO_MEMORY. */
+enum file_error client_attach(uint64_t client);
+/* One of the times that it has opened it; the last of all syncs it. */
+enum file_error client_close(struct open_file *open, uint64_t client);
+/* What clients had that have gone is let go of. */
+void clients_look(void);
+
 /* The driver's disk is mounted. Errors: those of fat_mount. */
 enum file_error disk_mount(void);
 
-/* The object of a file, made when it is first wanted; and its end. */
+/* The object of a file, made when it is first wanted; and its end: whoever maps it faults, REVOKED. */
 enum file_error pages_map(struct open_file *open);
 enum file_error pages_end(struct open_file *open);
 /* Pages that were written through maps come to their files. */
