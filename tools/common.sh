@@ -86,6 +86,7 @@ packages_for() {
   build-riscv64-gcc) echo gcc-riscv64-linux-gnu binutils-riscv64-linux-gnu meson ninja-build cpio dpkg-dev ;;
   hosted) echo clang-14 gcc libc6-dev meson ninja-build dpkg-dev pkg-config spin valgrind dosfstools mtools ;;
   bench-phys) echo binutils valgrind ;;
+  linux) echo gcc libc6-dev linux-libc-dev cpio dpkg ;;
   bench-heap) echo binutils valgrind libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 ;;
   emulator-x86_64) echo qemu-system-x86 ;;
   emulator-riscv64) echo qemu-system-misc opensbi ;;

@@ -81,34 +81,6 @@ static void bench_map(struct root *root, qy_handle_t budget)
     bench_row("unmap_frame", unmap_ticks, bench_clock(BENCH_COUNT), BENCH_COUNT);
 }
 
-/* Answers every call on its endpoint until it is destroyed. */
-static void server_main(void *argument)
-{
-    const struct child *self = argument;
-    struct message message;
-
-    while (endpoint_reply_receive(self->endpoint, self->reply, 0, 0, 0, 0, &message) == QY_OK)
-        ;
-    thread_exit(0);
-}
-
-/* endpoint_call here, endpoint_reply_receive in the other thread. */
-static void bench_ipc(struct root *root, qy_handle_t budget)
-{
-    static struct child child;
-    struct message reply;
-    bool ok = child_make(root, budget, BENCH_STACK_PAGE, &child) == QY_OK &&
-              child_start(&child, server_main, &child, 0) == QY_OK &&
-              endpoint_call(child.endpoint, 0, 0, 0, 0, &reply) == QY_OK;
-
-    uint64_t start = clock_ticks();
-    for (unsigned i = 0; ok && i < BENCH_COUNT; i++)
-        ok = endpoint_call(child.endpoint, 0, 0, 0, 0, &reply) == QY_OK;
-    uint64_t ticks = clock_ticks() - start;
-    if (root_check(root, ok, "ipc_round_trip failed"))
-        bench_row("ipc_round_trip", ticks, 0, BENCH_COUNT);
-}
-
 static void toucher_main(void *argument)
 {
     *(volatile uint64_t *)argument = 1;
@@ -220,10 +192,10 @@ void bench_run(struct root *root)
     print("bench: in %s\n", CLOCK_NAME);
     bench_null_call(root);
     bench_with_budget(root, BUDGET_PAGES, bench_map);
-    bench_with_budget(root, BUDGET_PAGES, bench_ipc);
     bench_with_budget(root, BUDGET_PAGES, bench_fault);
     bench_with_budget(root, BUDGET_PAGES + PAGED, bench_pager);
     bench_regions(root);
+    bench_tasks(root);
 #ifdef QUARRY_SWAP
     bench_swap(root);
 #endif

@@ -26,7 +26,8 @@ void bench_with_budget(struct root *root, uint64_t pages,
 void bench_with_bound(struct root *root, uint64_t pages,
                       void (*part)(struct root *root, qy_handle_t budget));
 
-void bench_regions(struct root *root); /* regions, faults, clones, spaces (bench_regions.c) */
+void bench_regions(struct root *root); /* regions, faults, clones (bench_regions.c) */
+void bench_tasks(struct root *root);   /* messages, switches, programs (bench_tasks.c) */
 void bench_objects(struct root *root); /* retype, delete, revoke (bench_objects.c) */
 void bench_swap(struct root *root);    /* pages that go and return (bench_swap.c); built where LZ4's source is */
 

@@ -1,5 +1,5 @@
 /*
- * What regions cost: reserving, mapping, protecting, unmapping; faults; clones; address spaces; switches.
+ * What regions cost: reserving, mapping, protecting, unmapping; faults; clones.
  *
  * All pages are of 4 KiB. `populated`: each page was touched. A figure is of the whole operation, not of a page.
  */
@@ -9,8 +9,7 @@
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
 #define TIB (1ull << 40)
-#define TURNS 16u     /* of what takes long */
-#define SWITCHES 500u /* of each of two threads */
+#define TURNS 16u /* of what takes long */
 
 static enum qy_error reserve(uint64_t bytes)
 {
@@ -25,11 +24,11 @@ static void touch(uint64_t bytes, uint64_t step)
         *(volatile uint64_t *)(BENCH_AT + at) = at;
 }
 
-/* Reserve, populate, protect, unmap: the four rows of a size. */
+/* Reserve, populate, protect, unmap: a row for each call of a size, and one for the whole of reserve, populate, unmap. */
 static void region_of(struct root *root, uint64_t pages)
 {
     const uint64_t bytes = pages * PAGE_BYTES;
-    uint64_t mapped = 0, protected = 0, unmapped = 0, start;
+    uint64_t mapped = 0, protected = 0, unmapped = 0, whole = 0, start;
     bool ok = true;
 
     for (unsigned i = 0; ok && i < TURNS; i++) {
@@ -43,6 +42,11 @@ static void region_of(struct root *root, uint64_t pages)
         start = clock_ticks();
         ok &= space_unmap_region(QY_SLOT_SPACE, BENCH_AT, bytes) == QY_OK;
         unmapped += clock_ticks() - start;
+        start = clock_ticks();
+        ok &= reserve(bytes) == QY_OK;
+        touch(bytes, PAGE_BYTES);
+        ok &= space_unmap_region(QY_SLOT_SPACE, BENCH_AT, bytes) == QY_OK;
+        whole += clock_ticks() - start;
     }
     if (!root_check(root, ok, "a region could not be mapped, protected and unmapped"))
         return;
@@ -50,6 +54,7 @@ static void region_of(struct root *root, uint64_t pages)
     bench_row_of(mapped, overhead, TURNS, "region_map_%llu", (unsigned long long)pages);
     bench_row_of(protected, overhead, TURNS, "region_protect_%llu", (unsigned long long)pages);
     bench_row_of(unmapped, overhead, TURNS, "region_unmap_%llu", (unsigned long long)pages);
+    bench_row_of(whole, overhead, TURNS, "region_cycle_%llu", (unsigned long long)pages);
 }
 
 /* A second region keeps the tables: what is counted is the pages'. */
@@ -192,48 +197,6 @@ static void clones(struct root *root, qy_handle_t budget)
     clone_of(root, "64_mib", 64 * MIB, PAGE_BYTES);
 }
 
-/* ---- switches ---- */
-
-static void yielder_main(void *argument)
-{
-    (void)argument;
-    for (unsigned i = 0; i < SWITCHES + 2; i++)
-        yield();
-    thread_exit(0);
-}
-
-/* Two threads of one CPU take turns; a figure is of one switch, the call included. */
-static void switches(struct root *root, const struct child *child, const char *name)
-{
-    bool ok = child_start(child, yielder_main, NULL, 0) == QY_OK;
-
-    yield();
-    uint64_t start = clock_ticks();
-    for (unsigned i = 0; i < SWITCHES; i++)
-        yield();
-    uint64_t ticks = clock_ticks() - start;
-    if (root_check(root, ok && child_wait_dead(child), "a thread that yields does not end"))
-        bench_row(name, ticks, 0, 2 * SWITCHES);
-}
-
-static void switch_thread(struct root *root, qy_handle_t budget)
-{
-    struct child child;
-
-    if (root_check(root, child_make(root, budget, BENCH_STACK_PAGE, &child) == QY_OK,
-                   "a thread could not be made"))
-        switches(root, &child, "switch_thread");
-}
-
-static void switch_space(struct root *root, qy_handle_t budget)
-{
-    struct child child;
-    bool ok = child_make_apart(root, budget, BENCH_STACK_PAGE + PAGE_BYTES, 0, &child) == QY_OK;
-
-    if (root_check(root, ok, "a thread in a space of its own could not be made"))
-        switches(root, &child, "switch_space");
-}
-
 void bench_regions(struct root *root)
 {
     bench_with_bound(root, 1024, regions);
@@ -241,6 +204,4 @@ void bench_regions(struct root *root)
     bench_with_bound(root, 1024, demand_zero);
     bench_with_bound(root, 2048, copy_on_write);
     bench_with_bound(root, 20480, clones);
-    bench_with_budget(root, 64, switch_thread);
-    bench_with_budget(root, 128, switch_space);
 }
