@@ -11,12 +11,13 @@
 #   m_words    the kernel's command line (pvh, opensbi; images carry their own)
 #   m_seconds  time limit, 0 = none        m_more     further words for QEMU
 #   m_disk     raw image of a disk, or empty for none; m_disk_by: pci, registers (riscv64); m_disk_only: on = to be read only
+#   m_disk_way QEMU's words for what lies between the image and the machine, or empty: a log of writes, errors, a limit
 #
 # The machine's console is standard input and output.
 
 machine_defaults() {
   m_arch=x86_64 m_path=pvh m_cpus=1 m_memory=2G m_nodes=1 m_cpu='' m_kernel='' m_archive='' m_image=''
-  m_words='' m_seconds=0 m_more='' m_disk='' m_disk_by=pci m_disk_only=off
+  m_words='' m_seconds=0 m_more='' m_disk='' m_disk_by=pci m_disk_only=off m_disk_way=''
 }
 
 # Bytes of a size such as 512K, 128M, 2G, 1T; a bare number is in MiB, as for QEMU. Nothing if it is no size.
@@ -153,9 +154,9 @@ machine_qemu() {
   if [ -n "$m_disk" ]; then
     device=virtio-blk-device,drive=data
     [ "$m_disk_by" = registers ] || device=virtio-blk-pci,drive=data,disable-legacy=on
-    # A comma in a name is written twice.
+    # A comma in a name is written twice. An error of the host is the machine's to see, not a reason to stop it.
     set -- "$@" -device "$device" \
-      -drive "if=none,id=data,format=raw,readonly=$m_disk_only,file=$(printf '%s\n' "$m_disk" | sed 's/,/,,/g')"
+      -drive "if=none,id=data,format=raw,readonly=$m_disk_only,werror=report,rerror=report,${m_disk_way:-file=$(printf '%s\n' "$m_disk" | sed 's/,/,,/g')}"
   fi
   # shellcheck disable=SC2086 # further words
   set -- "$@" $m_more

@@ -33,6 +33,7 @@ configurations tests/front/configurations.sh'
 # The same for scripts that run machines by the front door.
 late_tests='run tests/front/run.sh
 seen tests/boot/seen.sh
+power-cut tests/boot/cuts.sh
 profile tests/front/profile.sh
 bench tests/front/bench.sh'
 
@@ -44,7 +45,7 @@ script_tests_run() { # LIST
     selected "script $name" || continue
     begin=$(now)
     words=
-    [ "$name$tests_all" != configurationsyes ] || words=all
+    case $name$tests_all in configurationsyes | power-cutyes) words=all ;; esac
     # shellcheck disable=SC2086 # none or one
     if sh "$root/$file" $words >"$logs/script-$name.log" 2>&1 </dev/null; then
       result ok "script $name" $(($(now) - begin))

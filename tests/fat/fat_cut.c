@@ -246,53 +246,6 @@ static bool is_right(struct image *cut, unsigned from, unsigned to)
 
 /* ---- cuts ---- */
 
-/* Each line of fsck.vfat is one of these. */
-static bool is_allowed(char *found)
-{
-    static const char *const allowed[] = {"fsck.fat 4",
-                                          "Dirty bit is set",
-                                          "Automatically removing dirty bit",
-                                          "There are differences between boot sector",
-                                          "This is mostly harmless",
-                                          "65:01/00",
-                                          "Not automatically fixing",
-                                          "Warning: Filesystem is FAT32",
-                                          "but has only",
-                                          "This may lead",
-                                          "Reclaimed ",
-                                          "Free cluster summary",
-                                          "Auto-setting",
-                                          "FATs differ",
-                                          "Using first FAT",
-                                          "Leaving filesystem unchanged",
-                                          "Orphaned long file name part",
-                                          "Auto-deleting",
-                                          "Long filename fragment",
-                                          "(Maybe the start bit",
-                                          "Not auto-correcting",
-                                          "File size is",
-                                          "Truncating file to",
-                                          "share clusters",
-                                          "Truncating second to",
-                                          "/"};
-    bool shared = strstr(found, "share clusters") != NULL;
-
-    for (char *line = strtok(found, "\n"); line; line = strtok(NULL, "\n")) {
-        bool known = strstr(line, ".img: ") != NULL; /* so many files in so many clusters */
-        line += strspn(line, " ");
-        for (unsigned i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
-            known |= strncmp(line, allowed[i], strlen(allowed[i])) == 0;
-        /* A chain that is too short is only what fsck.vfat itself makes of the old name of a rename. */
-        if (strstr(line, "chain length is") && !strstr(line, "is > ") && !shared)
-            known = false;
-        if (!known) {
-            printf("# fsck.vfat says: %s\n", line);
-            return false;
-        }
-    }
-    return true;
-}
-
 /* What of the steps [flush, end) of a log is on the disk. */
 static void apply(uint8_t *bytes, const struct image *logged, size_t flush, size_t end,
                   unsigned subset)
@@ -331,7 +284,7 @@ static void try_cut(const uint8_t *bytes, unsigned from, unsigned to)
     image_from(&cut, bytes, image.sectors);
     if (outside) {
         (void)image_fsck(&cut, found);
-        CHECK(is_allowed(found));
+        CHECK(image_is_cut(found));
     }
     cut.room = 64;
     cut.log = malloc(cut.room * sizeof(*cut.log));

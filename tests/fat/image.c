@@ -202,6 +202,53 @@ bool image_is_clean(const struct image *image)
     return false;
 }
 
+/* Each line is one of these. */
+bool image_is_cut(char *found)
+{
+    static const char *const allowed[] = {"fsck.fat 4",
+                                          "Dirty bit is set",
+                                          "Automatically removing dirty bit",
+                                          "There are differences between boot sector",
+                                          "This is mostly harmless",
+                                          "65:01/00",
+                                          "Not automatically fixing",
+                                          "Warning: Filesystem is FAT32",
+                                          "but has only",
+                                          "This may lead",
+                                          "Reclaimed ",
+                                          "Free cluster summary",
+                                          "Auto-setting",
+                                          "FATs differ",
+                                          "Using first FAT",
+                                          "Leaving filesystem unchanged",
+                                          "Orphaned long file name part",
+                                          "Auto-deleting",
+                                          "Long filename fragment",
+                                          "(Maybe the start bit",
+                                          "Not auto-correcting",
+                                          "File size is",
+                                          "Truncating file to",
+                                          "share clusters",
+                                          "Truncating second to",
+                                          "/"};
+    bool shared = strstr(found, "share clusters") != NULL;
+
+    for (char *line = strtok(found, "\n"); line; line = strtok(NULL, "\n")) {
+        bool known = strstr(line, ".img: ") != NULL; /* so many files in so many clusters */
+        line += strspn(line, " ");
+        for (unsigned i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
+            known |= strncmp(line, allowed[i], strlen(allowed[i])) == 0;
+        /* A chain that is too short is only what fsck.vfat itself makes of the old name of a rename. */
+        if (strstr(line, "chain length is") && !strstr(line, "is > ") && !shared)
+            known = false;
+        if (!known) {
+            printf("# fsck.vfat says: %s\n", line);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool image_mtools_reads(const struct image *image, const char *name, const uint8_t *bytes,
                         size_t count)
 {

@@ -42,6 +42,8 @@ enum file_error image_mount(struct image *image) FAT_MUST_USE;
 
 /* What fsck.vfat -n says, and its exit code. */
 int image_fsck(const struct image *image, char found[FOUND_BYTES]);
+/* What fsck.vfat said is what a power cut may leave (FAT-CUT) and no more; says what, if it is not. Changes the text. */
+bool image_is_cut(char *found);
 /* Unmounted, fsck.vfat finds nothing. Says what, if it does. */
 bool image_is_clean(const struct image *image);
 /* What mtools reads of a file is exactly that. The path is as for the library. */

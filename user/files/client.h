@@ -21,15 +21,16 @@ struct files_client {
 bool files_attach(const struct files_client *client) CALL_MUST_USE;
 
 /* A request with a path, or two (else ""), and a word. *answer may be null. */
-enum file_error files_by_path(const struct files_client *client, enum files_request request, uint64_t word,
-                              const char *path, const char *to, struct message *answer) CALL_MUST_USE;
+enum file_error files_by_path(const struct files_client *client, enum files_request request,
+                              uint64_t word, const char *path, const char *to,
+                              struct message *answer) CALL_MUST_USE;
 
 /* Errors of the server. */
-enum file_error files_open(const struct files_client *client, const char *path, bool create, uint64_t *file,
-                           uint64_t *bytes) CALL_MUST_USE;
+enum file_error files_open(const struct files_client *client, const char *path, bool create,
+                           uint64_t *file, uint64_t *bytes) CALL_MUST_USE;
 
 /* The file's memory object, mapped at an address that nobody uses. Null: no. */
-volatile uint64_t *files_map(const struct files_client *client, uint64_t file, uint64_t pages, bool shared,
-                             bool write) CALL_MUST_USE;
+volatile uint64_t *files_map(const struct files_client *client, uint64_t file, uint64_t pages,
+                             bool shared, bool write) CALL_MUST_USE;
 
 #endif

@@ -7,8 +7,8 @@
  *
  * A disk is written to only if its first sector begins with "quarry test disk": then all the others are filled with
  * numbered lines, which are read back, and which whoever made the disk may look at. If it begins with "quarry swap disk",
- * pages of a program go there (user/swap/swapping.c); a FAT32 with the label QUARRY FILE is the file server's
- * (user/files/filing.c).
+ * pages of a program go there (user/swap/swapping.c); a FAT32 with the label QUARRY FILE, or QUARRY CUTS, is the file
+ * server's (user/files/filing.c, cutting.c).
  */
 #include "../drivers/block.h"
 #include "root.h"
@@ -31,6 +31,7 @@
 #define MAGIC "quarry test disk"
 #define SWAP_MAGIC "quarry swap disk"
 #define FILES_MAGIC "QUARRY FILEFAT32" /* label and kind of a FAT32, in its boot sector */
+#define CUTS_MAGIC "QUARRY CUTSFAT32"
 #define FILES_MAGIC_AT 71u
 #define TEST_SECTORS_MAX 3000000ull /* numbers of lines have eight digits */
 
@@ -273,11 +274,14 @@ static const char *const *program_of(const char *sector)
 {
     static const char *const swapping[] = {"swapping", "disk", NULL};
     static const char *const filing[] = {"filing", NULL};
+    static const char *const cutting[] = {"cutting", NULL};
     static const char *const none[] = {NULL};
     if (memcmp(sector, SWAP_MAGIC, sizeof(SWAP_MAGIC) - 1) == 0)
         return swapping;
-    return memcmp(sector + FILES_MAGIC_AT, FILES_MAGIC, sizeof(FILES_MAGIC) - 1) == 0 ? filing
-                                                                                      : none;
+    if (memcmp(sector + FILES_MAGIC_AT, FILES_MAGIC, sizeof(FILES_MAGIC) - 1) == 0)
+        return filing;
+    return memcmp(sector + FILES_MAGIC_AT, CUTS_MAGIC, sizeof(CUTS_MAGIC) - 1) == 0 ? cutting
+                                                                                    : none;
 }
 
 static void use(struct disk *disk)
