@@ -90,6 +90,7 @@ packages_for() {
   bench-heap) echo binutils valgrind libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 ;;
   emulator-x86_64) echo qemu-system-x86 ;;
   emulator-riscv64) echo qemu-system-misc opensbi ;;
+  nbd) echo qemu-utils ;;
   iso) echo grub-common grub-pc-bin grub-efi-amd64-bin xorriso mtools ;;
   ovmf) echo ovmf ;;
   uboot) echo u-boot-qemu mtools ;;

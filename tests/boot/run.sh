@@ -34,6 +34,7 @@ configurations tests/front/configurations.sh'
 late_tests='run tests/front/run.sh
 seen tests/boot/seen.sh
 power-cut tests/boot/cuts.sh
+disks tests/boot/disks.sh
 profile tests/front/profile.sh
 bench tests/front/bench.sh'
 
@@ -45,7 +46,7 @@ script_tests_run() { # LIST
     selected "script $name" || continue
     begin=$(now)
     words=
-    case $name$tests_all in configurationsyes | power-cutyes) words=all ;; esac
+    case $name$tests_all in configurationsyes | power-cutyes | disksyes) words=all ;; esac
     # shellcheck disable=SC2086 # none or one
     if sh "$root/$file" $words >"$logs/script-$name.log" 2>&1 </dev/null; then
       result ok "script $name" $(($(now) - begin))
