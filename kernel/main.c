@@ -16,6 +16,7 @@
 #include <kernel/guard.h>
 #include <kernel/heap.h>
 #include <kernel/image.h>
+#include <kernel/kaslr.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
 #include <kernel/root_task.h>
@@ -79,7 +80,7 @@ static void map_make(const struct qy_boot_info *info)
 
 static uint64_t image_physical(const char *symbol)
 {
-    return (uint64_t)symbol - KERNEL_IMAGE_BASE + arch_image_base.raw;
+    return (uint64_t)symbol - kernel_base.image + arch_image_base.raw;
 }
 
 static void reserve(uint64_t base, uint64_t end, enum qy_mem_use use)
@@ -170,6 +171,7 @@ _Noreturn void kernel_main(struct qy_boot_info *info)
     reserve_what_is_used(info);
     topology_read();
     trampoline_take();
+    kaslr_choose(info, &map, &topology);
 
     const char *what = NULL;
     enum qy_error error = kernel_tables_build(&map, &kernel_tables, &topology, &what);
@@ -232,8 +234,8 @@ static _Noreturn void continue_on_own_stack(void *unused)
     (void)unused;
     struct qy_bytes archive = boot_archive();
     symbols_use(archive);
-    qy_framedb_init(&framedb, (void *)KERNEL_FRAMES_BASE, (void *)KERNEL_BLOCKS_BASE,
-                    (void *)KERNEL_SECTIONS_BASE, qy_map_ram_end(&map));
+    qy_framedb_init(&framedb, (void *)kernel_frames_base(), (void *)kernel_blocks_base(),
+                    (void *)kernel_sections_base(), qy_map_ram_end(&map));
     if (QY_CONFIG_DEBUG)
         qy_framedb_poison(&framedb, boot_clock);
     struct kernel_arenas *arenas = kernel_arenas_make(&map, &framedb, &topology);

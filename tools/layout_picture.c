@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#if QY_CONFIG_KASLR
+struct kernel_base kernel_base = KERNEL_FIRST_BYTES; /* as without the boot option */
+#endif
+
 struct window {
     const char *name;
     uint64_t first, last;
@@ -108,29 +112,65 @@ static void inside(void)
         "unmapped page before, between and after them. An object lies against an edge of its slot, "
         "and only its own pages are mapped, while it lives: these are the only pages of the "
         "kernel's half that change after boot. Both ends of the window are unmapped.\n\n",
-        (unsigned long long)KERNEL_GUARD_BASE, KERNEL_GUARD_SLOTS,
+        (unsigned long long)kernel_guard_base(), KERNEL_GUARD_SLOTS,
         size(1, KERNEL_GUARD_SLOT_PAGES * 4096ull));
     printf("The frame database has three tables, each indexed by physical address and backed only "
            "where there is RAM:\n\n");
     printf("| table | starts at | room |\n|---|---|---|\n");
-    printf("| frames | `0x%016llx` | %s |\n", (unsigned long long)KERNEL_FRAMES_BASE,
-           size(KERNEL_FRAMES_BASE, KERNEL_BLOCKS_BASE - 1));
-    printf("| blocks of 2 MiB | `0x%016llx` | %s |\n", (unsigned long long)KERNEL_BLOCKS_BASE,
-           size(KERNEL_BLOCKS_BASE, KERNEL_SECTIONS_BASE - 1));
-    printf("| sections of 128 MiB | `0x%016llx` | %s |\n", (unsigned long long)KERNEL_SECTIONS_BASE,
-           size(KERNEL_SECTIONS_BASE, KERNEL_FRAME_DB_LAST));
+    printf("| frames | `0x%016llx` | %s |\n", (unsigned long long)kernel_frames_base(),
+           size(kernel_frames_base(), kernel_blocks_base() - 1));
+    printf("| blocks of 2 MiB | `0x%016llx` | %s |\n", (unsigned long long)kernel_blocks_base(),
+           size(kernel_blocks_base(), kernel_sections_base() - 1));
+    printf("| sections of 128 MiB | `0x%016llx` | %s |\n",
+           (unsigned long long)kernel_sections_base(),
+           size(kernel_sections_base(), KERNEL_FRAME_DB_LAST));
+}
+
+/* How many places there are when so many bytes have to fit, and the whole bits of that. */
+static void place(const char *what, const char *window, uint64_t room, uint64_t unit,
+                  uint64_t bytes)
+{
+    uint64_t count = (room - bytes) / unit + 1;
+    printf("| %s | %s | %s | %s | %llu | %u |\n", what, window, size(1, unit), size(1, bytes),
+           (unsigned long long)count, 63 - (unsigned)__builtin_clzll(count));
+}
+
+static void places(void)
+{
+    const struct kernel_base bytes = {
+        .direct_map = 8ull << 30,
+        .frame_db = KERNEL_FRAME_DB_BYTES,
+        .heap = KERNEL_GUARD_OFFSET + KERNEL_GUARD_BYTES,
+        .cpu_areas = 4 * KERNEL_CPU_AREA_BYTES,
+        .devices = KERNEL_DEVICES_BYTES,
+    };
+    printf(
+        "With `kaslr=on` on the kernel's command line, what stands in a window begins some units "
+        "behind the window's first byte: at random, each place as likely as any other, all "
+        "independent of each other, as far as there is room (`kernel/boot/kaslr.c`). The windows, "
+        "and the rights in them, stay. The kernel tells at boot how many bits that makes, and out "
+        "of what; `kaslr=show` prints the places as well, and the report of a panic does. Without "
+        "entropy of the processor or of firmware nothing is moved, and that is told.\n\n"
+        "On a machine of 4 CPUs whose RAM ends at 8 GiB:\n\n"
+        "| what | window | unit | has to fit | places | bits |\n|---|---|---|---|---|---|\n");
+#define X(name, window, unit, what)                                                                \
+    if (bytes.name)                                                                                \
+        place(what, #window, KERNEL_##window##_LAST - KERNEL_##window##_BASE + 1, unit, bytes.name);
+    KERNEL_PLACES(X)
+#undef X
 }
 
 int main(void)
 {
-    printf("# The kernel's address space\n\n"
-           "This page is made by `tools/layout_picture.c` from the table in "
-           "`kernel/include/kernel/layout.h`; a test "
-           "compares the two. Change the table, not this page. The same table makes the constants, "
-           "and the kernel "
-           "compares it with its live page tables at each boot (`kernel/boot/layout_check.c`).\n\n"
-           "It is the same on x86-64 (4 levels) and RISC-V (Sv48), and at each boot: addresses are "
-           "not randomised.\n\n");
+    printf(
+        "# The kernel's address space\n\n"
+        "This page is made by `tools/layout_picture.c` from the table in "
+        "`kernel/include/kernel/layout.h`; a test "
+        "compares the two. Change the table, not this page. The same table makes the constants, "
+        "and the kernel "
+        "compares it with its live page tables at each boot (`kernel/boot/layout_check.c`).\n\n"
+        "It is the same on x86-64 (4 levels) and RISC-V (Sv48), and at each boot, unless the boot "
+        "option `kaslr=on` asks for [places at random](#places-at-random).\n\n");
     picture();
     printf("\n");
     table();
@@ -140,5 +180,7 @@ int main(void)
            "mistake faults; the "
            "frames of kernel text and constants are read-only in it.\n\n## Inside the windows\n\n");
     inside();
+    printf("\n## Places at random\n\n");
+    places();
     return 0;
 }

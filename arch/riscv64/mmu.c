@@ -117,9 +117,9 @@ enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topol
     if (error != QY_OK || !topology->test_finisher.raw)
         return error;
     paddr_t page = paddr(qy_align_down(topology->test_finisher.raw, QY_PAGE_BYTES));
-    error = qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), page, QY_PAGE_BYTES, 1, flags, tables);
+    error = qy_pt_map_range(pt, vaddr(kernel_base.devices), page, QY_PAGE_BYTES, 1, flags, tables);
     if (error == QY_OK)
-        finisher_address = KERNEL_DEVICES_BASE + (topology->test_finisher.raw - page.raw);
+        finisher_address = kernel_base.devices + (topology->test_finisher.raw - page.raw);
     return error;
 }
 

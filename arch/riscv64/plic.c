@@ -21,7 +21,7 @@
 #define CLAIM(context) (THRESHOLD(context) + 1)
 #define PLIC_BYTES_MAX 0x4000000ull
 
-#define PLIC_ADDRESS (KERNEL_DEVICES_BASE + 0x200000) /* behind the test finisher */
+#define PLIC_ADDRESS (kernel_base.devices + 0x200000) /* behind the test finisher */
 
 static volatile uint32_t *plic; /* null: there is none */
 static uint64_t registers_bytes;

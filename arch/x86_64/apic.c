@@ -38,7 +38,7 @@ static uint32_t reg_read(unsigned offset)
 {
     if (x86_features.x2apic)
         return (uint32_t)x86_read_msr(APIC_MSR + (offset >> 4));
-    return *(volatile uint32_t *)(KERNEL_DEVICES_BASE + offset);
+    return *(volatile uint32_t *)(kernel_base.devices + offset);
 }
 
 static void reg_write(unsigned offset, uint32_t value)
@@ -46,14 +46,14 @@ static void reg_write(unsigned offset, uint32_t value)
     if (x86_features.x2apic)
         x86_write_msr(APIC_MSR + (offset >> 4), value);
     else
-        *(volatile uint32_t *)(KERNEL_DEVICES_BASE + offset) = value;
+        *(volatile uint32_t *)(kernel_base.devices + offset) = value;
 }
 
 enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topology,
                                const struct qy_pt_tables *tables)
 {
     enum qy_error error =
-        qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), topology->local_apic, QY_PAGE_BYTES, 1,
+        qy_pt_map_range(pt, vaddr(kernel_base.devices), topology->local_apic, QY_PAGE_BYTES, 1,
                         QY_PT_READ | QY_PT_WRITE | QY_PT_UNCACHED | QY_PT_GLOBAL, tables);
     return error == QY_OK ? x86_ioapic_map(pt, topology, tables) : error;
 }

@@ -25,7 +25,7 @@ extern char kernel_boot_start[];
 
 void *x86_ram(uint64_t physical)
 {
-    return (void *)(KERNEL_DIRECT_MAP_BASE + physical);
+    return (void *)(kernel_ram + physical);
 }
 
 uint64_t arch_boot_window(void)

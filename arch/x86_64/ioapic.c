@@ -49,7 +49,7 @@ enum qy_error x86_ioapic_map(struct qy_pt *pt, const struct qy_topology *from,
                              const struct qy_pt_tables *tables)
 {
     for (uint32_t i = 0; i < from->ioapic_count; i++) {
-        uint64_t at = KERNEL_DEVICES_BASE + (i + 1) * QY_PAGE_BYTES;
+        uint64_t at = kernel_base.devices + (i + 1) * QY_PAGE_BYTES;
         uint64_t base = from->ioapics[i].base.raw, page = qy_align_down(base, QY_PAGE_BYTES);
         enum qy_error error =
             qy_pt_map_range(pt, vaddr(at), paddr(page), QY_PAGE_BYTES, 1,

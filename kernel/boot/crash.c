@@ -73,7 +73,7 @@ static void crash_execute(void)
 static void crash_alias(void)
 {
     touch((uint64_t)qy_port_ram(
-        paddr((uint64_t)kernel_text_start - KERNEL_IMAGE_BASE + arch_image_base.raw)));
+        paddr((uint64_t)kernel_text_start - kernel_base.image + arch_image_base.raw)));
 }
 
 static void crash_promise(void)

@@ -92,7 +92,7 @@ static struct window *window_of(struct check *check, uint64_t address)
 
 static uint64_t image_physical(uint64_t address)
 {
-    return address - KERNEL_IMAGE_BASE + arch_image_base.raw;
+    return address - kernel_base.image + arch_image_base.raw;
 }
 
 static bool overlaps(uint64_t a, uint64_t a_end, uint64_t b, uint64_t b_end)
@@ -122,11 +122,11 @@ static const char *check_image_page(const struct check *check, uint64_t address,
 /* In the heap window there are stacks, of CPUs that exist, and later guarded objects. */
 static const char *check_heap_page(const struct check *check, uint64_t address, uint64_t end)
 {
-    if (overlaps(address, end, KERNEL_GUARD_BASE, KERNEL_GUARD_BASE + KERNEL_GUARD_BYTES))
+    if (overlaps(address, end, kernel_guard_base(), kernel_guard_base() + KERNEL_GUARD_BYTES))
         return check->boot ? "a page of the guarded allocations is mapped before there are any"
                            : NULL;
-    uint64_t slot = (address - KERNEL_HEAP_BASE) / KERNEL_STACK_SLOT_BYTES;
-    uint64_t top = KERNEL_HEAP_BASE + (slot + 1) * KERNEL_STACK_SLOT_BYTES;
+    uint64_t slot = (address - kernel_base.heap) / KERNEL_STACK_SLOT_BYTES;
+    uint64_t top = kernel_base.heap + (slot + 1) * KERNEL_STACK_SLOT_BYTES;
     if (slot >= (uint64_t)check->topology->cpu_count * KERNEL_STACK_KINDS)
         return "a page of the heap window belongs to no CPU's stack";
     return address >= top - KERNEL_STACK_BYTES && end <= top ? NULL
@@ -135,8 +135,8 @@ static const char *check_heap_page(const struct check *check, uint64_t address, 
 
 static const char *check_cpu_page(const struct check *check, uint64_t address, uint64_t end)
 {
-    uint64_t cpu = (address - KERNEL_CPU_AREAS_BASE) / KERNEL_CPU_AREA_BYTES;
-    uint64_t area = KERNEL_CPU_AREAS_BASE + cpu * KERNEL_CPU_AREA_BYTES;
+    uint64_t cpu = (address - kernel_base.cpu_areas) / KERNEL_CPU_AREA_BYTES;
+    uint64_t area = kernel_cpu_area((unsigned)cpu);
     if (cpu >= check->topology->cpu_count)
         return "a page of the CPU areas belongs to no CPU";
     return end <= area + KERNEL_CPU_AREA_BACKED_BYTES ? NULL : "a page lies behind a CPU's area";
@@ -187,7 +187,7 @@ static bool check_page(void *context, vaddr_t address, uint64_t entry, unsigned 
 
     const char *broken = check_any_page(check, window, last, physical, bytes, flags);
     if (!broken && window->first == KERNEL_DIRECT_MAP_BASE &&
-        physical != address.raw - KERNEL_DIRECT_MAP_BASE)
+        physical != address.raw - kernel_base.direct_map)
         broken = "a page of the direct map does not map its own address";
     else if (!broken && window->first == KERNEL_IMAGE_BASE)
         broken = check_image_page(check, address.raw, last + 1, physical, flags);
@@ -225,7 +225,7 @@ static const char *check_presence(const struct check *check)
         !is_mapped(check, check->data, check->data_end))
         return "a part of the kernel image is not mapped";
     for (unsigned cpu = 0; cpu < check->topology->cpu_count; cpu++) {
-        uint64_t area = KERNEL_CPU_AREAS_BASE + cpu * KERNEL_CPU_AREA_BYTES;
+        uint64_t area = kernel_cpu_area((unsigned)cpu);
         if (!is_mapped(check, area, area + KERNEL_CPU_AREA_BACKED_BYTES))
             return "a part of a CPU's area is not mapped";
         for (unsigned kind = 0; kind < KERNEL_STACK_KINDS; kind++) {

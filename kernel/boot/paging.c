@@ -18,6 +18,7 @@
 #include <arch/arch.h>
 #include <kernel/boot.h>
 #include <kernel/image.h>
+#include <kernel/kaslr.h>
 #include <kernel/layout.h>
 #include <lib/string.h>
 #include <qy/port.h>
@@ -82,7 +83,7 @@ static bool is_ram(const struct qy_segment *segment)
 
 static uint64_t image_physical(uint64_t address)
 {
-    return address - KERNEL_IMAGE_BASE + arch_image_base.raw;
+    return address - kernel_base.image + arch_image_base.raw;
 }
 
 /* One piece of RAM, cut where the rights of the kernel's own frames differ. */
@@ -104,7 +105,7 @@ static enum qy_error map_direct_run(struct builder *b, uint64_t base, uint64_t e
             }
         }
         enum qy_error error =
-            map(b, KERNEL_DIRECT_MAP_BASE + base, base, stop - base, arch_max_page_level(), flags);
+            map(b, kernel_base.direct_map + base, base, stop - base, arch_max_page_level(), flags);
         if (error != QY_OK)
             return error;
         base = stop;
@@ -237,11 +238,11 @@ static enum qy_error build_database_table(struct builder *b, unsigned number, ui
 
 static enum qy_error build_database(struct builder *b)
 {
-    enum qy_error error = build_database_table(b, 0, KERNEL_FRAMES_BASE);
+    enum qy_error error = build_database_table(b, 0, kernel_frames_base());
     if (error == QY_OK)
-        error = build_database_table(b, 1, KERNEL_BLOCKS_BASE);
+        error = build_database_table(b, 1, kernel_blocks_base());
     if (error == QY_OK)
-        error = build_database_table(b, 2, KERNEL_SECTIONS_BASE);
+        error = build_database_table(b, 2, kernel_sections_base());
     return error;
 }
 
@@ -290,7 +291,7 @@ static enum qy_error build_roots(struct builder *b)
 static enum qy_error build_devices(struct builder *b)
 {
     enum qy_error error = arch_map_devices(b->pt, b->topology, &b->tables);
-    return error == QY_OK ? tables_over(b, KERNEL_REGISTER_PAGE, KERNEL_REGISTER_PAGE, 1) : error;
+    return error == QY_OK ? tables_over(b, kernel_register_page(), kernel_register_page(), 1) : error;
 }
 
 enum qy_error kernel_tables_build(struct qy_map *map, struct qy_pt *pt,
@@ -339,8 +340,9 @@ static void zero(uint64_t address, uint64_t bytes)
 void kernel_tables_finish(const struct qy_map *map)
 {
     struct qy_framedb_span spans[3];
+    kaslr_tables_are_loaded();
     qy_framedb_spans(pfn(0), qy_map_ram_end(map), spans);
-    zero(KERNEL_SECTIONS_BASE, qy_align_up(spans[2].end, QY_PAGE_BYTES));
+    zero(kernel_sections_base(), qy_align_up(spans[2].end, QY_PAGE_BYTES));
     for (unsigned cpu = 0; cpu < built.cpus; cpu++) {
         zero(kernel_cpu_area(cpu), KERNEL_CPU_AREA_BACKED_BYTES);
         for (unsigned kind = 0; kind < KERNEL_STACK_KINDS; kind++)

@@ -10,6 +10,7 @@
 #include <arch/arch.h>
 #include <kernel/arenas.h>
 #include <kernel/device.h>
+#include <kernel/entropy.h>
 #include <kernel/object.h>
 #include <kernel/print.h>
 #include <kernel/root_task.h>
@@ -281,32 +282,11 @@ static struct thread *thread_make(struct making *making) QY_REQUIRES(qy_class_ca
     return thread;
 }
 
-/* What this machine has that is hard to guess, gathered once and told to nobody but through a hash. */
-struct entropy {
-    struct secret random;
-    uint64_t sources; /* QY_ENTROPY_* */
-};
-
-static void entropy_gather(struct entropy *entropy, const struct qy_boot_info *info)
-{
-    uint64_t words[5] = {arch_clock()};
-    bool cpu = true;
-    for (unsigned i = 1; i < 5; i++)
-        cpu &= arch_random(&words[i]);
-    *entropy = (struct entropy){.sources = (cpu ? QY_ENTROPY_CPU : 0) |
-                                           (info->entropy_bytes ? QY_ENTROPY_FIRMWARE : 0)};
-    secret_add(&entropy->random, words, sizeof(words));
-    secret_add(&entropy->random, info->entropy, info->entropy_bytes);
-    if (!entropy->sources)
-        print("entropy: NONE, neither of the processor nor of firmware: addresses of programs and "
-              "secrets of heaps can be guessed\n");
-}
-
 /* Secrets of heaps. */
-static void seed(struct entropy *entropy) QY_REQUIRES(qy_class_caps)
+static void seed(void) QY_REQUIRES(qy_class_caps)
 {
     uint8_t bytes[SECRET_SEED_BYTES];
-    secret_draw(&entropy->random, bytes, sizeof(bytes));
+    entropy_draw(bytes, sizeof(bytes));
     object_seed(bytes, sizeof(bytes));
 }
 
@@ -321,11 +301,13 @@ void root_task_create(const struct qy_boot_info *info, struct qy_bytes archive,
         slots_needed(program, segments, archive, arenas->count + devices_count(info, topology));
     struct making making = {0};
 
-    struct entropy entropy;
-    entropy_gather(&entropy, info);
+    entropy_gather(info);
+    if (!entropy_sources())
+        print("entropy: NONE, neither of the processor nor of firmware: addresses of programs and "
+              "secrets of heaps can be guessed\n");
     space_setup(kernel_tables, arenas->kernel.db);
     caps_acquire();
-    seed(&entropy);
+    seed();
     untyped_init(&kernel_untyped, &arenas->kernel);
     making.node = (struct cap_node *)object_take(
         QY_OBJ_CAP_NODE, 1ull << qy_order_of((slots + SLOTS_PER_PAGE - 1) / SLOTS_PER_PAGE));
@@ -348,9 +330,9 @@ void root_task_create(const struct qy_boot_info *info, struct qy_bytes archive,
     archive_map(&making, archive);
     struct thread *thread = thread_make(&making);
     info_fill(root_info, &making, info, arenas->nodes.count, archive.count);
-    secret_draw(&entropy.random, root_info->seed, sizeof(root_info->seed));
-    root_info->entropy = entropy.sources;
-    entropy = (struct entropy){.sources = 0};
+    entropy_draw(root_info->seed, sizeof(root_info->seed));
+    root_info->entropy = entropy_sources();
+    entropy_end();
     enum qy_error error = thread_start(thread, entry, QY_ROOT_STACK_TOP, QY_ROOT_INFO_ADDRESS, 0);
     caps_release();
     if (error != QY_OK)

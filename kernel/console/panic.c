@@ -9,6 +9,7 @@
 #include <kernel/entry.h>
 #include <kernel/guard.h>
 #include <kernel/image.h>
+#include <kernel/kaslr.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
 #include <lib/format.h>
@@ -66,7 +67,7 @@ _Noreturn void kernel_stop(const char *format, ...)
 size_t address_describe(uint64_t address, char *text, size_t bytes)
 {
     static const char *const stack_names[] = {"kernel stack", "fault stack"};
-    uint64_t heap = address - KERNEL_HEAP_BASE;
+    uint64_t heap = address - kernel_base.heap;
     uint64_t slot = heap / KERNEL_STACK_SLOT_BYTES;
     if (slot < (uint64_t)KERNEL_CPUS_MAX * KERNEL_STACK_KINDS) {
         unsigned cpu = (unsigned)(slot / KERNEL_STACK_KINDS);
@@ -74,9 +75,9 @@ size_t address_describe(uint64_t address, char *text, size_t bytes)
         return format_to(text, bytes, guard ? "the guard pages below CPU %u's %s" : "CPU %u's %s",
                          cpu, stack_names[slot % KERNEL_STACK_KINDS]);
     }
-    if (address - KERNEL_GUARD_BASE < KERNEL_GUARD_BYTES)
+    if (address - kernel_guard_base() < KERNEL_GUARD_BYTES)
         return format_to(text, bytes, "the window of guarded allocations");
-    uint64_t cpu_areas = address - KERNEL_CPU_AREAS_BASE;
+    uint64_t cpu_areas = address - kernel_base.cpu_areas;
     if (cpu_areas < KERNEL_CPUS_MAX * KERNEL_CPU_AREA_BYTES)
         return format_to(text, bytes, "%sCPU %u's area",
                          cpu_areas % KERNEL_CPU_AREA_BYTES < KERNEL_CPU_AREA_BACKED_BYTES
@@ -96,7 +97,7 @@ size_t address_describe(uint64_t address, char *text, size_t bytes)
         return format_to(text, bytes, "kernel data");
     if (kernel_window_of(address) == KERNEL_WINDOW_DIRECT_MAP)
         return format_to(text, bytes, "direct map of physical address %R",
-                         address - KERNEL_DIRECT_MAP_BASE);
+                         address - kernel_ram);
     if (!vaddr_is_canonical(address))
         return format_to(text, bytes, "not a canonical address");
     return format_to(text, bytes, "%s", kernel_window_what(kernel_window_of(address)));
@@ -141,6 +142,7 @@ static void backtrace(uint64_t frame_pointer)
 
 static void print_where(void)
 {
+    kaslr_print();
     if (!atomic_load(&cpus_are_set_up))
         return;
     struct cpu *cpu = cpu_this();

@@ -5,6 +5,7 @@
  * Only a panic reads it, once a line, so it is searched from the start; a broken file gives wrong
  * names, not faults.
  */
+#include <kernel/layout.h>
 #include <kernel/panic.h>
 #include <lib/format.h>
 #include <platform/parse.h>
@@ -28,6 +29,7 @@ static uint64_t parse_hex(const uint8_t *at, const uint8_t *end)
 
 size_t symbol_describe(uint64_t address, char *text, size_t bytes)
 {
+    address -= kernel_base.image - KERNEL_IMAGE_BASE; /* where the linker put it */
     const uint8_t *end = symbols.at + symbols.count;
     const uint8_t *name = NULL;
     uint64_t start = 0;

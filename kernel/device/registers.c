@@ -18,7 +18,7 @@ void registers_init(const struct qy_pt *kernel_tables)
 /* Uncached as programs have device memory (frame_flags_check): by the entry, or by physical attributes. */
 static uint64_t lend(paddr_t address) QY_REQUIRES(qy_class_caps)
 {
-    const vaddr_t page = vaddr(KERNEL_REGISTER_PAGE);
+    const vaddr_t page = vaddr(kernel_register_page());
     unsigned flags = QY_PT_READ | QY_PT_WRITE | QY_PT_GLOBAL;
     if (qy_pt_supports(tables.format, flags | QY_PT_UNCACHED, 1))
         flags |= QY_PT_UNCACHED;
@@ -31,7 +31,7 @@ static uint64_t lend(paddr_t address) QY_REQUIRES(qy_class_caps)
 
 static void give_back(void) QY_REQUIRES(qy_class_caps)
 {
-    const vaddr_t page = vaddr(KERNEL_REGISTER_PAGE);
+    const vaddr_t page = vaddr(kernel_register_page());
     if (qy_pt_unmap(&tables, page, 1, NULL) != QY_OK)
         qy_port_broken("EXACT", "the page for registers is not mapped", page.raw);
     arch_flush_range(page, 1);

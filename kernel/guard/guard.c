@@ -129,7 +129,7 @@ void guard_init(const char *command_line, struct kernel_arenas *arenas, const st
 {
     char value[16];
     struct qy_pt pt = *live;
-    struct qy_guard_config config = {.window = (unsigned char *)KERNEL_GUARD_BASE,
+    struct qy_guard_config config = {.window = (unsigned char *)kernel_guard_base(),
                                      .slot_count = KERNEL_GUARD_SLOTS,
                                      .slot_pages = KERNEL_GUARD_SLOT_PAGES,
                                      .batch = BATCH,
@@ -141,13 +141,14 @@ void guard_init(const char *command_line, struct kernel_arenas *arenas, const st
         kernel_stop("guard=%s is no number from 1 on: about one in so many objects is guarded",
                     value);
     uint64_t bytes = KERNEL_GUARD_SLOTS * sizeof(struct qy_guard_slot);
-    uint64_t step = qy_pt_page_bytes(2), last = KERNEL_GUARD_BASE + KERNEL_GUARD_BYTES - 1;
+    uint64_t step = qy_pt_page_bytes(2), last = kernel_guard_base() + KERNEL_GUARD_BYTES - 1;
     pfn_t slots;
     struct qy_pt_tables from = {.alloc = table_alloc, .context = &arenas->kernel};
     enum qy_error error =
         qy_arena_alloc_pages(&arenas->kernel, qy_align_up(bytes, QY_PAGE_BYTES) / QY_PAGE_BYTES,
                              QY_FRAME_METADATA, &slots);
-    for (uint64_t at = KERNEL_GUARD_BASE; at <= last && error == QY_OK; at += step)
+    for (uint64_t at = qy_align_down(kernel_guard_base(), step); at <= last && error == QY_OK;
+         at += step)
         error = qy_pt_ensure(&pt, vaddr(at), 1, &from);
     if (error != QY_OK)
         kernel_stop("guard=%s needs %S of the kernel's arena for slots and tables; give the "
@@ -158,7 +159,7 @@ void guard_init(const char *command_line, struct kernel_arenas *arenas, const st
         kernel_panic("the pool of guarded allocations is refused");
     tables = pt;
     print("guarded allocations: about one in %u, %u slots of %S at %R\n", interval,
-          KERNEL_GUARD_SLOTS, KERNEL_GUARD_SLOT_PAGES * QY_PAGE_BYTES, KERNEL_GUARD_BASE);
+          KERNEL_GUARD_SLOTS, KERNEL_GUARD_SLOT_PAGES * QY_PAGE_BYTES, kernel_guard_base());
 }
 
 /* ---- every day ---- */
@@ -176,9 +177,9 @@ void guard_gather(const struct qy_arena *arena)
 
 bool guard_fault_is_stale(uint64_t address)
 {
-    uint64_t page = (address - KERNEL_GUARD_BASE) / QY_PAGE_BYTES;
+    uint64_t page = (address - kernel_guard_base()) / QY_PAGE_BYTES;
     pfn_t frame;
-    if (!guard_pool() || address - KERNEL_GUARD_BASE >= KERNEL_GUARD_BYTES ||
+    if (!guard_pool() || address - kernel_guard_base() >= KERNEL_GUARD_BYTES ||
         !qy_guard_page(&pool, page, &frame))
         return false;
     arch_flush_range(vaddr(qy_align_down(address, QY_PAGE_BYTES)), 1);
@@ -189,11 +190,11 @@ const char *guard_check(void)
 {
     const char *broken = guard_pool() ? qy_guard_check(&pool) : NULL;
     for (uint64_t page = 0; guard_pool() && !broken; page++) {
-        vaddr_t at = vaddr(KERNEL_GUARD_BASE + page * QY_PAGE_BYTES);
+        vaddr_t at = vaddr(kernel_guard_base() + page * QY_PAGE_BYTES);
         pfn_t wanted;
         paddr_t mapped;
         unsigned flags;
-        if (at.raw >= KERNEL_GUARD_BASE + KERNEL_GUARD_BYTES)
+        if (at.raw >= kernel_guard_base() + KERNEL_GUARD_BYTES)
             break;
         bool live = qy_guard_page(&pool, page, &wanted);
         bool present = qy_pt_translate(&tables, at, &mapped, &flags, NULL) == QY_OK;

@@ -15,12 +15,12 @@ static bool cpu_areas_exist;
 
 void *qy_port_ram(paddr_t address)
 {
-    return (void *)(KERNEL_DIRECT_MAP_BASE + address.raw);
+    return (void *)(kernel_ram + address.raw);
 }
 
 paddr_t qy_port_paddr(const void *ram)
 {
-    return paddr((uint64_t)ram - KERNEL_DIRECT_MAP_BASE);
+    return paddr((uint64_t)ram - kernel_ram);
 }
 
 unsigned qy_port_cpu(void)

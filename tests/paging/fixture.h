@@ -12,10 +12,13 @@
 
 #include <arch/arch.h>
 #include <kernel/boot.h>
+#include <kernel/entropy.h>
 #include <kernel/image.h>
+#include <kernel/kaslr.h>
 #include <kernel/layout.h>
 #include <kernel/print.h>
 #include <lib/format.h>
+#include <lib/random.h>
 #include <stdlib.h>
 
 #define KIB 0x400ull
@@ -147,7 +150,7 @@ enum qy_error arch_map_devices(struct qy_pt *pt, const struct qy_topology *topol
                                const struct qy_pt_tables *tables)
 {
     (void)topology;
-    return qy_pt_map_range(pt, vaddr(KERNEL_DEVICES_BASE), paddr(DEVICE), QY_PAGE_BYTES, 1,
+    return qy_pt_map_range(pt, vaddr(kernel_base.devices), paddr(DEVICE), QY_PAGE_BYTES, 1,
                            device_flags(), tables);
 }
 
@@ -168,7 +171,38 @@ void print(const char *format, ...)
     va_end(arguments);
 }
 
+_Noreturn void kernel_stop(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_v(format, arguments);
+    va_end(arguments);
+    printf("# stop: %s\n", console);
+    abort();
+}
+
+static uint64_t boot_random = 1; /* state of the processor's generator; 0: it has none */
+
+bool arch_random(uint64_t *out)
+{
+    *out = boot_random ? random_next(&boot_random) : 0;
+    return boot_random != 0;
+}
+
 /* ---- making a machine ---- */
+
+/* Tests that are built with MOVED have another layout each time. */
+static void boot_move(void)
+{
+#ifdef MOVED
+    struct qy_boot_info info = {.command_line = "kaslr=on"};
+    uint64_t random;
+    kaslr_choose(&info, &boot.map, &boot.topology);
+    console_bytes = 0;
+    entropy_draw(&random, sizeof(random));
+    kernel_base.image = KERNEL_IMAGE_BASE + (random % 100000) * 4096;
+#endif
+}
 
 /* RAM that is not there before appears; filled with garbage where that is affordable. */
 static void open_ram(uint64_t from, uint64_t to)
@@ -188,9 +222,9 @@ static void open_ram(uint64_t from, uint64_t to)
     }
 }
 
-static uint64_t image_frame(const char *symbol)
+static inline uint64_t image_frame(const char *symbol)
 {
-    return (uint64_t)symbol - KERNEL_IMAGE_BASE + boot.kind->image;
+    return (uint64_t)symbol - kernel_base.image + boot.kind->image;
 }
 
 /* Memory map and topology as kernel_main has them before it builds tables. */
@@ -230,6 +264,7 @@ static void boot_make(const struct boot_machine *kind, uint32_t capacity)
         boot.topology.cpus[i] = (struct qy_topology_cpu){i, (uint16_t)(i % kind->nodes),
                                                          QY_TOPOLOGY_NO_CONTEXT};
     qy_topology_keep(&boot.topology, DEVICE, QY_PAGE_BYTES);
+    boot_move();
 }
 
 static enum qy_error boot_build(void)

@@ -69,7 +69,7 @@ static void page_outside_windows(void)
 
 static void executable_direct_map(void)
 {
-    uint64_t at = KERNEL_DIRECT_MAP_BASE + image_frame(kernel_data_end);
+    uint64_t at = kernel_base.direct_map + image_frame(kernel_data_end);
     struct qy_pt_walk walk = qy_pt_walk(&boot.f.pt, vaddr(at));
     CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr(qy_align_down(at, qy_pt_page_bytes(walk.level))),
                            walk.level, RX, NULL, NULL),
@@ -90,7 +90,7 @@ static void executable_data(void)
 
 static void writable_alias_of_text(void)
 {
-    uint64_t alias = KERNEL_DIRECT_MAP_BASE + image_frame(kernel_text_end) - 4096;
+    uint64_t alias = kernel_base.direct_map + image_frame(kernel_text_end) - 4096;
     CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr(alias), 1, DATA, NULL, NULL), QY_OK);
 }
 
@@ -101,12 +101,14 @@ static void writable_alias_of_rodata_elsewhere(void)
 
 static void writable_text(void)
 {
-    CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr(KERNEL_IMAGE_BASE), 2, DATA, NULL, NULL), QY_OK);
+    CHECK_EQ(qy_pt_protect(&boot.f.pt, vaddr(kernel_base.image),
+                           kernel_base.image % (2 * MIB) ? 1 : 2, DATA, NULL, NULL),
+             QY_OK);
 }
 
 static void direct_map_elsewhere(void)
 {
-    uint64_t at = KERNEL_DIRECT_MAP_BASE + image_frame(kernel_data_start);
+    uint64_t at = kernel_base.direct_map + image_frame(kernel_data_start);
     change(at, frame_bits(image_frame(kernel_data_start)),
            frame_bits(image_frame(kernel_data_start) + 4096));
 }
@@ -154,12 +156,12 @@ static void page_not_global(void)
 
 static void guarded_page_before_any(void)
 {
-    add(KERNEL_GUARD_BASE + 5 * 4096, 32 * MIB, 1, DATA);
+    add(kernel_guard_base() + 5 * 4096, 32 * MIB, 1, DATA);
 }
 
 static void lower_edge_of_the_heap(void)
 {
-    add(KERNEL_HEAP_BASE, 32 * MIB, 1, DATA);
+    add(kernel_base.heap, 32 * MIB, 1, DATA);
 }
 
 static void upper_edge_of_the_heap(void)
@@ -191,7 +193,7 @@ static void page_over_the_end_of_its_window(void)
 {
     struct qy_pt_walk walk = qy_pt_walk(&boot.f.pt, vaddr(KERNEL_CPU_AREAS_LAST + 1 + 64 * GIB));
     CHECK_EQ(walk.level, 3); /* the table that the image's entry is in */
-    atomic_store(qy_pt_slot(walk.table, qy_pt_index(vaddr(KERNEL_IMAGE_BASE), 3)),
+    atomic_store(qy_pt_slot(walk.table, qy_pt_index(vaddr(kernel_base.image), 3)),
                  qy_pt_encode(boot.f.pt.format, paddr(0), 3, DATA));
 }
 

@@ -43,7 +43,7 @@ static bool direct_map_holds(uint64_t page)
     else if (in_image(page, kernel_text_start, kernel_text_end) ||
              in_image(page, kernel_rodata_start, kernel_rodata_end))
         flags = QY_PT_READ | QY_PT_GLOBAL;
-    return sees(KERNEL_DIRECT_MAP_BASE + page + 0x123, page + 0x123, flags);
+    return sees(kernel_base.direct_map + page + 0x123, page + 0x123, flags);
 }
 
 static void direct_map_is_all_ram_and_nothing_else(void)
@@ -74,18 +74,19 @@ static void image_has_its_rights(void)
     for (size_t k = 0; k < BOOT_MACHINES; k++) {
         boot_make(&boot_machines[k], SEGMENTS);
         CHECK_EQ(boot_build(), QY_OK);
-        for (uint64_t at = KERNEL_IMAGE_BASE; at < KERNEL_IMAGE_BASE + 16 * MIB; at += 4096) {
+        for (uint64_t at = kernel_base.image; at < kernel_base.image + 16 * MIB; at += 4096) {
             const char *p = (const char *)at;
             unsigned flags = p < kernel_text_end     ? QY_PT_READ | QY_PT_EXEC | QY_PT_GLOBAL
                              : p < kernel_rodata_end ? QY_PT_READ | QY_PT_GLOBAL
                              : p < kernel_data_end   ? DATA
                                                      : 0;
-            CHECK(sees(at, at - KERNEL_IMAGE_BASE + boot.kind->image, flags));
+            CHECK(sees(at, at - kernel_base.image + boot.kind->image, flags));
         }
-        CHECK(fixture_sees(&boot.f, KERNEL_IMAGE_BASE, boot.kind->image, 2,
+        CHECK(fixture_sees(&boot.f, kernel_base.image, boot.kind->image,
+                           kernel_base.image % (2 * MIB) ? 1 : 2,
                            QY_PT_READ | QY_PT_EXEC | QY_PT_GLOBAL));
-        CHECK(sees(KERNEL_DEVICES_BASE, DEVICE, device_flags()));
-        CHECK(sees(KERNEL_DEVICES_BASE + 4096, 0, 0));
+        CHECK(sees(kernel_base.devices, DEVICE, device_flags()));
+        CHECK(sees(kernel_base.devices + 4096, 0, 0));
         boot_destroy();
     }
 }
@@ -110,10 +111,10 @@ static uint64_t backed(uint64_t base, uint64_t end, enum qy_mem_use use, uint16_
  * they fit. */
 static void frame_database_is_backed(void)
 {
-    static const uint64_t windows[] = {KERNEL_FRAMES_BASE, KERNEL_BLOCKS_BASE,
-                                       KERNEL_SECTIONS_BASE};
     for (size_t k = 0; k < BOOT_MACHINES; k++) {
         boot_make(&boot_machines[k], SEGMENTS);
+        const uint64_t windows[] = {kernel_frames_base(), kernel_blocks_base(),
+                                    kernel_sections_base()};
         CHECK_EQ(boot_build(), QY_OK);
         uint64_t elsewhere = 0, looked_at = 0;
         for (unsigned i = 0; i < 8; i++) {
@@ -162,13 +163,13 @@ static void cpus_have_areas_stacks_and_guards(void)
             bool there = cpu < boot.kind->cpus;
             uint16_t node = boot.topology.cpus[cpu].node;
             bool no_memory = k == 4 && node == 1;
-            uint64_t area = 0xffffff8000000000 + cpu * 0x1000000ull, elsewhere = 0;
+            uint64_t area = kernel_base.cpu_areas + cpu * 0x1000000ull, elsewhere = 0;
             if (there)
                 elsewhere += backed(area, area + 0x10000, QY_USE_CPU_AREAS, node);
             CHECK(sees(area + 0x10000, 0, 0));
             CHECK(there || sees(area, 0, 0));
             for (unsigned stack = 0; stack < 2; stack++) {
-                uint64_t slot = 0xffffd00000000000 + (cpu * 2 + stack) * 0x10000ull;
+                uint64_t slot = kernel_base.heap + (cpu * 2 + stack) * 0x10000ull;
                 for (uint64_t at = slot; at < slot + 0xc000; at += 4096)
                     CHECK(sees(at + 0xff8, 0, 0));
                 if (there)
@@ -249,7 +250,7 @@ static void finish_zeroes_what_must_be_zero(void)
         boot_load();
         struct qy_framedb_span spans[3];
         qy_framedb_spans(pfn(0), qy_map_ram_end(&boot.map), spans);
-        CHECK(all_zero(KERNEL_SECTIONS_BASE, KERNEL_SECTIONS_BASE + spans[2].end));
+        CHECK(all_zero(kernel_sections_base(), kernel_sections_base() + spans[2].end));
         for (unsigned cpu = 0; cpu < boot.kind->cpus; cpu++) {
             CHECK(all_zero(kernel_cpu_area(cpu), kernel_cpu_area(cpu) + 0x10000));
             for (unsigned stack = 0; stack < 2; stack++) {
@@ -259,7 +260,7 @@ static void finish_zeroes_what_must_be_zero(void)
         }
         struct manual_result got = manual_walk(
             boot.f.kind->machine, boot.f.pt.root.raw,
-            KERNEL_FRAMES_BASE + boot.kind->ranges[1].end / 4096 * 16, MANUAL_READ, false);
+            kernel_frames_base() + boot.kind->ranges[1].end / 4096 * 16, MANUAL_READ, false);
         CHECK(got.ok &&
               *(const unsigned char *)qy_port_ram(paddr(got.physical)) == 0xa5); /* left alone */
         boot_destroy();
@@ -325,7 +326,7 @@ static void fragmented_memory_does_not_stop_it(void)
     const char *broken = kernel_layout_check(&boot.f.pt, &boot.topology);
     CHECK(!broken);
     CHECK(!qy_map_check(&boot.map));
-    CHECK(backed(KERNEL_FRAMES_BASE, KERNEL_FRAMES_BASE + 8 * MIB, QY_USE_FRAME_DB, 0) == 0);
+    CHECK(backed(kernel_frames_base(), kernel_frames_base() + 8 * MIB, QY_USE_FRAME_DB, 0) == 0);
     boot_destroy();
 }
 

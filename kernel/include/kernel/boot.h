@@ -25,7 +25,7 @@
 enum qy_error kernel_tables_build(struct qy_map *map, struct qy_pt *pt, const struct qy_topology *topology,
                                   const char **what) QY_MUST_USE;
 
-/* Once these tables are loaded: zero the frame database's section table, the CPU areas and the stacks. */
+/* Once these tables are loaded: RAM is seen where they have it. Zero the frame database's section table, the CPU areas and the stacks. */
 void kernel_tables_finish(const struct qy_map *map);
 
 #if QY_CONFIG_BOOT_REPORTS

@@ -3,7 +3,7 @@
  * N kernel objects.
  *
  *     KERNEL_HEAP window  | stacks, 64 MiB | unmapped ... | guard | 32 KiB | guard | 32 KiB | ... | guard | unmapped ...
- *                                                        KERNEL_GUARD_BASE
+ *                                                        kernel_guard_base()
  *
  * Their page tables and the table of slots come from the kernel's arena before the seal; afterwards the only
  * memory is the frames of objects, which the arena pays that pays for the object. These are the only

@@ -1,7 +1,7 @@
 /*
  * Where the linker put the kernel: its parts, all beginning and ending on page boundaries.
  *
- * Physical address = virtual - KERNEL_IMAGE_BASE + arch_image_base.
+ * Physical address = virtual - kernel_base.image + arch_image_base.
  */
 #ifndef KERNEL_IMAGE_H
 #define KERNEL_IMAGE_H

@@ -62,10 +62,59 @@ static inline const char *kernel_window_what(enum kernel_window window)
     return what_of[window];
 }
 
-/* The three tables of the frame database inside its window. */
-#define KERNEL_FRAMES_BASE 0xffffc00000000000ull   /* 16 bytes a frame: 256 GiB for 64 TiB */
-#define KERNEL_BLOCKS_BASE 0xffffc04000000000ull   /* up to 128 bytes a block: 4 GiB */
-#define KERNEL_SECTIONS_BASE 0xffffc06000000000ull /* up to 64 bytes a section: 32 MiB */
+/*
+ * Where what stands in a window begins: with its first byte or, if the boot option kaslr asks for it, any number of
+ * units behind that, as far as there is room (kernel/boot/kaslr.c). Chosen once, before the final tables are built.
+ * X(name, window, unit in bytes, what)
+ */
+#define KERNEL_PLACES(X)                                                                           \
+    X(direct_map, DIRECT_MAP, 0x40000000, "direct map")                                            \
+    X(frame_db, FRAME_DB, 0x200000, "frame database")                                              \
+    X(heap, HEAP, 0x1000, "stacks and guarded allocations")                                        \
+    X(cpu_areas, CPU_AREAS, 0x1000, "per-CPU areas")                                               \
+    X(image, IMAGE, 0x1000, "kernel image")                                                        \
+    X(devices, DEVICES, 0x200000, "device registers")
+
+struct kernel_base {
+#define X(name, window, unit, what) uint64_t name;
+    KERNEL_PLACES(X)
+#undef X
+};
+
+#define KERNEL_FIRST_BYTES                                                                         \
+    {                                                                                              \
+        KERNEL_PLACES(KERNEL_FIRST_BYTE)                                                           \
+    }
+#define KERNEL_FIRST_BYTE(name, window, unit, what) .name = KERNEL_##window##_BASE,
+
+/* Where RAM is seen now: the first byte of its window until the final tables are loaded, then kernel_base.direct_map. */
+#if QY_CONFIG_KASLR
+extern struct kernel_base kernel_base;
+extern uint64_t kernel_ram;
+#else
+static const struct kernel_base kernel_base = KERNEL_FIRST_BYTES;
+static const uint64_t kernel_ram = KERNEL_DIRECT_MAP_BASE;
+#endif
+
+/* The three tables of the frame database: 16 bytes a frame, 256 GiB for 64 TiB; up to 128 a block, 4 GiB; and */
+#define KERNEL_BLOCKS_OFFSET 0x4000000000ull
+#define KERNEL_SECTIONS_OFFSET 0x6000000000ull /* up to 64 bytes a section: 32 MiB */
+#define KERNEL_FRAME_DB_BYTES (KERNEL_SECTIONS_OFFSET + 0x2000000)
+
+static inline uint64_t kernel_frames_base(void)
+{
+    return kernel_base.frame_db;
+}
+
+static inline uint64_t kernel_blocks_base(void)
+{
+    return kernel_base.frame_db + KERNEL_BLOCKS_OFFSET;
+}
+
+static inline uint64_t kernel_sections_base(void)
+{
+    return kernel_base.frame_db + KERNEL_SECTIONS_OFFSET;
+}
 
 #define KERNEL_CPU_AREA_BYTES 0x1000000ull /* 16 MiB */
 #define KERNEL_CPUS_MAX ((unsigned)QY_CONFIG_MAX_CPUS) /* the windows have room for 512 */
@@ -80,24 +129,34 @@ enum kernel_stack { KERNEL_STACK_MAIN, KERNEL_STACK_FAULT, KERNEL_STACK_KINDS };
 
 static inline uint64_t kernel_stack_top(unsigned cpu, enum kernel_stack kind)
 {
-    return KERNEL_HEAP_BASE + ((uint64_t)cpu * KERNEL_STACK_KINDS + kind + 1) * KERNEL_STACK_SLOT_BYTES;
+    return kernel_base.heap + ((uint64_t)cpu * KERNEL_STACK_KINDS + kind + 1) * KERNEL_STACK_SLOT_BYTES;
 }
 
 /* Guarded allocations in the heap window: slots of 32 KiB, an unmapped page before, between and after them. */
-#define KERNEL_GUARD_OFFSET 0x40000000ull /* in the heap window, above the stacks of 512 CPUs */
-#define KERNEL_GUARD_BASE (KERNEL_HEAP_BASE + KERNEL_GUARD_OFFSET)
+#define KERNEL_GUARD_OFFSET 0x40000000ull /* above the stacks of 512 CPUs */
 #define KERNEL_GUARD_SLOTS 128u
 #define KERNEL_GUARD_SLOT_PAGES 8u
 #define KERNEL_GUARD_BYTES ((KERNEL_GUARD_SLOTS * (KERNEL_GUARD_SLOT_PAGES + 1ull) + 1) * 4096)
 _Static_assert(KERNEL_GUARD_OFFSET >= 512 * KERNEL_STACK_KINDS * KERNEL_STACK_SLOT_BYTES,
                "guarded allocations begin where the stacks end");
 
+static inline uint64_t kernel_guard_base(void)
+{
+    return kernel_base.heap + KERNEL_GUARD_OFFSET;
+}
+
+/* What the architectures map of the window of device registers begins with kernel_base.devices and is no longer. */
+#define KERNEL_DEVICES_BYTES 0x8000000ull /* 128 MiB */
+
 /* Registers of programs' devices, one access at a time; under the table that the kernel's own registers have anyway. */
-#define KERNEL_REGISTER_PAGE (KERNEL_DEVICES_BASE + 0x1ff000ull)
+static inline uint64_t kernel_register_page(void)
+{
+    return kernel_base.devices + 0x1ff000;
+}
 
 static inline uint64_t kernel_cpu_area(unsigned cpu)
 {
-    return KERNEL_CPU_AREAS_BASE + cpu * KERNEL_CPU_AREA_BYTES;
+    return kernel_base.cpu_areas + cpu * KERNEL_CPU_AREA_BYTES;
 }
 
 #endif

@@ -59,6 +59,11 @@
 #define QY_CONFIG_BOOT_REPORTS 1
 #endif
 
+/* The kernel's windows and image can be moved at boot (boot option kaslr=on); without it their places are constants. */
+#ifndef QY_CONFIG_KASLR
+#define QY_CONFIG_KASLR 1
+#endif
+
 /* Allocation sites and owners, and the debug kinds of object caches: what the boot option heap=track needs. */
 #ifndef QY_CONFIG_HEAP_TOOLS
 #define QY_CONFIG_HEAP_TOOLS 1

@@ -9,4 +9,9 @@ static inline struct cpu *cpu_this(void)
     return (struct cpu *)0;
 }
 
+static inline uint64_t arch_clock(void)
+{
+    return 0;
+}
+
 #endif

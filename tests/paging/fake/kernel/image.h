@@ -4,11 +4,13 @@
 #ifndef KERNEL_IMAGE_H
 #define KERNEL_IMAGE_H
 
-#define kernel_text_start ((char *)0xffffffff80000000)
-#define kernel_text_end ((char *)0xffffffff80201000)
-#define kernel_rodata_start ((char *)0xffffffff80201000)
-#define kernel_rodata_end ((char *)0xffffffff80210000)
-#define kernel_data_start ((char *)0xffffffff80210000)
-#define kernel_data_end ((char *)0xffffffff80603000)
+#include <kernel/layout.h>
+
+#define kernel_text_start ((char *)(kernel_base.image + 0x0))
+#define kernel_text_end ((char *)(kernel_base.image + 0x201000))
+#define kernel_rodata_start ((char *)(kernel_base.image + 0x201000))
+#define kernel_rodata_end ((char *)(kernel_base.image + 0x210000))
+#define kernel_data_start ((char *)(kernel_base.image + 0x210000))
+#define kernel_data_end ((char *)(kernel_base.image + 0x603000))
 
 #endif

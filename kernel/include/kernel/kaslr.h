@@ -1,0 +1,51 @@
+/*
+ * Kernel address space layout randomisation: where what stands in the kernel's windows begins (kernel/layout.h), chosen
+ * at boot if the boot option kaslr asks for it.
+ *
+ *     kaslr=on      choose
+ *     kaslr=show    choose, and print the places (for a debugger, and for tests)
+ *     kaslr=off     as without the option: the same places at each boot
+ *
+ * Boot only, one CPU, no lock.
+ */
+#ifndef KERNEL_KASLR_H
+#define KERNEL_KASLR_H
+
+#include <kernel/print.h>
+#include <platform/parse.h>
+#include <platform/topology.h>
+#include <qy/boot_info.h>
+#include <qy/map.h>
+
+#if QY_CONFIG_KASLR
+/*
+ * Choose all places but the image's, which has to be moved before there is anything that points into it
+ * (kaslr_move_image), and print how many bits of chance each has. Without entropy nothing moves, and that is printed.
+ * Stops at a value that the option does not have.
+ */
+void kaslr_choose(const struct qy_boot_info *info, const struct qy_map *map, const struct qy_topology *topology);
+
+/* The final tables are: RAM is seen where they have it. */
+void kaslr_tables_are_loaded(void);
+
+/* Has anything moved? Print by how much, for a report of a panic. */
+void kaslr_print(void);
+#else
+static inline void kaslr_choose(const struct qy_boot_info *info, const struct qy_map *map,
+                                const struct qy_topology *topology)
+{
+    (void)map, (void)topology;
+    if (qy_option(info->command_line, "kaslr", NULL, 0))
+        print("kaslr: this kernel was built without it: nothing is moved\n");
+}
+
+static inline void kaslr_tables_are_loaded(void)
+{
+}
+
+static inline void kaslr_print(void)
+{
+}
+#endif
+
+#endif
