@@ -57,7 +57,8 @@ enum files_request {
 #undef X
 };
 
-/* What whoever starts the program `files` gives it, as PROGRAM_GIVEN(i). DISK: of a disk's driver, to write to. */
+/* What whoever starts the program `files` gives it, as PROGRAM_GIVEN(i). DISK: of a disk's driver, to write
+ * to; without it there is the boot archive only. */
 enum files_given { FILES_GIVEN_ENDPOINT, FILES_GIVEN_DISK };
 
 /* A request; *answer may be null. Errors: the server's; IO if it has gone. */

@@ -244,10 +244,11 @@ static enum qy_error begin(void)
 int main(int argc, char *argv[])
 {
     struct message message;
+    struct cap_state disk;
     enum qy_error error = begin();
 
     (void)argc, (void)argv;
-    if (error == QY_OK) {
+    if (error == QY_OK && cap_info(QY_SLOT_NODE, PROGRAM_GIVEN(FILES_GIVEN_DISK), &disk) == QY_OK) {
         enum file_error mounted = disk_mount();
         server.mounted = mounted == FILE_OK;
         if (!server.mounted)

@@ -196,6 +196,7 @@ void bench_run(struct root *root)
     bench_with_budget(root, BUDGET_PAGES + PAGED, bench_pager);
     bench_regions(root);
     bench_tasks(root);
+    bench_files(root);
 #ifdef QUARRY_SWAP
     bench_swap(root);
 #endif

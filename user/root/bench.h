@@ -28,6 +28,7 @@ void bench_with_bound(struct root *root, uint64_t pages,
 
 void bench_regions(struct root *root); /* regions, faults, clones (bench_regions.c) */
 void bench_tasks(struct root *root);   /* messages, switches, programs (bench_tasks.c) */
+void bench_files(struct root *root);   /* pages of mapped files (bench_files.c) */
 void bench_objects(struct root *root); /* retype, delete, revoke (bench_objects.c) */
 void bench_swap(struct root *root);    /* pages that go and return (bench_swap.c); built where LZ4's source is */
 

@@ -8,11 +8,10 @@
 
 #define BUDGET_PAGES 4096u
 
-/* The boot archive as a memory object, for programs. It is copied once, out of the root task's untyped. */
-static enum qy_error archive_make(const struct root *root, struct file archive, qy_handle_t *out)
+enum qy_error jobs_archive(qy_handle_t untyped, struct file archive, qy_handle_t *out)
 {
     uint64_t pages = PAGE_ALIGN(archive.bytes) / PAGE_BYTES;
-    enum qy_error error = slot_make(root->untyped, QY_OBJ_MEMORY, pages, out);
+    enum qy_error error = slot_make(untyped, QY_OBJ_MEMORY, pages, out);
 
     for (uint64_t page = 0, some; error == QY_OK && page < pages; page += some) {
         some = pages - page < QY_SUPPLY_MAX ? pages - page : QY_SUPPLY_MAX;
@@ -34,7 +33,7 @@ static enum qy_error open(struct jobs *jobs, struct file archive)
         error = slot_make(root->untyped, QY_OBJ_ENDPOINT, 1, &jobs->endpoint);
     if (error == QY_OK)
         error = slot_make(root->untyped, QY_OBJ_REPLY, 1, &jobs->reply);
-    return error == QY_OK ? archive_make(root, archive, &jobs->archive) : error;
+    return error == QY_OK ? jobs_archive(root->untyped, archive, &jobs->archive) : error;
 }
 
 /* After the last job, or after `open` failed. */
