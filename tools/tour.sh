@@ -6,12 +6,14 @@
 #
 # A block follows a line  <!-- run: FIRST .. LAST -->  and stands between lines of ```. It holds the lines of LOG from
 # the first one that contains FIRST to the next one that contains LAST, both as plain text.
+# With  <!-- run "TEST": FIRST .. LAST -->  they are those of another test's log, which lies beside LOG: of a boot, under its
+# name in the matrix, or of a script ("script disks").
 # A check does not compare numbers, sizes, and the widths of columns: those differ from machine to machine. Of a block
 # with  <!-- run, any order: FIRST .. LAST -->  it compares which lines there are, not in which order and how often.
 set -eu
 
 usage() {
-  sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
   exit 2
 }
 
@@ -25,8 +27,26 @@ done
 made=$(mktemp)
 trap 'rm -f "$made" "$made.shown" "$made.log"' EXIT INT TERM
 
-tr -d '\r' <"$log" | awk -v document="$document" -v mode="$mode" -v out="$made" '
-  { log_line[++lines] = $0 }
+awk -v log_file="$log" -v document="$document" -v mode="$mode" -v out="$made" '
+  # The log of a test, or the one given.
+  function load(test,    line, file) {
+    file = log_file
+    if (test != "") {
+      gsub(/[ \/]/, "-", test)
+      sub(/[^\/]*$/, test ".log", file)
+    }
+    if (file == loaded)
+      return
+    loaded = file
+    lines = 0
+    while ((getline line < file) > 0) {
+      gsub(/\r/, "", line)
+      log_line[++lines] = line
+    }
+    close(file)
+    if (!lines)
+      complain("the log " file " has no lines")
+  }
 
   function complain(text) {
     print "tour.sh: " text > "/dev/stderr"
@@ -81,25 +101,31 @@ tr -d '\r' <"$log" | awk -v document="$document" -v mode="$mode" -v out="$made" 
   }
 
   function begin_block(line) {
-    any_order = line ~ /^<!-- run, any order: /
-    sub(/^<!-- run(, any order)?: /, "", line)
+    any_order = line ~ /^<!-- run, any order/
+    test = ""
+    if (match(line, /^<!-- run(, any order)? "[^"]*"/)) {
+      test = substr(line, 1, RLENGTH - 1)
+      sub(/^[^"]*"/, "", test)
+    }
+    sub(/^<!-- run(, any order)?( "[^"]*")?: /, "", line)
     sub(/ -->$/, "", line)
     split(line, part, / \.\. /)
     state = 1
   }
 
-  END {
+  BEGIN {
     while ((getline line < document) > 0) {
       if (state == 2 && line != "```") {
         shown[++shown_count] = line
         continue
       }
-      if (line ~ /^<!-- run(, any order)?: .* \.\. .* -->$/) {
+      if (line ~ /^<!-- run(, any order)?( "[^"]*")?: .* \.\. .* -->$/) {
         begin_block(line)
       } else if (state == 1 && line == "```") {
         state = 2
         shown_count = 0
       } else if (state == 2) {
+        load(test)
         find(part[1], part[2])
         for (i = 1; i <= count; i++)
           print block[i] > out

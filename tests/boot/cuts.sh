@@ -142,10 +142,12 @@ cuts_of() { # ARCH, whose kernel lies in kernel_dir
 need hosted emulator-x86_64 emulator-riscv64
 build_hosted plain
 cut_log=$build/hosted/tests/fat/cut_log
+build_kernel riscv64 clang default
 build_kernel x86_64 clang default
+echo "power cuts: by a log of every write, and by killing the machine"
 cuts_of x86_64 &
 other=$!
-build_kernel riscv64 clang default
+kernel_dir=$(build_dir riscv64 clang default)
 cuts_of riscv64 || failed=1
 wait "$other" || failed=1
 [ "$failed" -ne 0 ] || echo "all as expected"

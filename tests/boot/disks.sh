@@ -232,7 +232,7 @@ nbd_serve() {
     tries=$((tries - 1))
     sleep 0.02
   done
-  m_disk_way="file.driver=nbd,file.server.type=unix,file.server.path=$work/nbd" writes=0
+  m_disk_way="file=nbd+unix:///?socket=$work/nbd" writes=0 # as ./quarry run --disk hands it on
 }
 
 nbd_end() {
@@ -274,6 +274,7 @@ cases_of() { # ARCH, whose kernel lies in kernel_dir
   rm -rf "$work"
   mkdir -p "$work" "$logs"
   [ "$all" != all ] || slow_cases
+  echo "$arch: disks that fail, and disks of a server"
   for cases in files_cases swap_cases nbd_cases; do
     [ "$failed" -ne 0 ] || $cases
   done
@@ -284,10 +285,11 @@ cases_of() { # ARCH, whose kernel lies in kernel_dir
 need hosted emulator-x86_64 emulator-riscv64 nbd
 build_hosted plain
 cut_log=$build/hosted/tests/fat/cut_log
+build_kernel riscv64 clang default
 build_kernel x86_64 clang default
 cases_of x86_64 &
 other=$!
-build_kernel riscv64 clang default
+kernel_dir=$(build_dir riscv64 clang default)
 cases_of riscv64 || failed=1
 wait "$other" || failed=1
 [ "$failed" -ne 0 ] || echo "all as expected"

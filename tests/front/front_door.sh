@@ -52,6 +52,7 @@ refuse "exclude each other" run --bios --uefi
 refuse "--bios is for x86_64" run --arch riscv64 --bios
 refuse "plain words" run --append 'a"b'
 refuse "--disk takes a file that can be read, not '/no/such/file'" run --disk /no/such/file
+refuse "--disk takes a file that can be read, not 'nbd:'" run --disk nbd:
 refuse "--timeout takes a number" run --timeout soon
 
 "$root/quarry" help >"$work/help" || fail "./quarry help: exit code $?"
