@@ -23,7 +23,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
   m_arch=$1 m_path=$2 m_cpus=$3 m_memory=$4 variant=$5 want=$6
   shift 6
   says=$*
-  compiler=clang profile=default archive=good typing=no tree='' disk=''
+  compiler=clang profile=default archive=good typing=no tree='' disk='' behind=''
   limit=$(limit_of "$m_path")
   for word in $(echo "$variant" | tr + ' '); do
     case $word in
@@ -34,6 +34,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
     profile:*) profile=${word#profile:} ;;
     archive:*) archive=${word#archive:} ;;
     tree:*) tree=${word#tree:} ;;
+    by:*) behind=${word#by:} ;;
     disk:*) disk=${word#disk:} m_words="$m_words${m_words:+ }disk" ;;
     turns) m_more='-accel tcg,thread=single' ;;
     counted) m_more='-icount shift=0,sleep=off' ;;
@@ -180,6 +181,7 @@ prepare() {
   prepare_archive "$folder/user/boot.cpio"
   [ -z "$tree" ] || prepare_tree
   [ -z "$disk" ] || prepare_disk
+  [ -z "$behind" ] || m_disk_by=$behind
   case $m_path in
   bios | uefi | bochs)
     m_image=$files/quarry.iso

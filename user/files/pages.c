@@ -19,13 +19,17 @@ static uint8_t *window_of(const struct open_file *open)
     return (uint8_t *)(uintptr_t)(WINDOWS + (uint64_t)(open - server.files) * WINDOW_BYTES);
 }
 
-enum file_error pages_write_back(const struct open_file *open)
+enum file_error pages_write_back_part(const struct open_file *open, uint64_t offset, uint64_t bytes)
 {
-    if (!open->object || !open->file)
+    uint64_t end = pages_of(open), first = offset / PAGE_BYTES;
+
+    if (!open->object || !open->file || first >= end)
         return FILE_OK;
-    for (uint64_t first = 0; first < pages_of(open); first += QY_WRITTEN_MAX) {
-        uint64_t written;
-        if (memory_written(open->object, first, QY_WRITTEN_MAX, &written) != QY_OK)
+    if (bytes <= (end - first) * PAGE_BYTES - offset % PAGE_BYTES)
+        end = PAGE_ALIGN(offset + bytes) / PAGE_BYTES;
+    for (; first < end; first += QY_WRITTEN_MAX) {
+        uint64_t written, pages = end - first < QY_WRITTEN_MAX ? end - first : QY_WRITTEN_MAX;
+        if (memory_written(open->object, first, pages, &written) != QY_OK)
             return FILE_IO;
         for (; written; written &= written - 1) {
             uint64_t at = (first + (unsigned)__builtin_ctzll(written)) * PAGE_BYTES;
@@ -37,6 +41,11 @@ enum file_error pages_write_back(const struct open_file *open)
         }
     }
     return FILE_OK;
+}
+
+enum file_error pages_write_back(const struct open_file *open)
+{
+    return pages_write_back_part(open, 0, UINT64_MAX);
 }
 
 enum file_error pages_write_back_all(void)

@@ -88,7 +88,7 @@ static enum file_error read_file(const struct open_file *open, const struct mess
     uint64_t offset = message->word[1];
     size_t bytes = message->word[2] < FILES_BUFFER_BYTES ? message->word[2] : FILES_BUFFER_BYTES,
            done = 0;
-    enum file_error error = pages_write_back_all();
+    enum file_error error = pages_write_back_part(open, offset, bytes);
 
     if (error == FILE_OK && open->file) {
         error = fat_read(&server.fat, open->file, offset, buffer_of(message->badge), bytes, &done);
@@ -109,7 +109,7 @@ static enum file_error change_file(const struct open_file *open, const struct me
         return FILE_READ_ONLY;
     if (!resize && bytes > FILES_BUFFER_BYTES)
         return FILE_OUTSIDE;
-    enum file_error error = pages_write_back_all();
+    enum file_error error = pages_write_back(open);
     if (error == FILE_OK)
         error = resize
                     ? fat_resize(&server.fat, open->file, offset)

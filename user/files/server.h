@@ -68,6 +68,8 @@ enum file_error pages_map(struct open_file *open);
 enum file_error pages_end(struct open_file *open);
 /* Pages that were written through maps come to their files. */
 enum file_error pages_write_back(const struct open_file *open);
+/* Those that hold some of these bytes. */
+enum file_error pages_write_back_part(const struct open_file *open, uint64_t offset, uint64_t bytes);
 enum file_error pages_write_back_all(void);
 /* The file has changed from that byte on, or its end has moved: pages come anew. */
 enum file_error pages_refresh(const struct open_file *open, uint64_t from);
