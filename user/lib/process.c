@@ -11,6 +11,10 @@
 /* Rights of the budget that a process has of itself: to make objects, not to take away what the loader made. */
 #define BUDGET_RIGHTS (QY_RIGHT_READ | QY_RIGHT_WRITE)
 
+_Static_assert(PROGRAM_GIVEN(PROCESS_GIVEN_FILES) == PROGRAM_FILES &&
+                   PROGRAM_GIVEN(PROCESS_GIVEN_SWAP) == PROGRAM_SWAP,
+               "services are found where they are given");
+
 static enum qy_error give(const struct process *process, uint64_t slot, qy_handle_t source,
                           uint64_t rights, uint64_t badge)
 {

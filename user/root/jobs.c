@@ -26,7 +26,7 @@ static enum qy_error open(struct jobs *jobs, struct file archive)
     struct root *root = jobs->root;
     enum qy_error error = untyped_info(root->untyped, &jobs->before);
 
-    if (!jobs->given)
+    if (!jobs->given && !jobs->services)
         slots_begin(root->next_slot, root->info->node_slots - root->next_slot);
     jobs->images = (struct images){.untyped = root->untyped};
     if (error == QY_OK)
@@ -58,11 +58,12 @@ static void close(struct jobs *jobs)
 static void end(struct jobs *jobs, struct job *job)
 {
     root_check(jobs->root, process_destroy(&job->process) == QY_OK, "a process could not be ended");
+    services_leave(jobs->services, (unsigned)(job - jobs->job) + 1);
     if (--jobs->running == 0)
         close(jobs);
 }
 
-unsigned jobs_start(struct jobs *jobs, const char *const *argv, uint64_t pages)
+unsigned jobs_start(struct jobs *jobs, const char *const *argv, uint64_t pages, bool resident)
 {
     const struct root *root = jobs->root;
     struct file archive = boot_archive(root->info->archive_bytes), image;
@@ -99,6 +100,8 @@ unsigned jobs_start(struct jobs *jobs, const char *const *argv, uint64_t pages)
         error = process_create(&plan, &job->process, &why);
     if (error == QY_OK && jobs->given)
         error = process_give(&job->process, 0, jobs->given, QY_RIGHT_WRITE | QY_RIGHT_GRANT, 0);
+    if (error == QY_OK)
+        services_join(jobs->services, free + 1, &job->process, plan.budget_pages, resident);
     print_flush(); /* before the program prints */
     if (error == QY_OK) {
         why = "it does not start";
@@ -120,6 +123,10 @@ unsigned jobs_hear(struct jobs *jobs, const struct message *message, bool *well)
     if (!jobs_find(jobs, (unsigned)event.number))
         return 0;
     struct job *job = &jobs->job[event.number - 1];
+    if (event.news == PROCESS_FAULTED && event.fault.mark == QY_FOUND_EXHAUSTED &&
+        services_relieve(jobs->services, (unsigned)event.number) &&
+        reply_send(jobs->reply, QY_FAULT_RESUME, 0, 0, 0) == QY_OK)
+        return 0;
     *well = event.news == PROCESS_EXITED && event.code == 0;
     switch (event.news) {
     case PROCESS_EXITED:
@@ -205,22 +212,36 @@ void jobs_show(struct jobs *jobs)
     root_table(&table);
 }
 
-bool run_given(struct root *root, const char *const *argv, qy_handle_t given)
+static bool run(struct jobs *jobs, const char *const *argv)
 {
-    static struct jobs jobs;
     struct message message;
     bool well = false;
+    unsigned number = jobs_start(jobs, argv, root_word(jobs->root, "budget=", 0), false);
 
-    jobs = (struct jobs){.root = root, .given = given};
-    unsigned number = jobs_start(&jobs, argv, root_word(root, "budget=", 0));
-
-    while (number && endpoint_receive(jobs.endpoint, jobs.reply, &message) == QY_OK &&
-           jobs_hear(&jobs, &message, &well) != number)
+    while (number && endpoint_receive(jobs->endpoint, jobs->reply, &message) == QY_OK &&
+           jobs_hear(jobs, &message, &well) != number)
         ;
     return well;
 }
 
-bool run_program(struct root *root, const char *const *argv)
+bool run_given(struct root *root, const char *const *argv, qy_handle_t given)
 {
-    return run_given(root, argv, 0);
+    static struct jobs jobs;
+
+    jobs = (struct jobs){.root = root, .given = given};
+    return run(&jobs, argv);
+}
+
+bool run_program(struct root *root, const char *const *argv, bool serve)
+{
+    static struct jobs jobs;
+    static struct services services;
+
+    jobs = (struct jobs){.root = root, .services = serve ? &services : NULL};
+    if (serve)
+        services_begin(&services, root);
+    bool well = run(&jobs, argv);
+    if (serve)
+        services_end(&services);
+    return well;
 }

@@ -9,7 +9,7 @@
 #ifndef JOBS_H
 #define JOBS_H
 
-#include "root.h"
+#include "services.h"
 #include <user/image.h>
 #include <user/process.h>
 
@@ -27,13 +27,19 @@ struct jobs {
     struct untyped_state before; /* the untyped, when there was none */
     qy_handle_t endpoint, reply; /* what jobs say comes there */
     qy_handle_t archive;         /* the boot archive as a memory object */
-    qy_handle_t given;           /* to each, as PROGRAM_GIVEN(0); who gives something hands out slots already. 0: nothing */
+    qy_handle_t given;           /* to each, as PROGRAM_GIVEN(0). 0: nothing */
+    struct services *
+        services; /* that they may use; null: none. Who has some, or gives something, hands out slots already */
     struct images images;
     struct job job[JOBS_MAX];
 };
 
-/* Start argv[0] of the boot archive; pages 0: a budget of the usual size. Returns its number, 0 if it said why not. */
-unsigned jobs_start(struct jobs *jobs, const char *const *argv, uint64_t pages) CALL_MUST_USE;
+/*
+ * Start argv[0] of the boot archive; pages 0: a budget of the usual size; resident: its pages stay in memory. Returns its
+ * number, 0 if it said why not.
+ */
+unsigned jobs_start(struct jobs *jobs, const char *const *argv, uint64_t pages,
+                    bool resident) CALL_MUST_USE;
 
 /* Something came to the endpoint: the number of the job that has ended by that, which is said; 0: none has. */
 unsigned jobs_hear(struct jobs *jobs, const struct message *message, bool *well) CALL_MUST_USE;

@@ -55,16 +55,27 @@ uint64_t root_word(const struct root *root, const char *begin, uint64_t otherwis
     return number;
 }
 
-/* The program that a word "run=NAME" names, in name; false: there is no such word. */
-static bool asked_to_run(const struct qy_root_info *info, char *name, size_t bytes)
+#define RUN_WORDS 6u
+
+/* The words of "run=NAME,WORD,..." in text, whose addresses end with null; false: there is no such word. */
+static bool asked_to_run(const struct qy_root_info *info, char *text, size_t bytes,
+                         const char *words[RUN_WORDS + 1])
 {
     const char *at = value_of(info, "run=");
+    unsigned count = 0;
 
     if (!at)
         return false;
-    for (size_t i = 0; i + 1 < bytes && *at && *at != ' '; i++)
-        *name++ = *at++;
-    *name = 0;
+    words[count++] = text;
+    for (size_t i = 0; i + 1 < bytes && *at && *at != ' '; i++, at++, text++) {
+        *text = *at;
+        if (*at == ',' && count < RUN_WORDS) {
+            *text = 0;
+            words[count++] = text + 1;
+        }
+    }
+    *text = 0;
+    words[count] = NULL;
     return true;
 }
 
@@ -101,7 +112,8 @@ _Noreturn static void finish(const struct root *root)
 int root_main(const struct qy_root_info *info)
 {
     static struct root root;
-    char name[64];
+    const char *words[RUN_WORDS + 1];
+    char text[64];
 
     print_to_console(QY_SLOT_CONSOLE);
     root = (struct root){.info = info, .untyped = QY_SLOT_UNTYPED, .next_slot = info->free_slot};
@@ -112,9 +124,10 @@ int root_main(const struct qy_root_info *info)
               info->version);
         switch_off(CODE_VERSION);
     }
-    if (asked_to_run(info, name, sizeof(name))) {
-        const char *const argv[] = {name, NULL};
-        root_check(&root, run_program(&root, argv), "the program did not end well");
+    if (asked_to_run(info, text, sizeof(text), words)) {
+        root_check(&root,
+                   run_program(&root, words, asked_for(info, "swap") || asked_for(info, "disk")),
+                   "the program did not end well");
     } else if (asked_for(info, "bench")) {
         bench_run(&root);
     } else if (asked_for(info, "attack")) {

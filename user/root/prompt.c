@@ -127,6 +127,7 @@ static void show_mem(struct root *root)
 struct prompt {
     struct root *root;
     struct jobs jobs;
+    struct services services;
     struct line line;
     qy_handle_t tick, timer;
     uint64_t period_ns;  /* of the timer */
@@ -158,7 +159,7 @@ static const struct job *job_of(const struct prompt *prompt, const char *word)
 
 static void do_run(struct prompt *prompt, char *words[], size_t count)
 {
-    bool behind = count && strcmp(words[count - 1], "&") == 0;
+    bool behind = count && strcmp(words[count - 1], "&") == 0, resident = false;
     uint64_t pages = 0;
 
     if (behind)
@@ -169,11 +170,18 @@ static void do_run(struct prompt *prompt, char *words[], size_t count)
         words += 2;
         count -= 2;
     }
+    if (count > 1 && strcmp(words[0], "-r") == 0) {
+        resident = true;
+        words++;
+        count--;
+    }
     if (!count || pages == UINT64_MAX) {
-        print("   run [-m MEBIBYTES] NAME [WORD ...] [&]\n");
+        print(
+            "   run [-m MEBIBYTES] [-r] NAME [WORD ...] [&]\n"
+            "   -m: its budget; what it has beside that goes to the swapper. -r: its pages stay\n");
         return;
     }
-    unsigned number = jobs_start(&prompt->jobs, (const char *const *)words, pages);
+    unsigned number = jobs_start(&prompt->jobs, (const char *const *)words, pages, resident);
     if (!behind)
         prompt->foreground = number;
     else if (number)
@@ -201,6 +209,19 @@ static void do_maps(struct prompt *prompt, char *words[], size_t count)
         show_maps(prompt->root, job ? job->process.space : QY_SLOT_SPACE);
 }
 
+static const char *job_name(void *context, unsigned number)
+{
+    const struct job *job = jobs_find(context, number);
+
+    return job ? job->name : NULL;
+}
+
+static void do_swap(struct prompt *prompt, char *words[], size_t count)
+{
+    (void)words, (void)count;
+    services_show_swap(&prompt->services, job_name, &prompt->jobs);
+}
+
 /* So many programs that use memory hard, each with seeds of its own. */
 static void do_stress(struct prompt *prompt, char *words[], size_t count)
 {
@@ -216,7 +237,7 @@ static void do_stress(struct prompt *prompt, char *words[], size_t count)
     for (uint64_t i = 0; i < wanted; i++) {
         char seed[] = {(char)('a' + i), 0};
         const char *const argv[] = {"stress", seed, NULL};
-        if (!jobs_start(&prompt->jobs, argv, 0))
+        if (!jobs_start(&prompt->jobs, argv, 0, false))
             return;
     }
     print("   %llu programs run\n", (unsigned long long)wanted);
@@ -233,11 +254,13 @@ static const struct command {
     void (*act)(struct prompt *prompt, char *words[], size_t count);
     const char *usage, *what;
 } commands[] = {
-    {"run", NULL, do_run, " [-m MIB] NAME ... [&]",
+    {"run", NULL, do_run, " [-m MIB] [-r] NAME [&]",
      "a program of the boot archive; ctrl-c ends it, ctrl-z leaves it behind"},
     {"ps", NULL, do_ps, "", "the programs that run, and what they have"},
     {"kill", NULL, do_kill, " JOB", "end one, whatever it does"},
     {"maps", NULL, do_maps, " [JOB]", "the regions of its address space, or of the root task's"},
+    {"swap", NULL, do_swap, "",
+     "pages that are compressed or on the disk, for whom, and what was done"},
     {"stress", NULL, do_stress, " [COUNT]", "programs that use memory hard; one for each CPU"},
     {"mem", show_mem, NULL, "", "where the RAM is, what is left to hand out, which objects exist"},
     {"untyped", show_untypeds, NULL, "", "what is left to hand out"},
@@ -436,6 +459,9 @@ void prompt_run(struct root *root)
     prompt = (struct prompt){.root = root, .jobs.root = root};
     line_begin(&prompt.line);
     watch_keys(&prompt);
+    services_begin(&prompt.services, root);
+    if (prompt.services.memory)
+        prompt.jobs.services = &prompt.services;
     ask(&prompt);
     while (goes_on) {
         if (!next_key(&prompt, &key)) {
@@ -450,6 +476,7 @@ void prompt_run(struct root *root)
     for (unsigned i = 1; i <= JOBS_MAX; i++)
         if (jobs_find(&prompt.jobs, i))
             jobs_kill(&prompt.jobs, i);
+    services_end(&prompt.services);
     enum qy_error error = cap_delete(prompt.timer);
     if (error == QY_OK)
         error = cap_delete(prompt.tick);

@@ -151,9 +151,11 @@ _Noreturn void program_begin(const struct qy_root_info *info);
 
 void prompt_run(struct root *root);
 
-/* Run a program of the boot archive with these arguments, its name first; null ends them. False: it could not be run, or
- * did not end well. That its memory has come back is a check of the root task. */
-bool run_program(struct root *root, const char *const *argv);
+/*
+ * Run a program of the boot archive with these arguments, its name first; null ends them. serve: with services
+ * (services.h). False: it could not be run, or did not end well. That its memory has come back is a check of the root task.
+ */
+bool run_program(struct root *root, const char *const *argv, bool serve);
 /* The same for one that is given a capability (WRITE, GRANT; 0: none), by who has begun to hand out slots. */
 bool run_given(struct root *root, const char *const *argv, qy_handle_t given);
 

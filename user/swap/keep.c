@@ -9,8 +9,9 @@ void keep_begin(struct keep *keep)
 {
     memset(keep->slots, 0, keep->slot_count * sizeof(*keep->slots));
     memset(keep->blocks, 0, keep->block_count * sizeof(*keep->blocks));
-    keep->used = keep->next_slot = keep->next_block = keep->hand = 0;
-    keep->written = keep->read = keep->ahead = keep->spilled = keep->refused = keep->damaged = 0;
+    keep->used = keep->on_disk = keep->next_slot = keep->next_block = keep->hand = 0;
+    keep->clusters = keep->written = keep->read = keep->ahead = keep->spilled = keep->refused =
+        keep->damaged = 0;
 }
 
 uint32_t keep_room(struct keep *keep, uint32_t wanted, uint32_t *first)
@@ -70,7 +71,9 @@ static bool write_out(struct keep *keep, const uint32_t *slots, uint32_t first, 
         slot->block = first + i;
         keep->blocks[first + i] = (struct keep_block){marks[i], slots[i] + 1};
     }
+    keep->on_disk += count;
     keep->written += count;
+    keep->clusters++;
     return true;
 }
 
@@ -197,9 +200,10 @@ void keep_drop(struct keep *keep, uint32_t number)
     struct keep_slot *slot = &keep->slots[number];
     if (slot->state == KEEP_FREE)
         return;
-    if (slot->state == KEEP_ON_DISK)
+    if (slot->state == KEEP_ON_DISK) {
         keep->blocks[slot->block] = (struct keep_block){0};
-    else
+        keep->on_disk--;
+    } else
         store_drop(&keep->store, &slot->ref);
     *slot = (struct keep_slot){0};
     keep->used--;
@@ -220,7 +224,7 @@ const char *keep_check(const struct keep *keep)
     }
     for (uint32_t i = 0; i < keep->block_count; i++)
         blocks += keep->blocks[i].slot != 0;
-    if (blocks != on_disk || used != keep->used)
+    if (blocks != on_disk || on_disk != keep->on_disk || used != keep->used)
         return "KEEP-BLOCK";
     return pieces == keep->store.live ? store_check(&keep->store) : "STORE-PIECE";
 }

@@ -53,9 +53,10 @@ struct keep {
     const struct keep_disk *disk;
     struct keep_slot *slots;
     struct keep_block *blocks;
-    uint32_t slot_count, used, next_slot; /* where the next search begins */
+    uint32_t slot_count, used, on_disk, next_slot; /* where the next search begins */
     uint32_t first_block, block_count, next_block, hand;
     uint64_t written, read, ahead, spilled, refused, damaged; /* pages, for reports */
+    uint64_t clusters;                                        /* writes */
 };
 
 enum keep_result {
@@ -84,7 +85,8 @@ enum keep_result keep_put(struct keep *keep, uint32_t slot, const void *page);
  * The page of a slot, and, if it comes from the disk, those of up to most - 1 following ones that lie beside it.
  * *count: how many there are. They stay in their slots. most: at most KEEP_CLUSTER.
  */
-enum keep_result keep_get(struct keep *keep, uint32_t slot, uint32_t most, void *pages, uint32_t *count);
+enum keep_result keep_get(struct keep *keep, uint32_t slot, uint32_t most, void *pages,
+                          uint32_t *count);
 
 void keep_drop(struct keep *keep, uint32_t slot);
 

@@ -36,8 +36,8 @@ struct store {
     uint8_t *pool; /* pages of it, one after the other */
     struct store_page *pages;
     uint32_t count;
-    uint32_t free, open[STORE_CLASSES]; /* lists */
-    void *scratch;                      /* STORE_SCRATCH_BYTES, aligned to 8 */
+    uint32_t free, open[STORE_CLASSES];    /* lists */
+    void *scratch;                         /* STORE_SCRATCH_BYTES, aligned to 8 */
     uint64_t live, live_bytes, free_pages; /* pieces, what is in them, pages without any */
 };
 
@@ -53,7 +53,8 @@ struct store_ref {
 enum store_result { STORE_OK, STORE_FULL, STORE_POOR };
 
 /* pages: one for each page of the pool. */
-void store_begin(struct store *store, void *pool, struct store_page *pages, uint32_t count, void *scratch);
+void store_begin(struct store *store, void *pool, struct store_page *pages, uint32_t count,
+                 void *scratch);
 
 /* raw: what does not compress is kept as it is, in a page of the pool. */
 enum store_result store_put(struct store *store, const void *page, bool raw, struct store_ref *out);

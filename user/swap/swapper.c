@@ -3,9 +3,13 @@
  */
 #include "swapper.h"
 
+#include <user/slots.h>
+
 #define AHEAD 8u    /* slots that return together, if they lie beside each other */
 #define TURNS 3u    /* of the hand: the first finds all pages used */
-#define RETRIES 16u /* of a page that has nowhere to return to */
+#define RETRIES 64u /* of a page that has nowhere to return to */
+#define LOOKS                                                                                      \
+    (1u << 18) /* harvests of one reclaim, so that no owner keeps the swapper from the others */
 #define END (1ull << 47)
 
 void swapper_collect(struct swap_owner *owner)
@@ -34,7 +38,7 @@ static uint32_t take_run(const struct swapper *swapper, struct swap_owner *owner
     uint64_t taken;
     count = keep_reserve(&owner->keep, count < KEEP_CLUSTER ? count : KEEP_CLUSTER);
     count = count ? keep_room(&owner->keep, count, &slot) : 0;
-    if (!count || space_evict(owner->spaces[owner->space], address, count, owner->area, slot,
+    if (!count || space_evict(owner->spaces[owner->space].space, address, count, owner->area, slot,
                               swapper->out, &taken) != QY_OK)
         return 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -68,21 +72,48 @@ static uint64_t take_cold(const struct swapper *swapper, struct swap_owner *owne
     return gone;
 }
 
+bool swapper_scarce(const struct swap_space *space)
+{
+    struct untyped_state budget;
+    return !space->budget || untyped_info(space->budget, &budget) != QY_OK ||
+           budget.free_bytes < space->high * PAGE_BYTES;
+}
+
+/* The hand goes on to the next space. */
+static void next_space(struct swap_owner *owner)
+{
+    owner->space = (owner->space + 1) % SWAP_SPACES;
+}
+
+void swapper_forget(struct swap_space *space)
+{
+    slot_delete(space->space);
+    slot_delete(space->budget);
+    *space = (struct swap_space){0};
+}
+
 uint64_t swapper_reclaim(const struct swapper *swapper, struct swap_owner *owner, uint64_t wanted)
 {
     uint64_t gone = 0;
+    bool scarce = false;
     swapper_collect(owner);
-    for (unsigned ends = 0; gone < wanted && ends < TURNS * SWAP_SPACES;) {
+    for (unsigned i = 0; i < SWAP_SPACES; i++)
+        scarce |= owner->spaces[i].space && swapper_scarce(&owner->spaces[i]);
+    for (unsigned ends = 0, looks = 0; gone < wanted && ends < TURNS * SWAP_SPACES && looks < LOOKS;
+         looks++) {
         struct space_harvest seen = {0};
-        qy_handle_t space = owner->spaces[owner->space];
-        if (!space || owner->hand >= END ||
-            space_harvest(space, owner->hand, END, &seen) != QY_OK) {
-            owner->space = (owner->space + 1) % SWAP_SPACES;
-            owner->hand = 0;
+        struct swap_space *space = &owner->spaces[owner->space];
+        if (!space->space || space->hand >= END || (scarce && !swapper_scarce(space))) {
+            space->hand = space->hand >= END ? 0 : space->hand;
+            next_space(owner);
             ends++;
             continue;
         }
-        owner->hand = seen.next;
+        if (space_harvest(space->space, space->hand, END, &seen) != QY_OK) {
+            swapper_forget(space);
+            continue;
+        }
+        space->hand = seen.next;
         gone += take_cold(swapper, owner, &seen, wanted - gone);
     }
     return gone;
@@ -117,7 +148,10 @@ enum swap_answer swapper_restore(const struct swapper *swapper, struct swap_owne
     bool back = false;
     for (unsigned i = 0; i < RETRIES && !back; i++) {
         back = give_back(swapper, owner, slot, i ? 1 : count);
-        if (!back && !swapper_reclaim(swapper, owner, 2 * AHEAD))
+        if (back)
+            break;
+        next_space(owner); /* it may be any one's budget that is empty */
+        if (!swapper_reclaim(swapper, owner, 2 * AHEAD))
             break;
     }
     seal_wipe(swapper->in_at, (size_t)count * PAGE_BYTES);

@@ -9,8 +9,8 @@
  * page goes only if there is room for it whatever it holds (keep_reserve). The swapper's own memory is in no owner's
  * spaces, so it never waits for itself.
  *
- * Which pages: the hand of a clock goes round the owner's spaces; pages that have been used since it was there last get
- * another turn (second chance).
+ * Which pages: the hand of a clock goes round the owner's spaces whose budgets are scarce; pages that have been used since
+ * it was there last get another turn (second chance). A turn looks at a bounded number of places, however large the spaces.
  *
  * Locking: one thread. Failure: nobody is ended here; who asks is told that nothing could be taken, or that a page's
  * contents are lost, which the page's owner sees as *revoked*.
@@ -22,16 +22,23 @@
 
 #include <user/space.h>
 
-#define SWAP_SPACES 4u
-#define SWAP_SLOTS 4096u
+#define SWAP_SPACES 16u
 #define SWAP_BADGE (1ull << 40) /* of what an area's pager hears */
+
+/* Both capabilities are in slots of this program, which are given back when the space has gone. */
+struct swap_space {
+    qy_handle_t space;  /* 0 = none */
+    qy_handle_t budget; /* pays for its pages; 0 = not known: it counts as scarce */
+    uint64_t low, high; /* pages that are to be free in the budget */
+    uint64_t hand;      /* where the next look begins */
+};
 
 struct swap_owner {
     qy_handle_t area;
-    qy_handle_t spaces[SWAP_SPACES]; /* 0 = none */
+    struct swap_space spaces[SWAP_SPACES];
     struct keep keep;
     unsigned space; /* where the hand is */
-    uint64_t hand, released;
+    uint64_t released;
     uint64_t evicted, restored, faults; /* pages, messages */
 };
 
@@ -41,9 +48,15 @@ struct swapper {
     uint8_t *out_at, *in_at;
 };
 
+/* The space's budget has fewer free pages than it is to have, or nobody knows. */
+bool swapper_scarce(const struct swap_space *space);
+
+/* Its capabilities go, and it is none any more. */
+void swapper_forget(struct swap_space *space);
+
 /*
- * Take up to `wanted` pages from an owner's spaces; how many went. 0: all are in use, shared, or there is no room for
- * what they hold.
+ * Take up to `wanted` pages from an owner's spaces; how many went. From those whose budgets are scarce, if any is. 0: all
+ * pages are in use, shared, or there is no room for what they hold. A space that has gone is forgotten.
  */
 uint64_t swapper_reclaim(const struct swapper *swapper, struct swap_owner *owner, uint64_t wanted);
 
@@ -53,7 +66,8 @@ enum swap_answer {
 };
 
 /* A thread waits for a slot: it and those that lie beside it return. */
-enum swap_answer swapper_restore(const struct swapper *swapper, struct swap_owner *owner, uint32_t slot);
+enum swap_answer swapper_restore(const struct swapper *swapper, struct swap_owner *owner,
+                                 uint32_t slot);
 
 /* Slots that nobody names any more are free. O(slots), if there are any. */
 void swapper_collect(struct swap_owner *owner);

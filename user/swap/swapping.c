@@ -12,7 +12,7 @@
  * It prints a line for each part; a part that is not right ends it with that part's number.
  */
 #include "swapping.h"
-#include "../drivers/block.h"
+#include "blocks.h"
 #include "swapper.h"
 
 #include <lib/string.h>
@@ -27,6 +27,7 @@
 #define DATA_PAGES (4 * BUDGET_PAGES)
 #define POOL_PAGES 256u
 #define BLOCKS 2048u
+#define SLOTS 4096u
 #define RESERVE_PAGES 512u
 #define LOW_PAGES 24u
 #define HIGH_PAGES 48u
@@ -45,38 +46,13 @@ static struct {
     struct {
         qy_handle_t budget, space, thread;
     } twin;
-    qy_handle_t driver, buffer; /* of a disk, and the frame for it */
-    uint8_t *image;             /* memory in place of one */
-    uint64_t failed;            /* transfers */
-    unsigned told, exhausted;   /* by marks; when nothing was free */
-    bool unwatched;             /* no marks: only when nothing is free */
-    bool damages;               /* the disk turns bits over, after so many blocks */
+    struct blocks blocks;     /* of a driver's disk */
+    uint8_t *image;           /* memory in place of one */
+    unsigned told, exhausted; /* by marks; when nothing was free */
+    bool unwatched;           /* no marks: only when nothing is free */
+    bool damages;             /* the disk turns bits over, after so many blocks */
     uint64_t window;
 } s;
-
-/* ---- a driver's disk: its first block is left to whoever says what it is ---- */
-
-#define SECTORS_A_BLOCK (PAGE_BYTES / 512)
-
-static bool transfer(enum block_label label, uint32_t block, uint32_t count)
-{
-    enum qy_error error = block_call(s.driver, label, s.buffer, (block + 1ull) * SECTORS_A_BLOCK, 0,
-                                     count * PAGE_BYTES);
-    s.failed += error != QY_OK;
-    return error == QY_OK;
-}
-
-static bool driver_read(void *context, uint32_t block, uint32_t count)
-{
-    (void)context;
-    return transfer(BLOCK_READ, block, count);
-}
-
-static bool driver_write(void *context, uint32_t block, uint32_t count)
-{
-    (void)context;
-    return transfer(BLOCK_WRITE, block, count);
-}
 
 /* ---- memory as a disk ---- */
 
@@ -131,7 +107,7 @@ static enum qy_error set_aside(void)
     if (error == QY_OK)
         error = window(s.reserve, POOL_PAGES, &frame, &pool);
     if (error == QY_OK)
-        error = window(s.reserve, pages_for(SWAP_SLOTS * sizeof(struct keep_slot)), &frame, &slots);
+        error = window(s.reserve, pages_for(SLOTS * sizeof(struct keep_slot)), &frame, &slots);
     if (error == QY_OK)
         error = window(s.reserve, pages_for(BLOCKS * sizeof(struct keep_block)), &frame, &blocks);
     if (error == QY_OK)
@@ -139,7 +115,7 @@ static enum qy_error set_aside(void)
     if (error == QY_OK)
         error = window(s.reserve, KEEP_CLUSTER, &s.swapper.in, &in);
     if (error == QY_OK)
-        error = window(s.reserve, KEEP_CLUSTER, &s.buffer, &buffer);
+        error = window(s.reserve, KEEP_CLUSTER, &s.blocks.frame, &buffer);
     if (error == QY_OK)
         error = slot_make(s.reserve, QY_OBJ_MEMORY, 0, &s.owner.area);
     if (error == QY_OK)
@@ -149,21 +125,14 @@ static enum qy_error set_aside(void)
     s.swapper.out_at = out;
     s.swapper.in_at = in;
     s.disk = (struct keep_disk){memory_read, memory_write, NULL, buffer, BLOCKS};
-    if (s.driver) {
-        struct block_info info;
-        error = block_info(s.driver, &info);
-        uint64_t there = info.sectors / SECTORS_A_BLOCK;
-        s.disk = (struct keep_disk){driver_read, driver_write, NULL, buffer,
-                                    error != QY_OK || there < 2 || info.read_only ? 0
-                                    : there - 1 < BLOCKS ? (uint32_t)there - 1
-                                                         : BLOCKS};
-    }
+    if (s.blocks.driver)
+        blocks_begin(&s.blocks, buffer, BLOCKS, &s.disk);
     *keep = (struct keep){.seal = &s.seal,
                           .owner = 1,
                           .disk = &s.disk,
                           .slots = slots,
                           .blocks = blocks,
-                          .slot_count = SWAP_SLOTS,
+                          .slot_count = SLOTS,
                           .block_count = s.disk.blocks};
     store_begin(&keep->store, pool, pages, POOL_PAGES, scratch);
     keep_begin(keep);
@@ -216,7 +185,7 @@ static void end(void)
 /* Its budget tells when it becomes scarce; its pages may go. */
 static enum qy_error manage(unsigned number, qy_handle_t budget, qy_handle_t space)
 {
-    s.owner.spaces[number] = space;
+    s.owner.spaces[number] = (struct swap_space){.space = space};
     return s.unwatched ? QY_OK : untyped_watch(budget, s.bell, LOW_PAGES, HIGH_PAGES);
 }
 
@@ -389,7 +358,7 @@ int main(int argc, char *argv[])
     struct untyped_state before, after;
     const bool on_disk = argc > 1 && strcmp(argv[1], "disk") == 0;
     if (on_disk)
-        s.driver = PROGRAM_GIVEN(0);
+        s.blocks.driver = PROGRAM_GIVEN(0);
     if (untyped_info(QY_SLOT_UNTYPED, &before) != QY_OK)
         return 1;
     const enum outcome outcome = fill_and_read();
@@ -399,7 +368,7 @@ int main(int argc, char *argv[])
         return 3;
     if (on_disk)
         print("swapping: a driver's disk of %u blocks, %llu transfers failed: %s\n",
-              (unsigned)s.disk.blocks, (unsigned long long)s.failed,
+              (unsigned)s.disk.blocks, (unsigned long long)s.blocks.failed,
               outcome == SURVIVED ? "every byte is as it was"
                                   : "who had what could not be kept was told");
     bool same = untyped_info(QY_SLOT_UNTYPED, &after) == QY_OK && after.objects == before.objects;

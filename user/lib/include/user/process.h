@@ -127,6 +127,10 @@ enum qy_error process_settle(void) CALL_MUST_USE;
 enum qy_error process_give(const struct process *process, unsigned i, qy_handle_t source,
                            uint64_t rights, uint64_t badge) CALL_MUST_USE;
 
+/* Where it finds an endpoint of a service, if there is one: PROGRAM_SWAP, PROGRAM_FILES. */
+#define PROCESS_GIVEN_FILES 14u
+#define PROCESS_GIVEN_SWAP 15u
+
 /* Let it run on a CPU, or QY_CPU_ANY. */
 enum qy_error process_start(const struct process *process, uint64_t cpu) CALL_MUST_USE;
 

@@ -28,6 +28,9 @@
 #define PROGRAM_ARCHIVE 7u
 #define PROGRAM_GIVEN_MAX 16u
 #define PROGRAM_GIVEN(i) (16u + (i))
+/* Endpoints of services, if there are some: the swapper (swap/service.h), the file server (files/files.h). */
+#define PROGRAM_SWAP PROGRAM_GIVEN(PROGRAM_GIVEN_MAX - 1)
+#define PROGRAM_FILES PROGRAM_GIVEN(PROGRAM_GIVEN_MAX - 2)
 /* Behind them the memory objects that it was loaded from, for the loader's use; then slots that are empty. */
 #define PROGRAM_LOADED PROGRAM_GIVEN(PROGRAM_GIVEN_MAX)
 #define PROGRAM_FREE (PROGRAM_LOADED + 8u)
