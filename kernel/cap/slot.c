@@ -7,26 +7,7 @@
 #include <kernel/teardown.h>
 #include <kernel/thread.h>
 
-static struct qy_lock caps_lock;
 struct slot cap_root;
-
-void caps_acquire(void) QY_UNCHECKED
-{
-    bool waited = qy_lock_acquire_waits(&caps_lock);
-    struct cpu *cpu = cpu_this();
-    QY_COUNT(cpu->counts[cpu->kind].locks, 1);
-    QY_COUNT(cpu->counts[cpu->kind].waits, waited);
-}
-
-void caps_release(void) QY_UNCHECKED
-{
-    qy_lock_release(&caps_lock);
-}
-
-unsigned caps_waiters(void)
-{
-    return qy_lock_waiters(&caps_lock);
-}
 
 static bool is_parent(uintptr_t next)
 {

@@ -89,10 +89,13 @@ static void queue_receiver(struct thread *receiver, struct slot *by, struct repl
 {
     struct endpoint *endpoint = (struct endpoint *)by->object;
     endpoint->receivers = true;
+    endpoint->home = cpu_this();
     queue_push(&endpoint->waiting, receiver, by);
     receiver->reply = reply;
-    if (reply)
+    if (reply) {
         reply->receiver = receiver;
+        reply->home = endpoint->home;
+    }
 }
 
 bool ipc_receive(struct thread *receiver, struct slot *by, struct reply *reply, uint64_t values[5])

@@ -3,7 +3,12 @@
  *
  * It does what kernel/ipc/calls.c and endpoint.c do, for the case that matters, from registers to registers: no
  * capability goes with the message, nobody else is in line before the other side. Everything is looked at before
- * anything changes; whatever else is the case is left to the slow path. Locking: takes qy_class_caps, then the CPU's.
+ * anything changes; whatever else is the case is left to the slow path.
+ *
+ * Locking: the gate of its CPU (kernel/cap/lock.c), then the lock of its CPU. Other CPUs may be on their own fast paths;
+ * each changes only what is its own: the thread that runs; the endpoints and replies whose home it is, with their queues and
+ * the lists of those who wait by a capability for such an endpoint; the threads in such a queue, or bound to such a reply,
+ * that are on this CPU. Homes are changed by the slow path alone, which moves them to where a server receives.
  */
 #include <arch/arch.h>
 #include <kernel/call.h>
@@ -50,17 +55,22 @@ static bool fast_call(struct cpu *cpu, struct thread *thread) QY_REQUIRES(qy_cla
     if (!slot)
         return false;
     const struct endpoint *endpoint = (const struct endpoint *)slot->object;
+    uint64_t badge = slot->badge;
+    if (endpoint->home != cpu)
+        return false;
     struct thread *receiver = endpoint->waiting.first;
-    if (!receiver || !endpoint->receivers || !receiver->reply || !label_is_plain(thread, 1) ||
-        arch_call_argument(&thread->frame, 5) || !sched_switch_begin(cpu, receiver))
+    if (!receiver || !endpoint->receivers || !label_is_plain(thread, 1) ||
+        arch_call_argument(&thread->frame, 5))
         return false;
     struct reply *reply = receiver->reply;
+    if (!reply || reply->home != cpu || !sched_switch_begin(cpu, receiver))
+        return false;
     queue_remove(receiver);
     receiver->reply = NULL;
     reply->receiver = NULL;
     reply->caller = thread;
     thread->reply = reply;
-    message_pass(receiver, slot->badge, thread, 1);
+    message_pass(receiver, badge, thread, 1);
     sched_switch_end(cpu, QY_THREAD_CALLING, receiver);
     return true;
 }
@@ -75,6 +85,8 @@ static bool fast_reply_receive(struct cpu *cpu, struct thread *thread) QY_REQUIR
         return false;
     struct endpoint *endpoint = (struct endpoint *)from->object;
     struct reply *reply = (struct reply *)to->object;
+    if (endpoint->home != cpu || reply->home != cpu)
+        return false;
     struct thread *caller = reply->caller;
     if (!caller || reply->receiver || !label_is_plain(thread, 2) ||
         (endpoint->waiting.first && !endpoint->receivers) ||
@@ -101,11 +113,11 @@ static inline __attribute__((always_inline)) bool
 fast(struct cpu *cpu, bool (*do_it)(struct cpu *cpu, struct thread *thread)) QY_UNCHECKED
 {
     struct thread *thread = cpu->current;
-    caps_acquire();
+    gate_enter(cpu);
     bool done = thread->state == QY_THREAD_RUNNING && do_it(cpu, thread);
     if (done)
         QY_COUNT(thread->calls, 1);
-    caps_release();
+    gate_leave(cpu);
     return done;
 }
 

@@ -6,7 +6,7 @@
 
 #include <quarry/errors.h>
 
-extern struct cpu *fake_cpu_current; /* the CPU that the test plays */
+extern _Thread_local struct cpu *fake_cpu_current; /* the CPU that the test, or a thread of it, plays */
 
 static inline struct cpu *cpu_this(void)
 {

@@ -33,7 +33,7 @@ static struct qy_heap heap, other_heap;
 static struct qy_sizes sizes;
 static struct qy_cache cache, other, foreign; /* the last of the other heap */
 static struct cpu this_cpu;
-struct cpu *fake_cpu_current = &this_cpu;
+_Thread_local struct cpu *fake_cpu_current = &this_cpu;
 static struct qy_cpu_objects *const cpu = &this_cpu.objects;
 static struct qy_site_counts site_counts[SITES_MAX];
 static struct qy_debug debug;

@@ -266,12 +266,60 @@ static void a_capability_moves_with_all_that_hangs_on_it(void)
     scene_end();
 }
 
+/* How often a CPU took the lock of capabilities. */
+static uint64_t locks_of(unsigned cpu)
+{
+    uint64_t locks = 0;
+    for (unsigned kind = 0; kind < COUNTED_KINDS; kind++)
+        locks += cpu_at(cpu)->counts[kind].locks;
+    return locks;
+}
+
+/* A question and its answer within a CPU; the thread that asks runs before and after. */
+static void round_trip(unsigned cpu, qy_handle_t endpoint, qy_handle_t reply)
+{
+    CHECK(ASK(cpu, endpoint, 0).waits);
+    CHECK(CALL_ON(cpu, QY_CALL_endpoint_reply_receive, endpoint, reply, 1, 2, 3, 4).waits);
+}
+
+static void messages_within_a_cpu_take_no_lock(void)
+{
+    qy_handle_t endpoint = make(ROOT_UNTYPED, QY_OBJ_ENDPOINT, 1);
+    qy_handle_t reply = make(ROOT_UNTYPED, QY_OBJ_REPLY, 1);
+    qy_handle_t server = thread_on(ROOT_UNTYPED, 1, 0);
+    CHECK(RECEIVE(1, endpoint, reply).waits);
+    qy_handle_t client = thread_on(ROOT_UNTYPED, 1, 0);
+    round_trip(1, endpoint, reply); /* it opens the gate */
+    uint64_t before = locks_of(1);
+    round_trip(1, endpoint, reply);
+    round_trip(1, endpoint, reply);
+    CHECK_EQ(locks_of(1), before);
+    CHECK_EQ(info(endpoint).error, QY_OK); /* another CPU's call closes it */
+    round_trip(1, endpoint, reply);
+    CHECK_EQ(locks_of(1), before + QY_CONFIG_STATISTICS);
+    /* The client asks from another CPU: the way of all calls, until both are on one CPU again. */
+    CHECK_EQ(CALL(QY_CALL_thread_schedule, client, 32, 2, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(world_pick(1), NULL);
+    CHECK_EQ(world_pick(2), object_of(client));
+    CHECK(ASK(2, endpoint, 0).waits);
+    CHECK_EQ(world_pick(1), object_of(server));
+    CHECK(CALL_ON(1, QY_CALL_endpoint_reply_receive, endpoint, reply, 1, 2, 3, 4).waits);
+    CHECK_EQ(CALL(QY_CALL_thread_schedule, server, 32, 2, 0, 0, 0).error, QY_OK);
+    CHECK_EQ(world_pick(2), object_of(client));
+    round_trip(2, endpoint, reply); /* the server receives there now: its endpoint moves with it */
+    before = locks_of(2);
+    round_trip(2, endpoint, reply);
+    CHECK_EQ(locks_of(2), before);
+    scene_end();
+}
+
 static const struct test tests[] = {
     {"a capability goes with a message", a_capability_goes_with_a_message},
     {"a message arrives without its capability", a_message_arrives_without_its_capability},
     {"a capability that may not go is an error", a_capability_that_may_not_go_is_an_error},
     {"an answer brings a capability", an_answer_brings_a_capability},
     {"a server answers and receives in one call", a_server_answers_and_receives_in_one_call},
+    {"messages within a CPU take no lock", messages_within_a_cpu_take_no_lock},
     {"signals are bits that add up", signals_are_bits_that_add_up},
     {"a signal wakes who waited first", a_signal_wakes_who_waited_first},
     {"a bound notification ends a receive", a_bound_notification_ends_a_receive},

@@ -25,7 +25,7 @@
 
 #define CONSOLE_BYTES 65536u
 
-struct cpu *fake_cpu_current;
+_Thread_local struct cpu *fake_cpu_current;
 unsigned cpu_count = WORLD_CPUS;
 struct kernel_arenas world_arenas;
 uint64_t world_time_ns;

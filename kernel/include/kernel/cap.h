@@ -31,6 +31,7 @@
 #include <qy/lock.h>
 
 struct object;
+struct cpu;
 struct cap_node;
 struct thread;
 struct teardown;
@@ -78,6 +79,13 @@ extern struct slot cap_root; /* parent of the capabilities that the kernel made 
 
 void caps_acquire(void) QY_ACQUIRES(qy_class_caps);
 void caps_release(void) QY_RELEASES(qy_class_caps);
+
+/*
+ * A hold of the graph for messages within one CPU (kernel/cap/lock.c): all of it may be read, and what is the CPU's own be
+ * changed. No other CPU holds the lock meanwhile; others may be behind their own gates.
+ */
+void gate_enter(struct cpu *cpu) QY_ACQUIRES(qy_class_caps);
+void gate_leave(struct cpu *cpu) QY_RELEASES(qy_class_caps);
 
 /* CPUs that wait for the lock. */
 unsigned caps_waiters(void) QY_REQUIRES(qy_class_caps);

@@ -68,6 +68,8 @@ struct cpu {
     uint64_t copy_fault[2];     /* address that a copy of user memory faulted at last, and how often in a row */
     struct fault_cause unresolved; /* the fault that ended a copy of this call; found NOTHING: none */
     struct qy_tlb_cpu tlb; /* the space that is loaded, tags, requests to forget translations */
+    _Alignas(64) atomic_uint gate; /* past the lock of capabilities, for messages (kernel/cap/lock.c) */
+    struct cpu *gate_next;         /* among those that may be open (the lock of capabilities) */
     struct call_count counts[COUNTED_KINDS];
 };
 

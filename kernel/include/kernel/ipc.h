@@ -38,12 +38,14 @@ struct endpoint {
     struct object object;
     struct wait_queue waiting;
     bool receivers; /* what the queue holds, if anything */
+    struct cpu *home; /* whose fast path it is: where somebody received last */
 };
 
 struct reply {
     struct object object;
     struct thread *caller;   /* CALLING or FAULTED; null = nobody waits for this reply */
     struct thread *receiver; /* RECEIVING, and offers it; null = none */
+    struct cpu *home;        /* whose fast path it is: where it was offered last */
 };
 
 struct notification {

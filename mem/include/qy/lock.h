@@ -7,7 +7,7 @@
  *
  * LOCK ORDER, outermost first. A CPU that holds one takes only locks further down:
  *
- *     qy_class_caps      the kernel's capability and object graph (kernel/cap)
+ *     qy_class_caps      the kernel's capability and object graph, or a gate to it (kernel/cap/lock.c)
  *     qy_class_sched     run queues and thread states (kernel/thread)
  *     qy_class_space     page tables of one address space (kernel/space)
  *     qy_class_slab      one slab cache (mem/slab)
@@ -60,8 +60,7 @@ static inline void qy_irq_is_off(void) QY_TS(assert_capability(qy_irq_off))
 }
 
 /* Out of line: whoever finds the lock free does not pay for the loop. */
-static __attribute__((noinline, cold, unused)) void qy_lock_wait(struct qy_lock *lock,
-                                                                 unsigned ticket)
+static QY_RARE __attribute__((unused)) void qy_lock_wait(struct qy_lock *lock, unsigned ticket)
 {
     while (atomic_load_explicit(&lock->serving, memory_order_acquire) != ticket)
         qy_port_relax();
@@ -91,7 +90,8 @@ static inline void qy_lock_release(struct qy_lock *lock) QY_RELEASES(*lock) QY_U
 /* How many wait for a lock that the caller holds. */
 static inline unsigned qy_lock_waiters(struct qy_lock *lock)
 {
-    return atomic_load(&lock->next) - atomic_load_explicit(&lock->serving, memory_order_relaxed) - 1;
+    return atomic_load(&lock->next) - atomic_load_explicit(&lock->serving, memory_order_relaxed) -
+           1;
 }
 
 #endif

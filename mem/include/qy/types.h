@@ -11,6 +11,12 @@
 #include <stdint.h>
 
 #define QY_MUST_USE __attribute__((warn_unused_result))
+/* A function off a fast path: whoever calls it keeps its registers, as if it did not, where the compiler can do that. */
+#if defined(__clang__) && defined(__x86_64__)
+#define QY_RARE __attribute__((noinline, cold, preserve_most))
+#else
+#define QY_RARE __attribute__((noinline, cold))
+#endif
 
 #define QY_PAGE_SHIFT 12u
 #define QY_PAGE_BYTES 4096ull
