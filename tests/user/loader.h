@@ -19,6 +19,7 @@
 #define PAGES_MAX 512u /* of an object; a larger one is refused, as by a budget */
 #define UNTYPED 8u
 #define ENDPOINT 9u
+#define CLONED (LIBRARY_USER_END / 4)
 #define LIBRARY_USER_END 0x800000000000ull
 
 struct fake_object {
@@ -36,6 +37,7 @@ struct fake_region {
 static struct fake_object objects[FIRST_SLOT + SLOTS];
 static struct fake_region regions[REGIONS_MAX];
 static unsigned region_count, calls_left; /* until one fails; 0: none does */
+static unsigned threads_started;
 static bool broken;                       /* the loader asked for what a kernel refuses */
 
 static void object_end(struct fake_object *object)
@@ -133,9 +135,11 @@ struct call_result qy_call(uint64_t number, uint64_t x0, uint64_t x1, uint64_t x
                            uint64_t x4, uint64_t x5)
 {
     struct call_result r = {.error = QY_OK};
-    bool undoes = number == QY_CALL_cap_revoke || number == QY_CALL_cap_delete;
+    /* What gives memory back, or takes none. */
+    bool certain = number == QY_CALL_cap_revoke || number == QY_CALL_cap_delete ||
+                   number == QY_CALL_cap_info;
 
-    if (!undoes && calls_left && --calls_left == 0)
+    if (!certain && calls_left && --calls_left == 0)
         return (struct call_result){.error = QY_OUT_OF_MEMORY};
     switch (number) {
     case QY_CALL_untyped_retype:
@@ -165,6 +169,12 @@ struct call_result qy_call(uint64_t number, uint64_t x0, uint64_t x1, uint64_t x
         break;
     case QY_CALL_space_protect_region:
         r.error = fake_protect(x1, x2, x3);
+        break;
+    case QY_CALL_space_clone: /* a part a call */
+        r.value[1] = x2 + (x3 < CLONED ? x3 : CLONED);
+        break;
+    case QY_CALL_thread_start:
+        threads_started++;
         break;
     default: /* thread_configure, space_bind */
         break;

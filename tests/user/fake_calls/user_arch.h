@@ -24,6 +24,13 @@ static inline uint64_t stack_for_entry(uint64_t top)
     return top;
 }
 
+static inline uint64_t tls_pointer(void)
+{
+    return 0;
+}
+
+#define FORK_WORDS 8u
+#define FORK_STACK 6u
 #define TLS_BELOW 1
 #define CLOCK_NAME "ticks"
 
