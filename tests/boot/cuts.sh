@@ -81,7 +81,12 @@ log_cuts() {
 
 # ---- the emulator is killed ----
 
-# Kill the machine when it has synced that round.
+# The last round that a boot has said to be synced; nothing if none.
+synced_round() { # CONSOLE
+  tr -d '\r' <"$1" | sed -n 's/^cutting: round \([0-9]*\) is synced$/\1/p' | tail -n 1
+}
+
+# Kill the machine when it has synced that round, or a later one if it began with that.
 kill_at() { # ROUND CONSOLE
   : >"$2.raw"
   m_more="-pidfile $work/pid"
@@ -89,7 +94,7 @@ kill_at() { # ROUND CONSOLE
   machine_qemu >"$2.raw" 2>&1 </dev/null &
   runner=$!
   tries=$((limit * 50))
-  until grep -q "^cutting: round $1 is synced" "$2.raw" || ! kill -0 "$runner" 2>/dev/null; do
+  while round_now=$(synced_round "$2.raw") && [ "${round_now:-0}" -lt "$1" ] && kill -0 "$runner" 2>/dev/null; do
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || break
     sleep 0.02
@@ -111,7 +116,7 @@ kill_cuts() {
     m_disk_way=
     found=$(found_rounds "$work/killed")
     [ "${found:--1}" -ge "$said" ] || fail "the boot after a kill at round $said finds ${found:-not all} of it; console: ${work#"$root/"}/killed"
-    said=$(sed -n 's/^cutting: round \([0-9]*\) is synced$/\1/p' "$work/killed" | tail -n 1)
+    said=$(synced_round "$work/killed.raw")
     [ "${said:-0}" -ge "$round" ] || fail "round $round was not reached; console: ${work#"$root/"}/killed"
     "$cut_log" "$work/killed.img" >"$work/looked" 2>&1 || fail "the disk of a machine that was killed at round $said: $(tail -n 3 "$work/looked" | tr '\n' ' ')"
     [ "$failed" -eq 0 ] || return
