@@ -97,6 +97,7 @@ packages_for() {
   device-tree) echo device-tree-compiler ;;
   bochs) echo bochs bochs-term bochsbios vgabios ;;
   check) echo shellcheck clang-format-14 cppcheck ;;
+  prove) echo clang-14 frama-c-base why3 z3 cvc4 python3 ;;
   esac
 }
 

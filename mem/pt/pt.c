@@ -39,6 +39,9 @@ static enum qy_error find_empty(const struct qy_pt *pt, vaddr_t address, unsigne
     enum qy_error error = qy_pt_descend(pt, address, level, out, missing ? missing : &absent);
     if (error != QY_OK)
         return error;
+    /*@ loop invariant 0 <= i <= pages && \forall integer k; 0 <= k < i ==> (*out)[k] == 0;
+        loop assigns i;
+        loop variant pages - i; */
     for (unsigned i = 0; i < pages; i++)
         if (atomic_load_explicit(*out + i, memory_order_relaxed))
             return QY_ALREADY_MAPPED;
@@ -78,6 +81,10 @@ static enum qy_error find_run(const struct qy_pt *pt, vaddr_t address, unsigned 
         return error;
     if (qy_pt_descend(pt, address, level, slot, &absent) != QY_OK)
         return QY_NOT_MAPPED;
+    /*@ loop invariant 0 <= i <= pages;
+        loop invariant \forall integer k; 0 <= k < i ==> is_page(pt->format, (*slot)[k], level);
+        loop assigns i;
+        loop variant pages - i; */
     for (unsigned i = 0; i < pages; i++)
         if (!qy_pt_is_page(pt->format, atomic_load_explicit(&(*slot)[i], memory_order_relaxed),
                            level))
@@ -92,6 +99,9 @@ enum qy_error qy_pt_unmap_run(struct qy_pt *pt, vaddr_t address, unsigned level,
     enum qy_error error = find_run(pt, address, level, pages, &slot);
     if (error != QY_OK)
         return error;
+    /*@ loop invariant 0 <= i <= pages && \forall integer k; 0 <= k < i ==> slot[k] == 0;
+        loop assigns i, slot[0 .. pages - 1], old[0 .. pages - 1];
+        loop variant pages - i; */
     for (unsigned i = 0; i < pages; i++) {
         uint64_t entry = qy_pt_clear(pt->format, &slot[i]);
         if (old)
@@ -151,9 +161,12 @@ enum qy_error qy_pt_remove(struct qy_pt *pt, vaddr_t address, unsigned level, pa
     if (qy_pt_descend(pt, address, level + 1, &slot, &absent) != QY_OK)
         return QY_NOT_MAPPED;
     uint64_t entry = qy_pt_load(slot);
-    if (!(entry & pt->format->valid) || entry & pt->format->page[level + 1])
+    if (!qy_pt_is_table(pt->format, entry, level + 1))
         return QY_NOT_MAPPED;
     paddr_t table = qy_pt_entry_address(pt->format, entry);
+    /*@ loop invariant 0 <= i <= 512 && \forall integer k; 0 <= k < i ==> entry_at(table.raw, k) == 0;
+        loop assigns i;
+        loop variant 512 - i; */
     for (unsigned i = 0; i < QY_PT_ENTRIES; i++)
         if (qy_pt_load(qy_pt_slot(table, i)))
             return QY_BUSY;

@@ -105,6 +105,10 @@ static inline void qy_pt_fill(const struct qy_pt_format *format, _Atomic uint64_
     uint64_t entry = qy_pt_encode(format, frame, level, flags);
     uint64_t step = qy_pt_page_bytes(level) >> QY_PAGE_SHIFT << format->address_shift;
     atomic_thread_fence(memory_order_release);
+    /*@ loop invariant 0 <= i <= pages && (i == 0 ==> entry == \at(entry, LoopEntry));
+        loop invariant i > 0 ==> slot[0] == \at(entry, LoopEntry);
+        loop assigns i, entry, slot[0 .. pages - 1];
+        loop variant pages - i; */
     for (unsigned i = 0; i < pages; i++, entry += step)
         atomic_store_explicit(&slot[i], entry, memory_order_relaxed);
 }
@@ -148,13 +152,18 @@ static inline enum qy_error qy_pt_descend(const struct qy_pt *pt, vaddr_t addres
 {
     const struct qy_pt_format *format = pt->format;
     paddr_t table = pt->root;
+    /*@ loop invariant level <= at <= QY_PT_LEVELS && is_table(table.raw, at);
+        loop invariant table.raw == way(format, pt->root.raw, address.raw, at);
+        loop invariant reached(format, pt->root.raw, address.raw, at);
+        loop assigns at, table;
+        loop variant at; */
     for (unsigned at = QY_PT_LEVELS; at > level; at--) {
         uint64_t entry = qy_pt_load(qy_pt_slot(table, qy_pt_index(address, at)));
         if (!entry) {
             *missing = at - 1;
             return QY_MISSING_TABLE;
         }
-        if (!(entry & format->valid) || entry & format->page[at])
+        if (!qy_pt_is_table(format, entry, at))
             return QY_ALREADY_MAPPED;
         table = qy_pt_entry_address(format, entry);
     }

@@ -32,13 +32,17 @@ struct qy_pt_walk qy_pt_walk(const struct qy_pt *pt, vaddr_t address)
 {
     const struct qy_pt_format *format = pt->format;
     struct qy_pt_walk walk = {.level = QY_PT_LEVELS, .table = pt->root};
+    /*@ loop invariant 1 <= walk.level <= QY_PT_LEVELS && is_table(walk.table.raw, walk.level);
+        loop invariant walk.table.raw == way(format, pt->root.raw, address.raw, walk.level);
+        loop invariant reached(format, pt->root.raw, address.raw, walk.level);
+        loop invariant !walk.leaf;
+        loop assigns walk;
+        loop variant walk.level; */
     for (;;) {
         walk.index = qy_pt_index(address, walk.level);
         walk.entry = qy_pt_load(qy_pt_slot(walk.table, walk.index));
-        if (!(walk.entry & format->valid))
-            return walk;
-        walk.leaf = walk.entry & format->page[walk.level];
-        if (walk.leaf || walk.level == 1)
+        walk.leaf = qy_pt_is_page(format, walk.entry, walk.level);
+        if (!qy_pt_is_table(format, walk.entry, walk.level))
             return walk;
         walk.table = qy_pt_entry_address(format, walk.entry);
         walk.level--;
