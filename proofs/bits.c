@@ -14,8 +14,12 @@
 #include "../mem/pt/walk.c"
 #include "../platform/bytes_impl.h"
 
-#define THEOREM(name, ...) bool theorem_##name(__VA_ARGS__); bool theorem_##name(__VA_ARGS__)
-#define REFUTED(name, ...) bool refuted_##name(__VA_ARGS__); bool refuted_##name(__VA_ARGS__)
+#define THEOREM(name, ...)                                                                         \
+    bool theorem_##name(__VA_ARGS__);                                                              \
+    bool theorem_##name(__VA_ARGS__)
+#define REFUTED(name, ...)                                                                         \
+    bool refuted_##name(__VA_ARGS__);                                                              \
+    bool refuted_##name(__VA_ARGS__)
 #define REQUIRE(x)                                                                                 \
     do {                                                                                           \
         if (!(x))                                                                                  \
@@ -78,7 +82,8 @@ REFUTED(align_up_without_its_requirement, uint64_t value)
 /* ---- entries of page tables, for each format and each size of page ---- */
 
 /* What qy_pt_map_run has checked before it encodes. */
-static bool may_be_mapped(const struct qy_pt_format *f, uint64_t frame, unsigned level, unsigned flags)
+static bool may_be_mapped(const struct qy_pt_format *f, uint64_t frame, unsigned level,
+                          unsigned flags)
 {
     return qy_pt_supports(f, flags, level) && !(frame & (qy_pt_page_bytes(level) - 1)) &&
            frame < qy_pt_physical_end(f);
@@ -88,7 +93,8 @@ static bool may_be_mapped(const struct qy_pt_format *f, uint64_t frame, unsigned
     THEOREM(F##_page_##level##_keeps_its_frame, uint64_t frame, unsigned flags)                    \
     {                                                                                              \
         REQUIRE(may_be_mapped(&format, frame, level, flags));                                      \
-        return qy_pt_entry_address(&format, qy_pt_encode(&format, paddr(frame), level, flags)).raw == frame; \
+        return qy_pt_entry_address(&format, qy_pt_encode(&format, paddr(frame), level, flags))     \
+                   .raw == frame;                                                                  \
     }                                                                                              \
     THEOREM(F##_page_##level##_keeps_its_flags, uint64_t frame, unsigned flags)                    \
     {                                                                                              \
@@ -101,22 +107,26 @@ static bool may_be_mapped(const struct qy_pt_format *f, uint64_t frame, unsigned
     {                                                                                              \
         REQUIRE(may_be_mapped(&format, frame, level, flags));                                      \
         uint64_t entry = qy_pt_encode(&format, paddr(frame), level, flags);                        \
-        return entry && qy_pt_is_page(&format, entry, level) && !qy_pt_is_table(&format, entry, level) && \
-               !qy_pt_is_mark(&format, entry) && !(entry & ~format.page_allowed[level]);           \
+        return entry && qy_pt_is_page(&format, entry, level) &&                                    \
+               !qy_pt_is_table(&format, entry, level) && !qy_pt_is_mark(&format, entry) &&         \
+               !(entry & ~format.page_allowed[level]);                                             \
     }                                                                                              \
     THEOREM(F##_page_##level##_is_not_writable_and_executable, uint64_t frame, unsigned flags)     \
     {                                                                                              \
         REQUIRE(may_be_mapped(&format, frame, level, flags));                                      \
         uint64_t entry = qy_pt_encode(&format, paddr(frame), level, flags);                        \
-        return !(qy_pt_has(&format, entry, QY_PT_BIT_WRITE) && qy_pt_has(&format, entry, QY_PT_BIT_EXEC)) && \
-               !(qy_pt_has(&format, entry, QY_PT_BIT_USER) && qy_pt_has(&format, entry, QY_PT_BIT_GLOBAL)); \
+        return !(qy_pt_has(&format, entry, QY_PT_BIT_WRITE) &&                                     \
+                 qy_pt_has(&format, entry, QY_PT_BIT_EXEC)) &&                                     \
+               !(qy_pt_has(&format, entry, QY_PT_BIT_USER) &&                                      \
+                 qy_pt_has(&format, entry, QY_PT_BIT_GLOBAL));                                     \
     }                                                                                              \
     THEOREM(F##_page_##level##_is_not_written_by_the_cpu, uint64_t frame, unsigned flags)          \
     {                                                                                              \
         REQUIRE(may_be_mapped(&format, frame, level, flags));                                      \
         return !qy_pt_cpu_may_write(&format, qy_pt_encode(&format, paddr(frame), level, flags));   \
     }                                                                                              \
-    THEOREM(F##_page_##level##_neighbours_differ_by_a_step, uint64_t frame, unsigned flags, unsigned i) \
+    THEOREM(F##_page_##level##_neighbours_differ_by_a_step, uint64_t frame, unsigned flags,        \
+            unsigned i)                                                                            \
     {                                                                                              \
         uint64_t bytes = qy_pt_page_bytes(level), end = qy_pt_physical_end(&format);               \
         REQUIRE(may_be_mapped(&format, frame, level, flags) && i < QY_PT_ENTRIES &&                \
@@ -125,13 +135,16 @@ static bool may_be_mapped(const struct qy_pt_format *f, uint64_t frame, unsigned
         return qy_pt_encode(&format, paddr(frame), level, flags) + i * step ==                     \
                qy_pt_encode(&format, paddr(frame + i * bytes), level, flags);                      \
     }                                                                                              \
-    THEOREM(F##_page_##level##_protect_keeps_the_frame, uint64_t frame, unsigned before, unsigned after) \
+    THEOREM(F##_page_##level##_protect_keeps_the_frame, uint64_t frame, unsigned before,           \
+            unsigned after)                                                                        \
     {                                                                                              \
-        REQUIRE(may_be_mapped(&format, frame, level, before) && qy_pt_supports(&format, after, level)); \
+        REQUIRE(may_be_mapped(&format, frame, level, before) &&                                    \
+                qy_pt_supports(&format, after, level));                                            \
         uint64_t keep = format.address_mask | format.accessed_dirty;                               \
         uint64_t entry = (qy_pt_encode(&format, paddr(frame), level, before) & keep) |             \
                          qy_pt_encode(&format, paddr(0), level, after);                            \
-        return qy_pt_entry_address(&format, entry).raw == frame && qy_pt_is_page(&format, entry, level) && \
+        return qy_pt_entry_address(&format, entry).raw == frame &&                                 \
+               qy_pt_is_page(&format, entry, level) &&                                             \
                (qy_pt_decode(&format, entry) & QY_PT_MAPPABLE) == after;                           \
     }
 
@@ -143,11 +156,13 @@ static bool may_be_mapped(const struct qy_pt_format *f, uint64_t frame, unsigned
     THEOREM(F##_supports_no_page_both_writable_and_executable, unsigned flags, unsigned level)     \
     {                                                                                              \
         REQUIRE(level >= 1 && level <= QY_PT_LARGEST_PAGE);                                        \
-        return !(flags & QY_PT_WRITE && flags & QY_PT_EXEC && qy_pt_supports(&format, flags, level)); \
+        return !(flags & QY_PT_WRITE && flags & QY_PT_EXEC &&                                      \
+                 qy_pt_supports(&format, flags, level));                                           \
     }                                                                                              \
     THEOREM(F##_table_entry, uint64_t table, uint64_t address, unsigned level)                     \
     {                                                                                              \
-        REQUIRE(!(table & QY_PAGE_MASK) && table < qy_pt_physical_end(&format) && level >= 2 && level <= 4); \
+        REQUIRE(!(table & QY_PAGE_MASK) && table < qy_pt_physical_end(&format) && level >= 2 &&    \
+                level <= 4);                                                                       \
         uint64_t entry = qy_pt_table_entry(&format, paddr(table), vaddr(address));                 \
         return qy_pt_is_table(&format, entry, level) && !(entry & ~format.table_allowed) &&        \
                qy_pt_entry_address(&format, entry).raw == table;                                   \
@@ -172,11 +187,12 @@ static bool may_be_mapped(const struct qy_pt_format *f, uint64_t frame, unsigned
     {                                                                                              \
         REQUIRE(level >= 1 && level <= QY_PT_LEVELS && !(old & format.valid));                     \
         return qy_pt_classify(&format, old, new, level) ==                                         \
-               (new & format.valid ? QY_PT_FRESH : QY_PT_UNCHANGED);                               \
+               (new &format.valid ? QY_PT_FRESH : QY_PT_UNCHANGED);                                \
     }                                                                                              \
     THEOREM(F##_what_goes_is_replaced, uint64_t old, uint64_t new, unsigned level)                 \
     {                                                                                              \
-        REQUIRE(level >= 1 && level <= QY_PT_LEVELS && old & format.valid && !(new & format.valid)); \
+        REQUIRE(level >= 1 && level <= QY_PT_LEVELS && old & format.valid &&                       \
+                !(new &format.valid));                                                             \
         return qy_pt_classify(&format, old, new, level) == QY_PT_REPLACE;                          \
     }
 
@@ -208,8 +224,8 @@ THEOREM(tag_holds_what_was_put_in, unsigned kind, unsigned order, unsigned state
     qy_tag_t tag = qy_tag((enum qy_kind)kind, order, (enum qy_frame_state)state,
                           (struct qy_arena *)(uintptr_t)owner);
     return (unsigned)qy_tag_kind(tag) == kind && qy_tag_order(tag) == order &&
-           (unsigned)qy_tag_state(tag) == state && (uint64_t)(uintptr_t)qy_tag_owner(tag) == owner &&
-           qy_tag_aux(tag) == 0;
+           (unsigned)qy_tag_state(tag) == state &&
+           (uint64_t)(uintptr_t)qy_tag_owner(tag) == owner && qy_tag_aux(tag) == 0;
 }
 
 THEOREM(tag_aux_changes_nothing_else, uint64_t tag, unsigned aux)
@@ -229,10 +245,12 @@ THEOREM(what_is_handed_out_is_not_free, unsigned state)
 
 THEOREM(word_of_a_list_keeps_its_first_node, uint64_t first, uint64_t count, unsigned class)
 {
-    REQUIRE(!(first & 15) && vaddr_is_canonical(first) && count < 1ull << 16 && class <= QY_WORD_CLASS);
+    REQUIRE(!(first & 15) && vaddr_is_canonical(first) && count < 1ull << 16 &&
+            class <= QY_WORD_CLASS);
     uint64_t word = qy_word_list(first, count, class);
-    return (word & QY_WORD_NODE_MASK) == (first & QY_WORD_NODE_MASK) && word >> QY_WORD_LIST_SHIFT == count &&
-           (word & QY_WORD_CLASS) == class && !qy_word_in_place(word) && !(word & QY_WORD_LOCK);
+    return (word & QY_WORD_NODE_MASK) == (first & QY_WORD_NODE_MASK) &&
+           word >> QY_WORD_LIST_SHIFT == count && (word & QY_WORD_CLASS) == class &&
+           !qy_word_in_place(word) && !(word & QY_WORD_LOCK);
 }
 
 THEOREM(word_of_a_mapping_in_place, uint64_t table, unsigned index, unsigned class)
@@ -240,7 +258,8 @@ THEOREM(word_of_a_mapping_in_place, uint64_t table, unsigned index, unsigned cla
     REQUIRE(table && table < 1ull << 34 && index < 512 && class <= QY_WORD_CLASS);
     uint64_t place = table | (uint64_t)index << 34;
     uint64_t word = place << QY_WORD_PLACE_SHIFT | class;
-    return qy_word_in_place(word) && qy_word_record(word) == (place | (uint64_t)class << QY_WORD_PLACE_BITS);
+    return qy_word_in_place(word) &&
+           qy_word_record(word) == (place | (uint64_t) class << QY_WORD_PLACE_BITS);
 }
 
 /* ---- the map of a block, a word at a time ---- */
@@ -291,12 +310,14 @@ THEOREM(a_handle_names_its_slot, uint32_t generation, uint32_t index)
 }
 
 /* A derived capability has no right that its source lacks (CAP-RIGHTS), and a badge is given once. */
-THEOREM(only_these_capabilities_are_derived, uint8_t type, unsigned has, unsigned flags, uint64_t old_badge,
-        unsigned asked, uint64_t badge)
+THEOREM(only_these_capabilities_are_derived, uint8_t type, unsigned has, unsigned flags,
+        uint64_t old_badge, unsigned asked, uint64_t badge)
 {
-    struct slot source = {.type = type, .rights = has & 15, .flags = flags & 15, .badge = old_badge};
+    struct slot source = {
+        .type = type, .rights = has & 15, .flags = flags & 15, .badge = old_badge};
     bool badge_fits = !badge || (type_has_badge(type) && !old_badge);
-    bool may = asked <= QY_RIGHT_ALL && !(asked & ~(has & 15)) && badge_fits && !(flags & SLOT_REVOKING);
+    bool may =
+        asked <= QY_RIGHT_ALL && !(asked & ~(has & 15)) && badge_fits && !(flags & SLOT_REVOKING);
     return (slot_may_derive(&source, asked, badge) == QY_OK) == may;
 }
 

@@ -5,8 +5,8 @@
 #     hosted -> mem      lib alone
 #     lab -> mem, platform, hosted; nothing -> lab
 #
-# A file may include what its layer's row names, and files of its own layer by a path in quotes; tests and tools, on top,
-# take anything apart. Headers of the system are for what runs on Linux; the rest has the freestanding ones only.
+# A file may include what its layer's row names, and files of its own layer by a path in quotes; tests, proofs and tools,
+# on top, take anything apart. Headers of the system are for what runs on Linux; the rest has the freestanding ones only.
 
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 2
@@ -38,6 +38,7 @@ allowed() {
   hosted) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   lab) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   tests) echo "quarry/ qy/ lib/ platform/ kernel/ arch/ arch_types.h arch_cpu.h hosted/ user/ SYSTEM" ;;
+  proofs) echo "quarry/ qy/ lib/ platform/ kernel/" ;;
   examples) echo "quarry/ qy/ lib/ SYSTEM" ;;
   bench) echo "quarry/ qy/ lib/ platform/ hosted/ SYSTEM" ;;
   tools) echo "quarry/ qy/ lib/ platform/ hosted/ kernel/ SYSTEM" ;; # generators read the tables of any layer
@@ -77,7 +78,7 @@ quote_allowed() { # LAYER FILE HEADER
   target=$(normal_path "${2%/*}/$3")
   [ -f "$target" ] || target=$3
   case $1 in
-  tests | tools) return 0 ;;
+  tests | tools | proofs) return 0 ;;
   *) [ "$(layer_of "$target")" = "$1" ] ;;
   esac
 }
