@@ -323,7 +323,8 @@ static const char *const prose[QY_CALL_COUNT] = {
     [QY_CALL_console_read] = "One character that was typed. WOULD_WAIT: none was.",
     [QY_CALL_system_record] =
         "Copies the record number `index` of a kind (see the records) to the program's memory, "
-        "at most `length` bytes of it. NOT_FOUND: there is no such index.",
+        "at most `length` bytes of it. `at` is looked at for regions only. NOT_FOUND: there is no "
+        "such index.",
     [QY_CALL_system_check] =
         "Checks everything that the kernel has, while all other CPUs stand still, and returns the "
         "name of the first invariant that does not hold as text, eight characters in each of x1 to "
@@ -521,7 +522,13 @@ static void print_records(void)
     QY_RECORDS(R)
 #undef R
 #undef F
-    printf("### Uses of memory\n\nThe field `use` of a use record:\n\n| value | use | owner "
+    printf("### States of frames\n\nThe field `state` of a run record:\n\n| value | state "
+           "|\n|---|---|\n");
+#define X(NAME, name) printf("| %d | %s |\n", state++, name);
+    int state = 0;
+    QY_FRAME_STATES(X)
+#undef X
+    printf("\n### Uses of memory\n\nThe field `use` of a use record:\n\n| value | use | owner "
            "|\n|---|---|---|\n");
     int value = 0;
 #define X(NAME, name, owner) printf("| %d | %s | %s |\n", value++, name, owner);

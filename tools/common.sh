@@ -95,6 +95,8 @@ packages_for() {
   ovmf) echo ovmf ;;
   uboot) echo u-boot-qemu mtools ;;
   device-tree) echo device-tree-compiler ;;
+  view) echo python3-minimal ;;
+  browser) echo python3-minimal chromium ;;
   bochs) echo bochs bochs-term bochsbios vgabios ;;
   check) echo shellcheck clang-format-14 cppcheck ;;
   prove) echo clang-14 frama-c-base why3 z3 cvc4 python3 ;;

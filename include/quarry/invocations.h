@@ -48,7 +48,7 @@
     X(23, reply_send, REPLY, QY_RIGHT_WRITE, "label, word0, word1, word2, capability", "")         \
     X(24, console_write, CONSOLE, QY_RIGHT_WRITE, "pointer, length", "")                           \
     X(25, console_read, CONSOLE, QY_RIGHT_READ, "", "character")                                   \
-    X(26, system_record, SYSTEM, QY_RIGHT_READ, "kind, index, out_pointer, length", "length")          \
+    X(26, system_record, SYSTEM, QY_RIGHT_READ, "kind, index, out_pointer, length, at", "length")      \
     X(27, system_power_off, SYSTEM, QY_RIGHT_WRITE, "code", "")                                    \
     X(28, endpoint_reply_receive, ENDPOINT, QY_RIGHT_READ, "reply, label, word0, word1, word2",    \
       "badge, label, word0, word1, word2")                                                         \

@@ -101,6 +101,58 @@
     F(distance, "10 = local, 20 = twice as far")                                                   \
     F(rank, "how many nodes are looked at before it, itself included")
 
+/*
+ * Stretches of frames that are alike, in the order of their addresses: ask for index 0, then for `next` until that is 0.
+ * A call looks at a bounded number of blocks, so neighbours may be alike. RAM only; parts of pages are in no run.
+ */
+#define QY_RECORD_RUN(F)                                                                           \
+    F(next, "index to ask for next; 0 = there is no more")                                         \
+    F(frame, "number of the first frame: physical address / 4096")                                 \
+    F(pages, "frames of the run; 0 = none on this stretch")                                        \
+    F(state, "index into QY_FRAME_STATES")                                                           \
+    F(use, "index into QY_MEM_USES")                                                               \
+    F(order, "the run is blocks of 2^order frames; 0 for what is in no arena")                     \
+    F(owner, "number of the untyped that has it; 0 = none")                                        \
+    F(node, "NUMA node")
+
+/* In the order of their numbers, which are those of objects: ask for index 0, then for `next` until NOT_FOUND. */
+#define QY_RECORD_UNTYPED(F)                                                                       \
+    F(next, "index to ask for next")                                                               \
+    F(untyped, "its number")                                                                       \
+    F(parent, "number of the untyped that it was carved out of; 0 = none")                         \
+    F(payer, "number of the untyped that pays for its header; 0 = none")                           \
+    F(objects, "objects that hold memory of it")                                                   \
+    F(first, "number of its first frame")                                                          \
+    F(end, "number behind its last frame")                                                         \
+    QY_RECORD_ARENA(F)
+
+#define QY_RECORD_SPACE(F)                                                                         \
+    F(next, "index to ask for next")                                                               \
+    F(space, "its number")                                                                         \
+    F(untyped, "number of the untyped that it was made from")                                      \
+    F(budget, "number of the untyped that pays for its regions; 0 = none")
+
+/*
+ * A space in stretches, which cover it without gaps: index = number of the space; ask for `at` 0, then for `next_at`
+ * until that is the end of the user half. A call looks at a bounded number of entries, so neighbours may be one region.
+ * A page of n mappings, or in a table of n spaces, counts for a nth; of blocks of several pages, the block's mean.
+ */
+#define QY_RECORD_REGION(F)                                                                        \
+    F(next_at, "address to ask for next")                                                          \
+    F(start, "first address; 0 = there is no region on this stretch")                              \
+    F(end, "address behind the last one")                                                          \
+    F(flags, "as space_query has them")                                                            \
+    F(page_bytes, "size of its first page")                                                        \
+    F(resident, "bytes that are there")                                                            \
+    F(private_bytes, "of it, in nobody else's tables")                                             \
+    F(shared_bytes, "of it, in others', too, or of a frame that somebody mapped")                  \
+    F(proportional, "bytes that are there, each divided by the number of its mappings")            \
+    F(large, "of what is there, in pages of 2 MiB")                                                \
+    F(huge, "of what is there, in pages of 1 GiB")                                                 \
+    F(swapped, "bytes in slots of swap areas")                                                     \
+    F(tables, "page tables that begin on this stretch, the root with the first")                   \
+    F(shared_tables, "of them, those that other spaces have, too")
+
 /* Memory by allocation site and by allocation; UNSUPPORTED unless the kernel was booted with heap=track. */
 #define QY_RECORD_SITE(F)                                                                          \
     F(line, "line of the site in its file")                                                        \
@@ -161,7 +213,11 @@
     R(SITE_TEXT, 9, site_text, QY_RECORD_SITE_TEXT)                                                \
     R(ALLOCATION, 10, allocation, QY_RECORD_ALLOCATION)                                            \
     R(GUARD, 11, guard, QY_RECORD_GUARD)                                                           \
-    R(CALL, 12, call, QY_RECORD_CALL)
+    R(CALL, 12, call, QY_RECORD_CALL)                                                              \
+    R(RUN, 13, run, QY_RECORD_RUN)                                                                 \
+    R(UNTYPED, 14, untyped, QY_RECORD_UNTYPED)                                                     \
+    R(SPACE, 15, space, QY_RECORD_SPACE)                                                           \
+    R(REGION, 16, region, QY_RECORD_REGION)
 
 enum qy_record_kind {
 #define R(NAME, value, name, table) QY_RECORD_KIND_##NAME = (value),

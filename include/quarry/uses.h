@@ -1,6 +1,6 @@
 /*
- * What Quarry does with each byte of the firmware's usable memory, written once: the boot table, the USE records and
- * the root task's summary name uses with these words.
+ * What Quarry does with each byte of the firmware's usable memory, and what a frame is, written once: the boot table,
+ * records and the root task's summary name uses and states with these words.
  */
 #ifndef QUARRY_USES_H
 #define QUARRY_USES_H
@@ -31,6 +31,26 @@ enum qy_mem_use {
     QY_MEM_USES(X)
 #undef X
         QY_USE_COUNT
+};
+
+/* X(NAME, name): the states of a frame. CHILD only counts, in the parent: the frames have the child's states. */
+#define QY_FRAME_STATES(X)                                                                         \
+    X(RESERVED, "reserved")                                                                        \
+    X(FREE, "free")                                                                                \
+    X(OBJECT, "object")                                                                            \
+    X(SLAB, "slab")                                                                                \
+    X(TABLE, "table")                                                                              \
+    X(USER, "user")                                                                                \
+    X(DEVICE, "device")                                                                            \
+    X(CHILD, "child arena")                                                                        \
+    X(METADATA, "metadata")                                                                        \
+    X(CACHED, "in a CPU's cache")
+
+enum qy_frame_state {
+#define X(NAME, name) QY_FRAME_##NAME,
+    QY_FRAME_STATES(X)
+#undef X
+        QY_FRAME_STATE_COUNT
 };
 
 #endif

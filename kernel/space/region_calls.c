@@ -247,6 +247,13 @@ enum qy_error call_space_settle(struct call *call)
     return error;
 }
 
+uint64_t region_flags(const struct qy_region *region)
+{
+    return region->mark.rights | region->type | QY_REGION(region->mark.region) |
+           (uint64_t)(region->foreign ? QY_BACKED_FRAMES : (unsigned)region->mark.kind) << 16 |
+           (uint64_t)region->mark.max << 24 | (region->more ? QY_QUERY_MORE : 0);
+}
+
 enum qy_error call_space_query(struct call *call)
 {
     struct qy_region region;
@@ -257,10 +264,7 @@ enum qy_error call_space_query(struct call *call)
         return error;
     call->values[0] = region.start;
     call->values[1] = region.end;
-    call->values[2] = region.mark.rights | region.type | QY_REGION(region.mark.region) |
-                      (uint64_t)(region.foreign ? QY_BACKED_FRAMES : (unsigned)region.mark.kind)
-                          << 16 |
-                      (uint64_t)region.mark.max << 24 | (region.more ? QY_QUERY_MORE : 0);
+    call->values[2] = region_flags(&region);
     call->values[3] = qy_pt_page_bytes(region.level);
     return QY_OK;
 }
@@ -270,7 +274,7 @@ enum qy_error call_space_info(struct call *call)
     struct qy_space_stats stats = {0};
     uint64_t address = call->arguments[1];
     struct space *space = begin(call, call->slot->object);
-    qy_space_stats_step(&space->vm, &address, &stats);
+    qy_space_stats_step(&space->vm, &address, USER_END, &stats);
     end(call, space);
     call->values[0] = address;
     call->values[1] = stats.resident;

@@ -150,6 +150,16 @@ struct space *space_find(uint64_t id)
     return space;
 }
 
+struct space *space_from(uint64_t id)
+{
+    struct space *found = NULL;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (struct space *space = spaces[i]; space; space = space->next)
+            if (space->object.id >= id && (!found || space->object.id < found->object.id))
+                found = space;
+    return found;
+}
+
 /* ---- budgets ---- */
 
 enum qy_error space_bind_budget(struct space *space, struct untyped *untyped)

@@ -1,46 +1,40 @@
 /*
  * Statistics records. See kernel/stats.h.
  */
+#include "stats_impl.h"
+
 #include <arch/arch.h>
-#include <kernel/arenas.h>
 #include <kernel/guard.h>
 #include <kernel/heap.h>
 #include <kernel/object.h>
-#include <kernel/stats.h>
 #include <lib/string.h>
 #include <platform/topology.h>
 
-static struct {
-    const struct qy_map *map;
-    const struct qy_framedb *db;
-    struct kernel_arenas *arenas;
-    uint32_t nodes;
-    uint64_t boot_ticks;
-} from;
+struct stats_sources stats_from;
 
 void stats_init(const struct qy_map *map, const struct qy_framedb *db,
                 const struct qy_topology *topology, struct kernel_arenas *arenas,
                 uint64_t boot_clock)
 {
-    from.map = map;
-    from.db = db;
-    from.arenas = arenas;
-    from.nodes = topology->node_count;
-    from.boot_ticks = arch_clock() - boot_clock;
+    stats_from.map = map;
+    stats_from.db = db;
+    stats_from.arenas = arenas;
+    stats_from.nodes = topology->node_count;
+    stats_from.boot_ticks = arch_clock() - boot_clock;
 }
 
 static enum qy_error fill_machine(uint64_t index, struct qy_record_machine *out)
 {
     if (index)
         return QY_NOT_FOUND;
-    *out =
-        (struct qy_record_machine){.usable_bytes = from.map->usable_bytes,
-                                   .cpus = cpu_count,
-                                   .nodes = from.nodes,
-                                   .arenas = from.arenas->count,
-                                   .sections_initialised = qy_framedb_sections_initialised(from.db),
-                                   .sections_total = qy_framedb_sections_total(from.db),
-                                   .boot_ticks = from.boot_ticks};
+    *out = (struct qy_record_machine){.usable_bytes = stats_from.map->usable_bytes,
+                                      .cpus = cpu_count,
+                                      .nodes = stats_from.nodes,
+                                      .arenas = stats_from.arenas->count,
+                                      .sections_initialised =
+                                          qy_framedb_sections_initialised(stats_from.db),
+                                      .sections_total = qy_framedb_sections_total(stats_from.db),
+                                      .boot_ticks = stats_from.boot_ticks};
     for (unsigned i = 0; i < cpu_count; i++) {
         out->calls += cpu_at(i)->stats.calls;
         out->faults += cpu_at(i)->stats.faults;
@@ -53,7 +47,7 @@ static enum qy_error fill_use(uint64_t index, struct qy_record_use *out)
     uint64_t bytes[QY_USE_COUNT];
     if (index >= QY_USE_COUNT)
         return QY_NOT_FOUND;
-    qy_map_totals(from.map, bytes);
+    qy_map_totals(stats_from.map, bytes);
     *out = (struct qy_record_use){.use = index, .bytes = bytes[index]};
     return QY_OK;
 }
@@ -61,9 +55,10 @@ static enum qy_error fill_use(uint64_t index, struct qy_record_use *out)
 /* The root arenas, then the kernel's own. */
 static enum qy_error fill_arena(uint64_t index, struct qy_record_arena *out)
 {
-    if (index > from.arenas->count)
+    if (index > stats_from.arenas->count)
         return QY_NOT_FOUND;
-    qy_arena_record(index < from.arenas->count ? &from.arenas->roots[index] : &from.arenas->kernel,
+    qy_arena_record(index < stats_from.arenas->count ? &stats_from.arenas->roots[index]
+                                                     : &stats_from.arenas->kernel,
                     out);
     return QY_OK;
 }
@@ -143,9 +138,9 @@ static enum qy_error fill_call(uint64_t index, struct qy_record_call *out)
 
 static enum qy_error fill_node(uint64_t index, struct qy_record_node *out)
 {
-    if (index >= from.arenas->nodes.count)
+    if (index >= stats_from.arenas->nodes.count)
         return QY_NOT_FOUND;
-    enum qy_error error = qy_nodes_record(&from.arenas->nodes, (unsigned)index, out);
+    enum qy_error error = qy_nodes_record(&stats_from.arenas->nodes, (unsigned)index, out);
     for (unsigned i = 0; i < cpu_count && error == QY_OK; i++)
         out->cpus += cpu_at(i)->node == index;
     return error;
@@ -153,7 +148,7 @@ static enum qy_error fill_node(uint64_t index, struct qy_record_node *out)
 
 static enum qy_error fill_distance(uint64_t index, struct qy_record_distance *out)
 {
-    const struct qy_nodes *nodes = &from.arenas->nodes;
+    const struct qy_nodes *nodes = &stats_from.arenas->nodes;
     uint64_t count = nodes->count;
     if (count == 0 || index >= count * count)
         return QY_NOT_FOUND;
@@ -207,11 +202,11 @@ static enum qy_error fill_site_text(uint64_t index, struct qy_record_site_text *
  */
 static bool allocation_next(uint64_t *index, struct qy_allocation *out)
 {
-    uint64_t ram = pfn_to_paddr(from.db->limit).raw, slot = *index - ram;
+    uint64_t ram = pfn_to_paddr(stats_from.db->limit).raw, slot = *index - ram;
     const void *heap, *cache;
     bool found = false;
     if (*index < ram) {
-        found = qy_allocation_next(from.db, index, ALLOCATION_STEPS, out);
+        found = qy_allocation_next(stats_from.db, index, ALLOCATION_STEPS, out);
         *index = *index == 0 && guard_pool() ? ram : *index;
         return found;
     }
@@ -287,8 +282,11 @@ static enum qy_error fill_guard(uint64_t index, struct qy_record_guard *out)
     return QY_OK;
 }
 
-enum qy_error stats_record(uint64_t kind, uint64_t index, union stats_record *out, size_t *bytes)
+enum qy_error stats_record(uint64_t kind, uint64_t index, uint64_t at, union stats_record *out,
+                           size_t *bytes)
 {
+    if (kind == QY_RECORD_KIND_REGION)
+        out->region.next_at = at;
     switch (kind) {
 #define R(NAME, value, name, table)                                                                \
     case QY_RECORD_KIND_##NAME:                                                                    \

@@ -98,10 +98,25 @@ uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end)
 struct counting {
     struct qy_space *space;
     struct qy_space_stats *out;
-    uint64_t start,
-        stop;      /* tables that begin below start have been counted; stop: where to go on */
-    unsigned left; /* tables */
+    uint64_t start, end, /* tables that begin there are counted */
+        stop;            /* where to go on */
+    unsigned left;       /* tables */
 };
+
+/*
+ * A page's bytes, divided among its mappings, and those of a table that several spaces have. Of a block the mappings
+ * count together, so what is shared in parts is divided by the mean.
+ */
+static uint64_t proportional(const struct qy_framedb *db, _Atomic uint64_t *word, pfn_t frame,
+                             struct qy_table *table)
+{
+    uint64_t bytes = qy_pt_page_bytes(table->level);
+    uint64_t count = qy_rmap_count(word), tables = qy_rmap_count(&table->parents);
+    uint64_t block = QY_PAGE_BYTES << qy_framedb_find(db, frame.raw).order;
+    uint64_t mapped = count * bytes;
+    tables = tables ? tables : 1; /* a root has no parent */
+    return (mapped > block ? bytes * block / mapped : bytes) / tables;
+}
 
 static void count_page(struct counting *c, struct qy_table *table, uint64_t entry)
 {
@@ -109,13 +124,18 @@ static void count_page(struct counting *c, struct qy_table *table, uint64_t entr
     uint64_t pages = qy_pt_page_bytes(table->level) >> QY_PAGE_SHIFT;
     pfn_t frame;
     bool foreign;
+    c->out->swapped += qy_is_swapped(space->format, entry);
     if (!qy_entry_holds(space->format, entry, table->level, &frame, &foreign))
         return;
-    const _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
+    _Atomic uint64_t *word = qy_frame_rmap(space->vm->db, frame);
     bool alone =
         word && !foreign && !qy_table_is_shared(table) && !(qy_word_load(word) & QY_WORD_LIST);
     c->out->resident += pages;
+    c->out->level[table->level - 1] += pages;
     *(alone ? &c->out->private_pages : &c->out->shared_pages) += pages;
+    c->out->proportional_bytes += alone  ? pages << QY_PAGE_SHIFT
+                                  : word ? proportional(space->vm->db, word, frame, table)
+                                         : 0;
 }
 
 /*
@@ -133,11 +153,11 @@ static void count_table(struct counting *c, struct qy_table *table, uint64_t bas
         c->out->shared_tables += qy_table_is_shared(table);
     }
     c->left -= c->left > 0;
-    for (unsigned i = first; i < end && c->stop == QY_USER_END; i++) {
+    for (unsigned i = first; i < end && c->stop == c->end && base + i * bytes < c->end; i++) {
         uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
         if (!qy_pt_is_table(format, entry, table->level))
             count_page(c, table, entry);
-        else if (i > 0 && c->left == 0)
+        else if (i > first && c->left == 0)
             c->stop = base + i * bytes;
         else
             count_table(c, qy_table_of(c->space->vm->db, qy_entry_frame(format, entry)),
@@ -145,11 +165,12 @@ static void count_table(struct counting *c, struct qy_table *table, uint64_t bas
     }
 }
 
-void qy_space_stats_step(struct qy_space *space, uint64_t *address, struct qy_space_stats *out)
+void qy_space_stats_step(struct qy_space *space, uint64_t *address, uint64_t end,
+                         struct qy_space_stats *out)
 {
-    struct counting c = {space, out, *address, QY_USER_END, QY_STATS_TABLES};
+    struct counting c = {space, out, *address, end, end, QY_STATS_TABLES};
     qy_vm_enter(space->vm);
-    if (*address < QY_USER_END)
+    if (*address < end)
         count_table(&c, root_of(space), 0);
     qy_vm_leave(space->vm);
     *address = c.stop;
@@ -159,7 +180,7 @@ void qy_space_stats(struct qy_space *space, struct qy_space_stats *out)
 {
     *out = (struct qy_space_stats){0};
     for (uint64_t address = 0; address < QY_USER_END;)
-        qy_space_stats_step(space, &address, out);
+        qy_space_stats_step(space, &address, QY_USER_END, out);
 }
 
 /* ---- tables come and go ---- */

@@ -36,6 +36,7 @@ seen tests/boot/seen.sh
 power-cut tests/boot/cuts.sh
 disks tests/boot/disks.sh
 profile tests/front/profile.sh
+view tests/front/view.sh
 bench tests/front/bench.sh'
 
 # tsan only with --all, or when a pattern asks for it.

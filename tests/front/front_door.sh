@@ -56,7 +56,7 @@ refuse "--disk takes a file that can be read, not 'nbd:'" run --disk nbd:
 refuse "--timeout takes a number" run --timeout soon
 
 "$root/quarry" help >"$work/help" || fail "./quarry help: exit code $?"
-for word in run profile test bench iso check clean --arch --smp --mem --numa --bios --uefi --debug --interactive --append --disk; do
+for word in run profile view test bench iso check clean --arch --smp --mem --numa --bios --uefi --debug --interactive --append --disk; do
   grep -q -e "$word" "$work/help" || fail "./quarry help does not name $word"
 done
 

@@ -621,7 +621,11 @@ void world_make(unsigned mib)
     fake_cpu_current = &cpus[0];
     console_used = 0;
     world_console[0] = 0;
-    map.usable_bytes = (uint64_t)mib << 20;
+    static struct qy_segment segments[] = {
+        {.end = ARENA_BASE, .type = QY_MEM_USABLE, .use = QY_USE_KERNEL_DATA},
+        {.base = ARENA_BASE, .type = QY_MEM_USABLE, .use = QY_USE_UNTYPED}};
+    segments[1].end = (uint64_t)mib << 20;
+    map = (struct qy_map){.segments = segments, .count = 2, .usable_bytes = segments[1].end};
     stats_init(&map, &machine.db, &topology, &world_arenas, 0);
     static unsigned char program[0x3000];
     size_t bytes = world_program(program);

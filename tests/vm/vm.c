@@ -316,9 +316,23 @@ static void parts_body(void)
     CHECK_EQ(stats.resident, count);
     CHECK_EQ(stats.tables, count + 3);
     for (at = 0; at < QY_USER_END && steps < 100; steps++)
-        qy_space_stats_step(space, &at, &sum);
+        qy_space_stats_step(space, &at, QY_USER_END, &sum);
     CHECK(steps > 2 && steps <= count);
     CHECK(memcmp(&stats, &sum, sizeof(sum)) == 0);
+    /* Stretches that end anywhere, in the middle of tables and of steps, count each page and table once. */
+    sum = (struct qy_space_stats){0};
+    uint64_t end = 0;
+    for (at = 0, steps = 0; at < QY_USER_END && steps < 1000; steps++) {
+        if (at >= end)
+            end = at + 3 * MIB < AT || at > AT + count * 2 * MIB ? QY_USER_END : at + 3 * MIB;
+        if (at < AT && end > AT)
+            end = AT + 5 * QY_PAGE_BYTES;
+        qy_space_stats_step(space, &at, end, &sum);
+    }
+    CHECK_EQ(sum.tables, stats.tables);
+    CHECK_EQ(sum.resident, stats.resident);
+    CHECK(steps > count / 2 && memcmp(&stats, &sum, sizeof(sum)) == 0);
+    CHECK_EQ(stats.proportional_bytes, count * QY_PAGE_BYTES);
 }
 
 static void parts(void)

@@ -154,6 +154,8 @@ int root_main(const struct qy_root_info *info)
         ranges_run(&root);
     } else if (asked_for(info, "exhaust")) {
         exhaust_run(&root);
+    } else if (asked_for(info, "view") || value_of(info, "view=")) {
+        view_run(&root);
     } else if (asked_for(info, "leak")) {
         leak_run(&root, asked_for(info, "profile"));
     } else {

@@ -2,8 +2,8 @@
  * Commands on the serial console, and the programs that they start: in the foreground, which the user waits for, or
  * behind the prompt.
  */
-#include "jobs.h"
 #include "leaks.h"
+#include "snapshot.h"
 #include <lib/format.h>
 #include <lib/string.h>
 #include <platform/parse.h>
@@ -129,7 +129,7 @@ struct prompt {
     struct jobs jobs;
     struct services services;
     struct line line;
-    qy_handle_t tick, timer;
+    qy_handle_t tick;
     uint64_t period_ns;  /* of the timer */
     unsigned foreground; /* the job that the user waits for; 0: none */
 };
@@ -222,6 +222,34 @@ static void do_swap(struct prompt *prompt, char *words[], size_t count)
     services_show_swap(&prompt->services, job_name, &prompt->jobs);
 }
 
+/* The number of the space of a job, or of the root task. */
+static uint64_t space_of(const struct job *job)
+{
+    qy_handle_t space = job ? job->process.space : QY_SLOT_SPACE;
+    struct cap_state cap;
+
+    return cap_info(QY_SLOT_NODE, space & UINT32_MAX, &cap) == QY_OK ? cap.object : 0;
+}
+
+static void do_smaps(struct prompt *prompt, char *words[], size_t count)
+{
+    const struct job *job = count ? job_of(prompt, words[0]) : NULL;
+
+    if (job || !count)
+        show_smaps(prompt->root, space_of(job));
+}
+
+static void do_processes(struct prompt *prompt, char *words[], size_t count)
+{
+    (void)words, (void)count;
+    show_processes(prompt->root, &prompt->jobs);
+}
+
+static void do_snapshot(struct prompt *prompt, char *words[], size_t count)
+{
+    snapshot_write(prompt->root, &prompt->jobs, count ? words[0] : "asked for at the prompt");
+}
+
 /* So many programs that use memory hard, each with seeds of its own. */
 static void do_stress(struct prompt *prompt, char *words[], size_t count)
 {
@@ -261,10 +289,15 @@ static const struct command {
     {"maps", NULL, do_maps, " [JOB]", "the regions of its address space, or of the root task's"},
     {"swap", NULL, do_swap, "",
      "pages that are compressed or on the disk, for whom, and what was done"},
+    {"smaps", NULL, do_smaps, " [JOB]", "its regions: what is there, shared, swapped, in tables"},
+    {"processes", NULL, do_processes, "", "what each address space has, shared memory divided"},
+    {"snapshot", NULL, do_snapshot, " [LABEL]", "all records as JSON, for ./quarry view"},
     {"stress", NULL, do_stress, " [COUNT]", "programs that use memory hard; one for each CPU"},
     {"mem", show_mem, NULL, "", "where the RAM is, what is left to hand out, which objects exist"},
     {"untyped", show_untypeds, NULL, "", "what is left to hand out"},
     {"caps", show_caps, NULL, "", "the capabilities that the root task holds"},
+    {"buddyinfo", show_buddyinfo, NULL, "", "free blocks of each untyped, by order"},
+    {"slabinfo", show_slabinfo, NULL, "", "the kernel's caches, with Linux' columns"},
     {"slab", show_caches, NULL, "", "the kernel's caches of objects, and its guarded objects"},
     {"cpus", show_cpus, NULL, "", "what each CPU did"},
     {"calls", show_calls, NULL, "",
@@ -368,7 +401,7 @@ static void watch_keys(struct prompt *prompt)
     enum qy_error error = root_make(root, root->untyped, QY_OBJ_NOTIFICATION, 1, &prompt->tick);
 
     if (error == QY_OK)
-        error = root_make(root, root->untyped, QY_OBJ_TIMER, 1, &prompt->timer);
+        error = root_make(root, root->untyped, QY_OBJ_TIMER, 1, &prompt->root->timer);
     if (error == QY_OK)
         error = notification_bind(prompt->tick, QY_SLOT_THREAD);
     root_check(root, error == QY_OK, "the prompt has no timer");
@@ -381,7 +414,7 @@ static bool sleep(struct prompt *prompt, struct message *message)
     enum qy_error error = QY_OK;
 
     if (period != prompt->period_ns)
-        error = timer_set(prompt->timer, prompt->tick, period, period);
+        error = timer_set(prompt->root->timer, prompt->tick, period, period);
     prompt->period_ns = period;
     *message = (struct message){.label = QY_LABEL_NOTIFIED};
     if (error == QY_OK)
@@ -477,7 +510,7 @@ void prompt_run(struct root *root)
         if (jobs_find(&prompt.jobs, i))
             jobs_kill(&prompt.jobs, i);
     services_end(&prompt.services);
-    enum qy_error error = cap_delete(prompt.timer);
+    enum qy_error error = cap_delete(root->timer);
     if (error == QY_OK)
         error = cap_delete(prompt.tick);
     root_check(root, error == QY_OK, "the prompt's timer could not be deleted");

@@ -24,6 +24,8 @@
  *     leaks.c     who holds the kernel's memory                (prompt, word `profile`)
  *     devices.c   a clock, driven by a program             (word `devices`)
  *     disk.c      disks, their driver and a client of it       (word `disk`)
+ *     view.c      programs to look at, and snapshots    (words `view`, `view=N`)
+ *     snapshot.c, accounts.c, records.c   the kernel's records as JSON and as tables
  *     leak.c      a leak, planted and found                    (word `leak`)
  *     jobs.c      programs of the boot archive                (word `run=NAME`, prompt)
  *
@@ -55,6 +57,7 @@ struct root {
     const struct qy_root_info *info;
     qy_handle_t untyped; /* the largest one: pays for everything here */
     uint32_t next_slot;
+    qy_handle_t timer; /* of whoever waits for something; 0: nobody does */
     bool fixed; /* programs lie at the same addresses at each start: word aslr=off */
     unsigned failures;
     const char *first_failure;
@@ -144,12 +147,15 @@ void show_cpus(struct root *root);
 void show_numa(struct root *root);
 void show_untypeds(struct root *root);
 void show_calls(struct root *root);
+void show_buddyinfo(struct root *root);
+void show_slabinfo(struct root *root);
 
 /* What begin.c calls; returns the code of thread_exit. */
 int root_main(const struct qy_root_info *info);
 _Noreturn void program_begin(const struct qy_root_info *info);
 
 void prompt_run(struct root *root);
+void view_run(struct root *root);
 
 /*
  * Run a program of the boot archive with these arguments, its name first; null ends them. serve: with services

@@ -93,6 +93,10 @@ void space_discard(struct space *space) QY_REQUIRES(qy_class_caps);
 
 /* The space with that id; null: it is gone, or going. */
 struct space *space_find(uint64_t id) QY_REQUIRES(qy_class_caps);
+/* The space with the smallest id from that one on; null: there is none. O(spaces). */
+struct space *space_from(uint64_t id) QY_REQUIRES(qy_class_caps);
+/* A region's flags, as space_query tells them. */
+uint64_t region_flags(const struct qy_region *region);
 
 /* The untyped pays for regions and faults. Errors: BUSY (one is bound), REVOKED, TOO_MANY. */
 enum qy_error space_bind_budget(struct space *space, struct untyped *untyped) QY_MUST_USE

@@ -25,10 +25,10 @@ union stats_record {
 };
 
 /*
- * Fill the index-th record of that kind; *bytes is its size. Errors: INVALID_ARGUMENT (kind),
- * NOT_FOUND (index).
+ * Fill the index-th record of that kind, of regions the one from address `at` on; *bytes is its size. Errors:
+ * INVALID_ARGUMENT (kind), NOT_FOUND (index, at), UNSUPPORTED (nobody counts that in this boot).
  */
-enum qy_error stats_record(uint64_t kind, uint64_t index, union stats_record *out,
+enum qy_error stats_record(uint64_t kind, uint64_t index, uint64_t at, union stats_record *out,
                            size_t *bytes) QY_MUST_USE QY_EXCLUDES(qy_class_caps);
 
 #endif

@@ -25,29 +25,9 @@
 #ifndef QY_FRAMEDB_H
 #define QY_FRAMEDB_H
 
+#include <quarry/uses.h>
 #include <qy/lock.h>
 #include <qy/types.h>
-
-/* X(NAME, name): the states of a frame. CHILD only counts, in the parent: the frames have the
- * child's states. */
-#define QY_FRAME_STATES(X)                                                                         \
-    X(RESERVED, "reserved")                                                                        \
-    X(FREE, "free")                                                                                \
-    X(OBJECT, "object")                                                                            \
-    X(SLAB, "slab")                                                                                \
-    X(TABLE, "table")                                                                              \
-    X(USER, "user")                                                                                \
-    X(DEVICE, "device")                                                                            \
-    X(CHILD, "child arena")                                                                        \
-    X(METADATA, "metadata")                                                                        \
-    X(CACHED, "in a CPU's cache")
-
-enum qy_frame_state {
-#define X(NAME, name) QY_FRAME_##NAME,
-    QY_FRAME_STATES(X)
-#undef X
-        QY_FRAME_STATE_COUNT
-};
 
 #define QY_BLOCK_DESCRIPTOR_BYTES 128u
 
@@ -111,6 +91,21 @@ const char *qy_frame_state_name(enum qy_frame_state state);
  */
 enum qy_error qy_frame_block(const struct qy_framedb *db, pfn_t frame, pfn_t *start,
                              unsigned *order, enum qy_frame_state *state) QY_MUST_USE;
+
+/* Frames in a row of one state and owner, in blocks of one order; owner null: no arena was ever given them. */
+struct qy_run {
+    uint64_t frame, pages;
+    enum qy_frame_state state;
+    unsigned order;
+    struct qy_arena *owner;
+};
+
+/*
+ * The run from a frame on, below `end`: of at most QY_RUN_BLOCKS blocks, so the next one may be more of the same. No
+ * lock: exact where nobody changes anything meanwhile, else each block is as it was when it was looked at.
+ */
+#define QY_RUN_BLOCKS 256u
+struct qy_run qy_framedb_run(const struct qy_framedb *db, uint64_t frame, uint64_t end);
 
 /*
  * Change the state of an allocated block, named by its first frame, between two states that a block

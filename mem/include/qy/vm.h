@@ -250,10 +250,17 @@ uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end);
 #define QY_STATS_TABLES 6u /* more than there are levels */
 struct qy_space_stats {
     uint64_t resident, private_pages, shared_pages, tables, shared_tables;
+    uint64_t swapped;                /* in slots */
+    uint64_t level[QY_PT_LEVELS];    /* of resident: in pages of a level, from 1 */
+    uint64_t proportional_bytes;     /* a page of n mappings counts for a nth; of blocks of several pages, the mean */
 };
 void qy_space_stats(struct qy_space *space, struct qy_space_stats *out);
-/* Add what is from *address on to *out; *address moves on, it is QY_USER_END when all is counted. */
-void qy_space_stats_step(struct qy_space *space, uint64_t *address, struct qy_space_stats *out);
+/*
+ * Add what is from *address on, below `end`, to *out; *address moves on, it is `end` when all is counted. Of tables,
+ * those that begin there.
+ */
+void qy_space_stats_step(struct qy_space *space, uint64_t *address, uint64_t end,
+                         struct qy_space_stats *out);
 
 struct qy_fault {
     struct qy_mark mark;       /* what the entry said; if OK, of objects only */

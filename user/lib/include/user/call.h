@@ -695,6 +695,14 @@ static inline CALL_MUST_USE enum qy_error system_record(qy_handle_t system, uint
     return qy_call(QY_CALL_system_record, system, kind, index, (uintptr_t)out, bytes, 0).error;
 }
 
+/* A record of regions, of which an address in the space is asked, too. */
+static inline CALL_MUST_USE enum qy_error system_record_at(qy_handle_t system, uint64_t kind,
+                                                           uint64_t index, uint64_t at, void *out,
+                                                           size_t bytes)
+{
+    return qy_call(QY_CALL_system_record, system, kind, index, (uintptr_t)out, bytes, at).error;
+}
+
 static inline CALL_MUST_USE enum qy_error system_power_off(qy_handle_t system, uint64_t code)
 {
     return qy_call(QY_CALL_system_power_off, system, code, 0, 0, 0, 0).error;

@@ -19,7 +19,7 @@
 
 #include <stddef.h>
 
-#define TABLE_COLUMNS 12
+#define TABLE_COLUMNS 24
 
 struct table {
     char *buffer;
