@@ -58,8 +58,18 @@ static enum qy_error parse_archive(struct tree *tree, const struct qy_fdt_walk *
     return QY_OK;
 }
 
+/* Who has used a seed before us left zeroes in its place. */
+static bool is_wiped(struct qy_bytes seed)
+{
+    for (size_t i = 0; i < seed.count; i++)
+        if (seed.at[i])
+            return false;
+    return true;
+}
+
 static enum qy_error parse_chosen(struct tree *tree, const struct qy_fdt_walk *walk)
 {
+    static const char *const seeds[] = {"rng-seed", "kaslr-seed"};
     struct qy_boot_info *out = tree->parse.out;
     struct qy_bytes data;
 
@@ -69,11 +79,14 @@ static enum qy_error parse_chosen(struct tree *tree, const struct qy_fdt_walk *w
                                 "device tree: command line without an end");
         qy_boot_set_command_line(&tree->parse, data);
     }
-    if (tree->parse.store && qy_fdt_property(&tree->fdt, walk, walk->depth, "rng-seed", &data)) {
-        size_t bytes = data.count < sizeof(out->entropy) ? data.count : sizeof(out->entropy);
-        memcpy(out->entropy, data.at, bytes);
-        out->entropy_bytes = (uint32_t)bytes;
-    }
+    out->entropy_bytes = 0;
+    for (unsigned i = 0; i < 2 && tree->parse.store; i++)
+        if (qy_fdt_property(&tree->fdt, walk, walk->depth, seeds[i], &data) && !is_wiped(data)) {
+            size_t room = sizeof(out->entropy) - out->entropy_bytes;
+            size_t bytes = data.count < room ? data.count : room;
+            memcpy(out->entropy + out->entropy_bytes, data.at, bytes);
+            out->entropy_bytes += (uint32_t)bytes;
+        }
     return parse_archive(tree, walk);
 }
 

@@ -142,6 +142,7 @@ static void places(void)
         .frame_db = KERNEL_FRAME_DB_BYTES,
         .heap = KERNEL_GUARD_OFFSET + KERNEL_GUARD_BYTES,
         .cpu_areas = 4 * KERNEL_CPU_AREA_BYTES,
+        .image = 4ull << 20,
         .devices = KERNEL_DEVICES_BYTES,
     };
     printf(
@@ -154,10 +155,15 @@ static void places(void)
         "On a machine of 4 CPUs whose RAM ends at 8 GiB:\n\n"
         "| what | window | unit | has to fit | places | bits |\n|---|---|---|---|---|---|\n");
 #define X(name, window, unit, what)                                                                \
-    if (bytes.name)                                                                                \
-        place(what, #window, KERNEL_##window##_LAST - KERNEL_##window##_BASE + 1, unit, bytes.name);
+    place(what, #window, KERNEL_##window##_LAST - KERNEL_##window##_BASE + 1, unit, bytes.name);
     KERNEL_PLACES(X)
 #undef X
+    printf(
+        "\nThe image is moved early in the boot, if the boot archive has this kernel's "
+        "`kernel.relocations` (`kernel/boot/kaslr_image.c`): it is 2 MiB at most, and is not put "
+        "into the window's first 2 MiB, where the linker has it. A debugger has to know how far it "
+        "went: `kaslr=show` tells, for gdb's `symbol-file build/x86_64/kernel/quarry.elf -o "
+        "DISTANCE`. Names in the report of a panic are right as they are.\n");
 }
 
 int main(void)

@@ -23,7 +23,7 @@ objects_build() {
 
 # Bytes of the object files by part of the tree.
 parts_of() {
-  find "$1/kernel/quarry.elf.p" -name '*.o' -exec size {} + | awk '
+  find "$1/kernel/quarry.linked.elf.p" -name '*.o' -exec size {} + | awk '
     $1 ~ /^[0-9]+$/ {
       # .._mem_phys_arena.c.o is ../mem/phys/arena.c; without dots in front, the kernel itself
       name = $6

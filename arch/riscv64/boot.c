@@ -10,6 +10,8 @@
 
 #include <arch/arch.h>
 #include <kernel/entry.h>
+#include <kernel/image.h>
+#include <kernel/kaslr.h>
 #include <kernel/print.h>
 #include <lib/format.h>
 #include <lib/string.h>
@@ -22,6 +24,11 @@ paddr_t arch_image_base;
 static struct qy_boot_info boot_info;
 static struct qy_topology boot_topology;
 
+_Noreturn void riscv_start_over(uint64_t hart, uint64_t fdt_address, uint64_t handoff_address,
+                                uint64_t image_base, uint64_t paging_mode, uint64_t distance);
+extern uint64_t boot_table_2[QY_PT_ENTRIES], boot_moved_tables[IMAGE_TABLES][QY_PT_ENTRIES];
+extern char boot_guard[];
+
 uint64_t arch_boot_window(void)
 {
     return BOOT_WINDOW;
@@ -33,6 +40,22 @@ static const void *boot_read(uint64_t address, uint64_t bytes)
     if (address == 0 || address >= BOOT_WINDOW || bytes > BOOT_WINDOW - address)
         return NULL;
     return (const void *)address;
+}
+
+/* In small pages: it may be put at any. The page below the boot stack is left out there, too. */
+void arch_image_map(uint64_t at)
+{
+    uint64_t bytes = (uint64_t)kernel_data_end - kernel_base.image;
+    for (uint64_t offset = 0; offset < bytes; offset += QY_PAGE_BYTES) {
+        vaddr_t page = vaddr(at + offset);
+        unsigned table = qy_pt_index(page, 2) - qy_pt_index(vaddr(at), 2);
+        uint64_t below = (uint64_t)boot_moved_tables[table] - kernel_base.image;
+        if (kernel_base.image + offset != (uint64_t)boot_guard)
+            boot_moved_tables[table][qy_pt_index(page, 1)] =
+                (arch_image_base.raw + offset) >> 2 | RISCV_PTE_RWX;
+        boot_table_2[qy_pt_index(page, 2)] = (arch_image_base.raw + below) >> 2 | RISCV_PTE_TABLE;
+    }
+    arch_flush_everything();
 }
 
 /* The bytes of the device tree at that address; count 0 if there is none. */
@@ -92,10 +115,21 @@ static const struct riscv_handoff *read_handoff(uint64_t address)
     return handoff;
 }
 
+/* What firmware knows at random, whoever passed it on, as far as there is room. */
+static void entropy_add(const uint8_t *from, uint64_t bytes)
+{
+    uint64_t room = sizeof(boot_info.entropy) - boot_info.entropy_bytes;
+    bytes = bytes < room ? bytes : room;
+    memcpy(boot_info.entropy + boot_info.entropy_bytes, from, bytes);
+    boot_info.entropy_bytes += (uint32_t)bytes;
+}
+
 /* The application's command line comes before the one of the device tree, unless it is empty. */
 static void finish_handoff(const struct riscv_handoff *handoff)
 {
     size_t last = sizeof(handoff->command_line) - 1;
+    if (handoff->entropy_bytes <= sizeof(handoff->entropy))
+        entropy_add(handoff->entropy, handoff->entropy_bytes);
     if (handoff->command_line[0])
         format_to(boot_info.command_line, sizeof(boot_info.command_line), "%.*s", (int)last,
                   handoff->command_line);
@@ -107,6 +141,7 @@ _Noreturn void riscv_boot(uint64_t hart, uint64_t fdt_address, uint64_t handoff_
                           uint64_t image_base, uint64_t paging_mode)
 {
     const struct riscv_handoff *handoff = NULL;
+    memset(&boot_info, 0, sizeof(boot_info)); /* it may be the second time */
     arch_image_base = paddr(image_base);
     riscv_sbi_init();
     struct qy_bytes fdt = fdt_at(fdt_address);
@@ -135,6 +170,9 @@ _Noreturn void riscv_boot(uint64_t hart, uint64_t fdt_address, uint64_t handoff_
         finish_handoff(handoff);
     else
         riscv_sbi_name(boot_info.loader, sizeof(boot_info.loader));
+    if (kaslr_move_image(&boot_info))
+        riscv_start_over(hart, fdt_address, handoff_address, image_base, paging_mode,
+                         kernel_base.image - KERNEL_IMAGE_BASE);
     kernel_main(&boot_info);
 }
 

@@ -156,6 +156,18 @@ boot_virtual:
     call riscv_boot
     unimp
 
+/* void riscv_start_over(hart, fdt_address, handoff_address, image_base, paging_mode, distance): the image has moved. */
+    .globl riscv_start_over
+riscv_start_over:
+    mv s1, a0
+    mv s2, a1
+    mv s3, a2
+    mv s4, a3
+    fence.i
+    lla t0, boot_virtual
+    add t0, t0, a5
+    jr t0
+
 /* Say a0 through the firmware's first console call, switch off. Reached without paging only. */
 stop:
     mv s1, a0
@@ -252,6 +264,9 @@ boot_table_2:
     .skip 4096
 boot_table_1:
     .skip 4096
+    .globl boot_table_2, boot_moved_tables, boot_guard
+boot_moved_tables:
+    .skip IMAGE_TABLES * 4096
 boot_guard:
     .skip 4096
     .globl riscv_boot_stack, riscv_boot_stack_top, riscv_emergency_stack_top

@@ -68,6 +68,7 @@
 #define START_ENTRY 24
 #define START_HART 32
 
+#define IMAGE_TABLES 2 /* of small pages, for a moved image of up to 2 MiB anywhere */
 #define BOOT_STACK_BYTES 0x8000
 #define EMERGENCY_STACK_BYTES 0x2000
 

@@ -164,6 +164,9 @@ boot_image_pd:
     .skip 4096
 boot_pd:
     .skip 4 * 4096
+    .globl boot_image_pd, boot_moved_pts
+boot_moved_pts:
+    .skip IMAGE_TABLES * 4096
 boot_stack_bottom:
     .skip 256
 boot_stack_top:
@@ -176,6 +179,12 @@ boot_high:
     movl %esi, %esi
     call arch_boot
     ud2
+
+/* void x86_start_over(information, magic): the image has been moved, and so has each address that it holds. */
+    .globl x86_start_over
+x86_start_over:
+    movq $boot_high, %rax
+    jmp *%rax
 
     .bss
     .align 4096

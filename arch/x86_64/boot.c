@@ -9,19 +9,25 @@
 
 #include <arch/arch.h>
 #include <kernel/entry.h>
+#include <kernel/image.h>
+#include <kernel/kaslr.h>
 #include <kernel/print.h>
 #include <lib/string.h>
 #include <platform/parse.h>
 
 #define MULTIBOOT2_MAGIC 0x36d76289
 #define BOOT_WINDOW 0x100000000ull
+#define PRESENT_WRITABLE 3u
 
 void arch_boot(uint64_t information, uint64_t magic);
 void x86_power_set(const struct qy_topology *topology);
 
 paddr_t arch_image_base;
 static struct qy_boot_info boot_info;
+_Noreturn void x86_start_over(uint64_t information, uint64_t magic);
 extern char kernel_boot_start[];
+extern uint64_t boot_image_pd[QY_PT_ENTRIES]; /* physical addresses */
+extern uint64_t boot_moved_pts[IMAGE_TABLES][QY_PT_ENTRIES];
 
 void *x86_ram(uint64_t physical)
 {
@@ -76,6 +82,7 @@ static void parse_multiboot2(uint64_t information)
 
 void arch_boot(uint64_t information, uint64_t magic)
 {
+    memset(&boot_info, 0, sizeof(boot_info)); /* it may be the second time */
     arch_image_base = paddr((uint64_t)kernel_boot_start);
     boot_info.version = QY_BOOT_INFO_VERSION;
     arch_console_init(&boot_info);
@@ -96,7 +103,24 @@ void arch_boot(uint64_t information, uint64_t magic)
         kernel_stop("started by an unknown boot protocol (magic %x); boot by PVH or Multiboot2",
                     (unsigned)magic);
     }
+    if (kaslr_move_image(&boot_info))
+        x86_start_over(information, magic);
     kernel_main(&boot_info);
+}
+
+/* In small pages: it may be put at any. The boot tables are low, where the other CPUs reach them too. */
+void arch_image_map(uint64_t at)
+{
+    uint64_t(*pts)[QY_PT_ENTRIES] = x86_ram((uint64_t)boot_moved_pts);
+    uint64_t *pd = x86_ram((uint64_t)boot_image_pd);
+    uint64_t bytes = (uint64_t)kernel_data_end - kernel_base.image;
+    for (uint64_t offset = 0; offset < bytes; offset += QY_PAGE_BYTES) {
+        vaddr_t page = vaddr(at + offset);
+        unsigned table = qy_pt_index(page, 2) - qy_pt_index(vaddr(at), 2);
+        pts[table][qy_pt_index(page, 1)] = (arch_image_base.raw + offset) | PRESENT_WRITABLE;
+        pd[qy_pt_index(page, 2)] = (uint64_t)boot_moved_pts[table] | PRESENT_WRITABLE;
+    }
+    x86_write_cr3(x86_read_cr3());
 }
 
 /* ACPI 6.4, section 5.2.5.1: in the first KiB of the EBDA, or between 0xe0000 and 0xfffff, on 16

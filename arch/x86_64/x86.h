@@ -11,6 +11,8 @@
 #define X86_USER_CS 0x2b
 #define X86_TSS 0x30
 
+#define IMAGE_TABLES 2 /* of small pages, for a moved image of up to 2 MiB anywhere */
+
 #define X86_CR0_PE (1 << 0)
 #define X86_CR0_MP (1 << 1)
 #define X86_CR0_EM (1 << 2)

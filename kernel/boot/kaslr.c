@@ -63,14 +63,26 @@ static uint64_t ram_end(const struct qy_map *map)
     return last < limit ? last : limit;
 }
 
-/* Put so many bytes anywhere in their window. Returns the bits of chance. */
-static unsigned choose(const struct place *place, uint64_t bytes)
+/* A distance of whole units, so that so many bytes fit into so much room; and the bits of chance of that. */
+static uint64_t choose(uint64_t room, uint64_t bytes, uint64_t unit, unsigned *bits)
 {
-    uint64_t room = place->last - place->first + 1, random;
-    uint64_t count = bytes < room ? (room - bytes) / place->unit + 1 : 1;
+    uint64_t count = bytes < room ? (room - bytes) / unit + 1 : 1, random;
     entropy_draw(&random, sizeof(random));
-    *place->base = place->first + (uint64_t)((unsigned __int128)random * count >> 64) * place->unit;
-    return 63 - (unsigned)__builtin_clzll(count);
+    *bits = 63 - (unsigned)__builtin_clzll(count);
+    return (uint64_t)((unsigned __int128)random * count >> 64) * unit;
+}
+
+bool kaslr_is_wanted(const struct qy_boot_info *info)
+{
+    return wish_of(info) != OFF;
+}
+
+static unsigned image_bits;
+
+uint64_t kaslr_choose_image(uint64_t least, uint64_t bytes)
+{
+    uint64_t room = KERNEL_IMAGE_LAST - KERNEL_IMAGE_BASE + 1;
+    return least + choose(room - least, bytes, KERNEL_IMAGE_UNIT, &image_bits);
 }
 
 void kaslr_choose(const struct qy_boot_info *info, const struct qy_map *map,
@@ -92,11 +104,17 @@ void kaslr_choose(const struct qy_boot_info *info, const struct qy_map *map,
         .devices = KERNEL_DEVICES_BYTES,
     };
     print("kaslr: bits of chance, out of what %s gave:", entropy_words());
-    for (unsigned i = 0; i < PLACES; i++)
-        if (((const uint64_t *)&bytes)[i])
-            print("%s %s %u", i ? "," : "", places[i].what,
-                  choose(&places[i], ((const uint64_t *)&bytes)[i]));
+    for (unsigned i = 0; i < PLACES; i++) {
+        const struct place *place = &places[i];
+        unsigned bits = image_bits;
+        if (place->base != &kernel_base.image)
+            *place->base = place->first + choose(place->last - place->first + 1,
+                                                 ((const uint64_t *)&bytes)[i], place->unit, &bits);
+        print("%s %s %u", i ? "," : "", place->what, bits);
+    }
     print("\n");
+    if (kaslr_image_stays())
+        print("kaslr: the kernel image stays where it is: %s\n", kaslr_image_stays());
     if (wish == SHOW)
         kaslr_print();
 }

@@ -291,7 +291,8 @@ static enum qy_error build_roots(struct builder *b)
 static enum qy_error build_devices(struct builder *b)
 {
     enum qy_error error = arch_map_devices(b->pt, b->topology, &b->tables);
-    return error == QY_OK ? tables_over(b, kernel_register_page(), kernel_register_page(), 1) : error;
+    return error == QY_OK ? tables_over(b, kernel_register_page(), kernel_register_page(), 1)
+                          : error;
 }
 
 enum qy_error kernel_tables_build(struct qy_map *map, struct qy_pt *pt,

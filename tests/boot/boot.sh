@@ -66,6 +66,8 @@ prepare_archive() { # GOOD
   empty) printf '' | (cd "$files" && cpio --quiet -o -H newc >"$m_archive") ;;
   random) head -c 20000 /dev/urandom >"$m_archive" ;;
   truncated) head -c $(($(wc -c <"$1") / 2)) "$1" >"$m_archive" ;;
+  foreign) LC_ALL=C sed -b 's/\([0-9a-f]\{20\}\)[0-9a-f]\{20\}$/\112345678901234567890/' "$1" >"$m_archive" ;;
+  damaged) LC_ALL=C sed -b 's/^0\([0-9a-f]\{7\}\) 8$/7\1 8/' "$1" >"$m_archive" ;;
   rootless)
     echo hello >"$files/motd"
     (cd "$files" && echo motd | cpio --quiet -o -H newc >"$m_archive")

@@ -128,6 +128,12 @@ uint64_t arch_boot_window(void)
     return boot.kind->window;
 }
 
+/* Nothing moves the image here. */
+const char *kaslr_image_stays(void)
+{
+    return NULL;
+}
+
 unsigned arch_max_page_level(void)
 {
     return boot.kind->max_level;
@@ -261,8 +267,8 @@ static void boot_make(const struct boot_machine *kind, uint32_t capacity)
     boot.topology.cpu_count = kind->cpus;
     boot.topology.node_count = kind->nodes;
     for (unsigned i = 0; i < kind->cpus; i++)
-        boot.topology.cpus[i] = (struct qy_topology_cpu){i, (uint16_t)(i % kind->nodes),
-                                                         QY_TOPOLOGY_NO_CONTEXT};
+        boot.topology.cpus[i] =
+            (struct qy_topology_cpu){i, (uint16_t)(i % kind->nodes), QY_TOPOLOGY_NO_CONTEXT};
     qy_topology_keep(&boot.topology, DEVICE, QY_PAGE_BYTES);
     boot_move();
 }

@@ -26,7 +26,7 @@ static void places_of(struct place places[5], uint64_t ram_end)
                                &kernel_base.heap,
                                0xffffd00000000000,
                                0xffffd07fffffffff,
-                               4096,
+                               65536,
                                GIB + (128 * 9 + 1) * 4096};
     places[3] = (struct place){"per-CPU areas",
                                &kernel_base.cpu_areas,
@@ -122,6 +122,24 @@ static bool nothing_has_moved(void)
     return memcmp(&kernel_base, &first, sizeof(first)) == 0;
 }
 
+/* The image: not over the linker's place, and all of it in its window. */
+static void image_has_room(void)
+{
+    const uint64_t bytes = 0xad000, least = 2 * MIB, window = 512 * MIB;
+    uint64_t nearest = UINT64_MAX, farthest = 0;
+    for (unsigned i = 0; i < CHOICES; i++) {
+        uint64_t distance = kaslr_choose_image(least, bytes);
+        CHECK(distance % 4096 == 0 && distance >= least && distance + bytes <= window);
+        nearest = distance < nearest ? distance : nearest;
+        farthest = distance > farthest ? distance : farthest;
+    }
+    CHECK(nearest < 4 * MIB && farthest > window - 4 * MIB);
+    boot_make(&boot_machines[0], SEGMENTS);
+    choose("kaslr=on");
+    CHECK(strstr(console, "kernel image 16,")); /* of 130,387 places */
+    boot_destroy();
+}
+
 static void only_if_asked_and_with_entropy(void)
 {
     static const struct kernel_base first = KERNEL_FIRST_BYTES;
@@ -159,6 +177,7 @@ static void without_entropy_it_says_so(void)
 static const struct test tests[] = {
     {"without entropy it says so", without_entropy_it_says_so},
     {"only if asked, and with entropy", only_if_asked_and_with_entropy},
+    {"the image has room", image_has_room},
     {"every bit is chance", every_bit_is_chance},
 };
 TEST_MAIN(tests)

@@ -325,6 +325,28 @@ static void reservations_and_chosen(void)
     CHECK(memcmp(info.entropy + 48, "0123456789abcdef", 16) == 0);
 }
 
+/* Either seed, or both one behind the other; one that somebody has wiped is none. */
+static void seeds(void)
+{
+    static const char zeroes[8];
+    plant(2, 2);
+    memory();
+    begin("chosen");
+    property("kaslr-seed", "01234567", 8);
+    property("rng-seed", "abcdefghijkl", 12);
+    end();
+    CHECK_EQ(parse(grown()), QY_OK);
+    CHECK_EQ(info.entropy_bytes, 20);
+    CHECK(memcmp(info.entropy, "abcdefghijkl01234567", 20) == 0);
+    plant(2, 2);
+    memory();
+    begin("chosen");
+    property("kaslr-seed", zeroes, 8);
+    end();
+    CHECK_EQ(parse(grown()), QY_OK);
+    CHECK_EQ(info.entropy_bytes, 0);
+}
+
 static void broken_chosen(void)
 {
     plant(2, 2);
@@ -808,6 +830,7 @@ static const struct test tests[] = {
     {"cell counts", cell_counts},
     {"which nodes are memory", memory_nodes},
     {"reservations, command line, archive, entropy", reservations_and_chosen},
+    {"seeds of random numbers", seeds},
     {"a broken /chosen", broken_chosen},
     {"trees that break the format: an error of the right kind", broken_trees},
     {"32 levels of nodes, and one more", deep_trees},

@@ -23,6 +23,9 @@
 /* Start of the kernel image in physical memory, 2 MiB aligned; set before kernel_main. */
 extern paddr_t arch_image_base;
 
+/* Map the image, as the boot tables have it, at this page as well; not in the 2 MiB in which they have it. */
+void arch_image_map(uint64_t at);
+
 /* One past the highest physical address that the CPU can put on its bus, at most 64 TiB. */
 uint64_t arch_physical_limit(void);
 

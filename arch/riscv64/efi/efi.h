@@ -102,6 +102,19 @@ struct efi_file_system {
     efi_status_t (*open_volume)(struct efi_file_system *self, struct efi_file **root);
 };
 
+/* 37.5 */
+struct efi_rng {
+    efi_status_t (*get_info)(struct efi_rng *self, uint64_t *bytes, void *algorithms);
+    efi_status_t (*get_rng)(struct efi_rng *self, const struct efi_guid *algorithm, uint64_t bytes,
+                            uint8_t *out);
+};
+
+/* What a loader before us left in the table of configuration: LINUX_EFI_RANDOM_SEED_TABLE_GUID, a count and the bytes. */
+struct efi_random_seed {
+    uint32_t bytes;
+    uint8_t seed[];
+};
+
 /* RISC-V UEFI Protocol Specification 1.0, chapter 3 */
 struct efi_riscv_boot {
     uint64_t revision;
@@ -116,6 +129,9 @@ _Static_assert(offsetof(struct efi_loaded_image, options) == 56, "UEFI 9.1");
 
 efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system);
 _Noreturn void efi_jump(uint64_t entry, uint64_t hart, uint64_t fdt, uint64_t handoff);
+
+/* Random numbers of the firmware's, at most `room` of them. Returns how many bytes there are; 0: it has none. */
+uint64_t efi_entropy(const struct efi_system_table *system, uint8_t *out, uint64_t room);
 
 /* The hart that a device tree's /chosen/boot-hartid names. False: the tree is broken or does not
  * say. */

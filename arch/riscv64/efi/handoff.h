@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define RISCV_HANDOFF_MAGIC 0x66666f646e615151 /* "QQandoff" */
-#define RISCV_HANDOFF_VERSION 1u
+#define RISCV_HANDOFF_VERSION 2u
 
 struct riscv_handoff {
     uint64_t magic;
@@ -19,6 +19,8 @@ struct riscv_handoff {
     uint64_t descriptor_bytes;
     uint64_t archive;
     uint64_t archive_bytes;
+    uint8_t entropy[64];    /* random numbers of UEFI's, so many bytes */
+    uint64_t entropy_bytes;
     char loader[48];        /* terminated, as is the next */
     char command_line[512]; /* "" = none was given */
 };

@@ -213,6 +213,7 @@ efi_status_t efi_main(efi_handle_t image, struct efi_system_table *system)
     if (!handoff || !load_archive(handoff))
         return fail("quarry: stop: UEFI has no memory for the boot archive; give the machine more");
     to_ascii(handoff->loader, sizeof(handoff->loader), system->vendor, sizeof(handoff->loader));
+    handoff->entropy_bytes = efi_entropy(system, handoff->entropy, sizeof(handoff->entropy));
     read_command_line(image, handoff->command_line, sizeof(handoff->command_line));
     if (!leave(image, handoff, room))
         return fail("quarry: stop: UEFI does not let go of the machine; update the firmware");

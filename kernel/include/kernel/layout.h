@@ -67,12 +67,13 @@ static inline const char *kernel_window_what(enum kernel_window window)
  * units behind that, as far as there is room (kernel/boot/kaslr.c). Chosen once, before the final tables are built.
  * X(name, window, unit in bytes, what)
  */
+#define KERNEL_IMAGE_UNIT 0x1000ull
 #define KERNEL_PLACES(X)                                                                           \
     X(direct_map, DIRECT_MAP, 0x40000000, "direct map")                                            \
     X(frame_db, FRAME_DB, 0x200000, "frame database")                                              \
-    X(heap, HEAP, 0x1000, "stacks and guarded allocations")                                        \
+    X(heap, HEAP, 0x10000, "stacks and guarded allocations")                                        \
     X(cpu_areas, CPU_AREAS, 0x1000, "per-CPU areas")                                               \
-    X(image, IMAGE, 0x1000, "kernel image")                                                        \
+    X(image, IMAGE, KERNEL_IMAGE_UNIT, "kernel image")                                                        \
     X(devices, DEVICES, 0x200000, "device registers")
 
 struct kernel_base {
@@ -127,6 +128,7 @@ static inline uint64_t kernel_sections_base(void)
 #define KERNEL_STACK_BYTES 0x4000ull
 enum kernel_stack { KERNEL_STACK_MAIN, KERNEL_STACK_FAULT, KERNEL_STACK_KINDS };
 
+/* RISC-V tells by an address alone that it lies below a stack (arch/riscv64/trap.S), so slots lie on their size. */
 static inline uint64_t kernel_stack_top(unsigned cpu, enum kernel_stack kind)
 {
     return kernel_base.heap + ((uint64_t)cpu * KERNEL_STACK_KINDS + kind + 1) * KERNEL_STACK_SLOT_BYTES;
