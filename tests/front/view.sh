@@ -3,8 +3,8 @@
 #
 # Of the machines that the matrix booted with the word `view` (booted here if they were not) every snapshot's sums hold, and
 # console, JSON and page say the same; the page is clicked through in a browser (tests/view/pictures.py, screenshots stay in
-# build/test/view). A planted leak is found by comparing two snapshots. A page that is live gets new snapshots. Input that
-# is damaged is refused with a sentence. It would miss a picture that looks wrong and counts right.
+# build/test/view). Comparing two snapshots finds what a program took, and by which call. A page that is live gets new
+# snapshots. Input that is damaged is refused with a sentence. It would miss a picture that looks wrong and counts right.
 
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd -P)

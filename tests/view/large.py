@@ -68,5 +68,5 @@ def document(run_count, snapshots, seed=1):
         }
         shots.append({"snapshot": n + 1, "version": 1, "now_ns": n * 10**9, "clock": n * 10**9, "clock_hz": 10**9,
                       "label": "made", "machine": "no machine", "tables": tables})
-    names = {"states": dict(enumerate(STATES)), "uses": dict(enumerate(USES)), "objects": {}, "calls": {}}
+    names = {"states": dict(enumerate(STATES)), "uses": dict(enumerate(USES)), "objects": {0: "none"}, "calls": {0: "null"}}
     return {"format": "quarry-snapshots", "version": 1, "names": names, "snapshots": shots}

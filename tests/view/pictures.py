@@ -108,6 +108,7 @@ def check_map(page, shot):
     while page.ask("quarry.map.span") > 64:
         page.key("+")
     check(page.ask("quarry.map.layout.frames") == 1, "zooming ends at single frames")
+    check(page.ask("quarry.map.selected >= quarry.map.from && quarry.map.selected < quarry.map.from + quarry.map.span"), "what is selected stays in the picture")
     page.picture(shot("frames"))
     page.key("0")
     check(page.ask("quarry.map.span") == total, "0 shows all again")

@@ -82,7 +82,7 @@ function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target === $('search')) {
     if (event.key === 'Enter') search($('search').value);
-    if (event.key === 'Escape') { $('search').value = ''; $('search').blur(); map.found = null; map.selected = -1; paint(); }
+    if (event.key === 'Escape') { $('search').value = ''; $('search').blur(); map.found = null; map.selected = -1; describeAll(current()); paint(); }
     return;
   }
   if (/^(SELECT|TEXTAREA)$/.test(event.target.tagName)) return;

@@ -46,15 +46,17 @@ function sizeCanvas(canvas) {
   return [context, box.width, box.height];
 }
 
-// What is in [from, to), the most first: [key, frames].
+// What is in [from, to), the most first: [key, frames]; the last run of it; whether one of them is looked for.
 function mixOf(r, colour, from, to, start) {
   const counts = new Map();
-  let k = start;
+  let k = start, found = false;
   for (; k < r.n && r.at[k] < to; k++) {
     const some = Math.min(r.at[k + 1], to) - Math.max(r.at[k], from), key = colour.key(r, k);
-    if (some > 0) counts.set(key, (counts.get(key) || 0) + some);
+    if (some <= 0) continue;
+    counts.set(key, (counts.get(key) || 0) + some);
+    found = found || (map.found !== null && map.found(r, k));
   }
-  return [[...counts].sort((a, b) => b[1] - a[1]), Math.max(start, k - 1)];
+  return [[...counts].sort((a, b) => b[1] - a[1]), Math.max(start, k - 1), found];
 }
 
 function paintMap() {
@@ -70,10 +72,10 @@ function paintMap() {
   for (let i = 0; i < layout.cells; i++) {
     const from = layout.first + i * layout.frames, to = Math.min(from + layout.frames, r.total), {x, y} = cellAt(layout, i);
     if (to <= from) break;
-    let mix;
-    [mix, k] = mixOf(r, colour, from, to, k);
+    let mix, found;
+    [mix, k, found] = mixOf(r, colour, from, to, k);
     paintCell(context, mix.slice(0, 3), paint, x, y, layout);
-    if (map.found && map.found(r, k)) outline(context, fromStyle('--accent'), x, y, layout.w - 1, layout.h - 1);
+    if (found) outline(context, fromStyle('--accent'), x, y, layout.w - 1, layout.h - 1);
     if (i % layout.columns === 0) label(context, r, from, y, layout);
     if (layout.w >= 46 && layout.h >= 16) nameCell(context, frameAt(r, from), x, y);
   }
@@ -150,7 +152,8 @@ function paintLegend(shot, r, colour, paint) {
 
 function zoomMap(factor, place) {
   mapWindow();
-  const at = place === undefined ? map.from + map.span / 2 : place, part = (at - map.from) / map.span;
+  const seen = map.selected >= map.from && map.selected < map.from + map.span;
+  const at = place !== undefined ? place : seen ? map.selected : map.from + map.span / 2, part = (at - map.from) / map.span;
   map.span = Math.max(64, Math.min(runs(current()).total, Math.round(map.span * factor)));
   map.from = Math.round(at - part * map.span);
   paintMap();
