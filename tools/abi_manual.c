@@ -252,6 +252,11 @@ static const char *const prose[QY_CALL_COUNT] = {
                            "that were mapped; its tables, those that it shares. A call counts some "
                            "64 tables of pages, "
                            "and says where to go on; the end of the user half: that was all.",
+    [QY_CALL_space_pages] =
+        "Large pages that are there from `address` on, counted in parts as space_info does. Of the "
+        "space since it was made, modulo 2^32: stretches put together, large pages divided, blocks "
+        "of 2 MiB reserved, reservations found needed elsewhere. Of its budget now: pages that are "
+        "reserved for stretches, not used, and free for whoever else needs them.",
     [QY_CALL_space_handler] =
         "Faults on regions with QY_REGION_PAGER go to `endpoint` with `badge`, and so do those of "
         "the space's threads that have no fault endpoint of their own. 0: no longer.",

@@ -39,6 +39,10 @@ typedef uint64_t qy_handle_t;
  *            STACK, up from the others), as often as x4 says, and memory takes its place
  *   OBJECT   the pages of the memory object x5 from number x4 on; PRIVATE: what is written is a copy, the region's own
  *   PAGER    each page is asked of the space's handler when it is touched, by its number, which counts from x4 on
+ * Memory of zeroes comes in pages of 4 KiB, or
+ *   GROW     each 2 MiB becomes one page where it lies when its last page has been touched, if the budget has a block for it
+ *   PAGES_2M, PAGES_1G   pages of that size when they are touched; the region is whole ones. No such block: EXHAUSTED
+ * and what is unmapped or protected in part, cloned, moved or evicted is divided where it lies.
  * Address 0 lets the kernel choose where: behind what it chose last. With ABOVE it chooses from that address on instead, this
  * time and later; so do the kernel's choices in clones.
  */
@@ -48,10 +52,14 @@ typedef uint64_t qy_handle_t;
 #define QY_REGION_PRIVATE (1ull << 18)
 #define QY_REGION_PAGER (1ull << 19)
 #define QY_REGION_ABOVE (1ull << 20)
+#define QY_REGION_GROW (1ull << 21)
+#define QY_REGION_PAGES_2M (1ull << 22)
+#define QY_REGION_PAGES_1G (1ull << 23)
+#define QY_REGION_PAGES (QY_REGION_GROW | QY_REGION_PAGES_2M | QY_REGION_PAGES_1G)
 #define QY_REGION_BACKINGS (QY_REGION_GUARD | QY_REGION_OBJECT | QY_REGION_PAGER)
 #define QY_REGION_FLAGS                                                                            \
     (QY_MAP_READ | QY_MAP_WRITE | QY_MAP_EXEC | QY_REGION(7) | QY_REGION_BACKINGS | QY_REGION_PRIVATE | \
-     QY_REGION_ABOVE)
+     QY_REGION_ABOVE | QY_REGION_PAGES)
 
 /* Pages that a memory object can have, and that memory_supply takes at a time. */
 #define QY_MEMORY_PAGES_MAX (1ull << 34)
@@ -62,7 +70,7 @@ typedef uint64_t qy_handle_t;
 #define QY_SLOTS_MAX (1ull << 25)
 #define QY_EVICT_MAX 64u
 
-/* What space_query says of a region: its rights, its kind, what is behind it, and the most rights that it may be given. */
+/* What space_query says of a region: its rights, its kind, what is behind it, QY_REGION_PAGES, and the most rights that it may be given. */
 #define QY_QUERY_KIND(flags) ((unsigned)((flags) >> 8) & 7)
 #define QY_QUERY_BACKING(flags) ((unsigned)((flags) >> 16) & 15)
 #define QY_QUERY_MAX(flags) ((unsigned)((flags) >> 24) & 7)

@@ -88,6 +88,8 @@
     X(61, memory_supply, MEMORY, QY_RIGHT_WRITE, "page, pages, pointer", "pages")                  \
     X(62, memory_discard, MEMORY, QY_RIGHT_WRITE, "page, pages", "next_page")                      \
     X(63, memory_pager, MEMORY, QY_RIGHT_WRITE, "endpoint, badge", "")                             \
+    X(64, space_pages, ADDRESS_SPACE, QY_RIGHT_READ, "address",                                    \
+      "next_address, pages_2m | pages_1g << 32, promoted | divided << 32, reserved | broken << 32, kept_pages") \
     X(68, thread_pointer, NONE, 0, "address", "")                                                  \
     X(70, memory_written, MEMORY, QY_RIGHT_WRITE, "page, pages", "written")                        \
     X(72, space_harvest, ADDRESS_SPACE, QY_RIGHT_WRITE, "address, bytes",                          \

@@ -21,7 +21,9 @@
     T(FAULT, 7, fault, F(address) F(access) F(instruction) F(resolution))                          \
     T(SHOOTDOWN, 8, shootdown, F(space) F(address) F(pages) F(cpus))                               \
     T(CALL, 9, call, F(number) F(handle) F(error) F(thread))                                       \
-    T(ERROR, 10, error, F(number) F(error) F(wanted) F(found))
+    T(ERROR, 10, error, F(number) F(error) F(wanted) F(found))                                     \
+    T(PAGE_PROMOTED, 11, page_promoted, F(space) F(address) F(from_level) F(level))                \
+    T(PAGE_DEMOTED, 12, page_demoted, F(space) F(address) F(from_level) F(level))
 
 enum qy_trace_event {
 #define F(field)

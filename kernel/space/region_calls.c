@@ -54,9 +54,9 @@ enum qy_error call_space_bind(struct call *call)
 /* What the flags ask for, without the object. Errors: INVALID_FLAGS, INVALID_ARGUMENT. */
 static enum qy_error mark_of(uint64_t what, uint64_t first, uint64_t object, struct qy_mark *mark)
 {
-    uint64_t backing = what & QY_REGION_BACKINGS;
-    if (what & ~(uint64_t)QY_REGION_FLAGS || (backing & (backing - 1)) ||
-        (what & QY_REGION_PRIVATE && backing != QY_REGION_OBJECT))
+    uint64_t backing = what & QY_REGION_BACKINGS, pages = what & QY_REGION_PAGES;
+    if (what & ~(uint64_t)QY_REGION_FLAGS || (backing & (backing - 1)) || (pages & (pages - 1)) ||
+        (pages && backing) || (what & QY_REGION_PRIVATE && backing != QY_REGION_OBJECT))
         return QY_INVALID_FLAGS;
     if ((first && !backing) || (object && backing != QY_REGION_OBJECT))
         return QY_INVALID_ARGUMENT;
@@ -68,7 +68,11 @@ static enum qy_error mark_of(uint64_t what, uint64_t first, uint64_t object, str
                              .rights = (unsigned)what & 7,
                              .max = QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC,
                              .shared = backing == QY_REGION_OBJECT && !(what & QY_REGION_PRIVATE),
-                             .offset = first};
+                             .offset = backing                       ? first
+                                       : pages == QY_REGION_GROW     ? QY_PAGES_GROW
+                                       : pages == QY_REGION_PAGES_2M ? QY_PAGES_2M
+                                       : pages == QY_REGION_PAGES_1G ? QY_PAGES_1G
+                                                                     : QY_PAGES_SMALL};
     return QY_OK;
 }
 
@@ -247,11 +251,20 @@ enum qy_error call_space_settle(struct call *call)
     return error;
 }
 
+/* A region's pages as space_map_region was asked for them. */
+static uint64_t pages_of(const struct qy_mark *mark)
+{
+    static const uint64_t flags[QY_PAGES_COUNT] = {0, QY_REGION_GROW, QY_REGION_PAGES_2M,
+                                                   QY_REGION_PAGES_1G};
+    return mark->kind == QY_MARK_ANON ? flags[mark->offset] : 0;
+}
+
 uint64_t region_flags(const struct qy_region *region)
 {
     return region->mark.rights | region->type | QY_REGION(region->mark.region) |
            (uint64_t)(region->foreign ? QY_BACKED_FRAMES : (unsigned)region->mark.kind) << 16 |
-           (uint64_t)region->mark.max << 24 | (region->more ? QY_QUERY_MORE : 0);
+           pages_of(&region->mark) | (uint64_t)region->mark.max << 24 |
+           (region->more ? QY_QUERY_MORE : 0);
 }
 
 enum qy_error call_space_query(struct call *call)
@@ -269,6 +282,11 @@ enum qy_error call_space_query(struct call *call)
     return QY_OK;
 }
 
+static uint64_t low_half(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed) & 0xffffffffu;
+}
+
 enum qy_error call_space_info(struct call *call)
 {
     struct qy_space_stats stats = {0};
@@ -281,5 +299,21 @@ enum qy_error call_space_info(struct call *call)
     call->values[2] = stats.private_pages;
     call->values[3] = stats.shared_pages;
     call->values[4] = stats.tables | stats.shared_tables << 32;
+    return QY_OK;
+}
+
+enum qy_error call_space_pages(struct call *call)
+{
+    struct qy_space_stats stats = {0};
+    uint64_t address = call->arguments[1];
+    struct space *space = begin(call, call->slot->object);
+    const struct qy_space *vm = &space->vm;
+    qy_space_stats_step(&space->vm, &address, USER_END, &stats);
+    call->values[0] = address;
+    call->values[1] = stats.level[1] / QY_BLOCK_PAGES | stats.level[2] >> 18 << 32;
+    call->values[2] = low_half(&vm->promoted) | low_half(&vm->demoted) << 32;
+    call->values[3] = low_half(&vm->kept_made) | low_half(&vm->kept_broken) << 32;
+    call->values[4] = qy_arena_kept(vm->budget->arena);
+    end(call, space);
     return QY_OK;
 }

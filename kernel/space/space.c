@@ -9,6 +9,7 @@
 #include <kernel/sched.h>
 #include <kernel/shootdown.h>
 #include <kernel/space.h>
+#include <kernel/trace.h>
 
 #define BUCKETS 256u
 /* Steps of destroying a space between two looks at the rest. */
@@ -31,6 +32,14 @@ static void flush(void *context, struct qy_space *vm, vaddr_t start, uint64_t en
     else
         qy_tlb_gather_pages(&gather, start, (end - start.raw) / qy_pt_page_bytes(level), level);
     shootdown(space, &gather);
+}
+
+/* Pages that have become one where they lie, or that one has become. */
+static void resized(void *context, struct qy_space *vm, vaddr_t base, unsigned from, unsigned to)
+{
+    const struct space *space = (const struct space *)((char *)vm - offsetof(struct space, vm));
+    (void)context;
+    (to > from ? trace_page_promoted : trace_page_demoted)(space->object.id, base.raw, from, to);
 }
 
 /* qy_vm's pause: a section and a stretch without interrupts end, and others begin. */
@@ -59,6 +68,7 @@ void space_setup(const struct qy_pt *kernel_tables, struct qy_framedb *db)
         vm_cpus[i].objects = &cpu_at(i)->objects;
     qy_vm_init(&kernel_vm, arch_pt_format(), db, vm_cpus, cpu_count, flush, NULL);
     kernel_vm.pause = pause;
+    kernel_vm.resized = resized;
     kernel_vm.object = memory_of_binding;
 }
 

@@ -26,7 +26,7 @@ void qy_arena_init(struct qy_arena *arena, struct qy_framedb *db, uint16_t node,
     arena->id = id;
     arena->cache_slot = (uint8_t)((uint64_t)(uintptr_t)arena / 16 * 0x9e3779b97f4a7c15ull >> 61);
     arena->cached_tag = qy_tag(QY_KIND_HEAD, 0, QY_FRAME_CACHED, arena);
-    for (unsigned o = 0; o <= QY_MAX_ORDER; o++)
+    for (unsigned o = 0; o <= QY_KEPT_LIST; o++)
         arena->lists[o].first = QY_NIL;
     for (unsigned o = 0; o < QY_BLOCK_ORDER; o++)
         arena->fine[o].first = QY_FINE_NIL;
@@ -68,7 +68,7 @@ enum qy_error qy_arena_alloc(struct qy_arena *arena, unsigned order, enum qy_fra
     uint64_t at;
     if (arena->dying) {
         error = QY_REVOKED;
-    } else if (!qy_range_fit(arena, order, &free, &at)) {
+    } else if (!qy_range_fit_any(arena, order, &free, &at)) {
         error = QY_OUT_OF_MEMORY;
     } else {
         qy_arena_take(arena, &free, at, order, state);
@@ -202,7 +202,9 @@ void qy_arena_mark_dying(struct qy_arena *arena)
 static int largest(const struct qy_arena *arena) QY_REQUIRES(qy_class_arena)
 {
     uint32_t mask = arena->nonempty | arena->fine_nonempty;
-    return mask ? 31 - __builtin_clz(mask) : -1;
+    int order = mask ? 31 - __builtin_clz(mask) : -1;
+    int kept = order < (int)QY_BLOCK_ORDER - 1 ? qy_kept_largest(arena) : -1;
+    return kept > order ? kept : order;
 }
 
 int qy_arena_largest(struct qy_arena *arena)
@@ -217,6 +219,14 @@ uint64_t qy_arena_pages(struct qy_arena *arena, enum qy_frame_state state)
 {
     qy_arena_lock(arena);
     uint64_t pages = arena->pages[state] + qy_caches_moved(arena, state);
+    qy_arena_unlock(arena);
+    return pages;
+}
+
+uint64_t qy_arena_kept(struct qy_arena *arena)
+{
+    qy_arena_lock(arena);
+    uint64_t pages = qy_kept_pages(arena);
     qy_arena_unlock(arena);
     return pages;
 }

@@ -61,7 +61,8 @@ unsigned qy_batch_take(struct qy_arena *arena, unsigned order, unsigned want, ui
     unsigned got = 0;
     struct qy_found free;
     uint64_t at;
-    while (got < want && qy_range_fit(arena, order, &free, &at)) {
+    /* For the first one reservations end; for what is only fetched ahead they do not. */
+    while (got < want && (got ? qy_range_fit : qy_range_fit_any)(arena, order, &free, &at)) {
         if (order == 0 && free.level == QY_AT_MAP) {
             got += take_word(arena, at, want - got, out + got);
             continue;

@@ -73,6 +73,7 @@ void qy_block_map_empty(struct qy_block *block)
         block->counts[o] = 0;
     block->free = 0;
     block->orders = 0;
+    block->keeper = 0;
     block->list = QY_UNLISTED;
 }
 

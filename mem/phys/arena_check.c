@@ -10,8 +10,9 @@
 
 struct tally {
     uint64_t pages[QY_FRAME_STATE_COUNT];
-    uint64_t lists[QY_MAX_ORDER +
+    uint64_t lists[QY_KEPT_LIST +
                    1]; /* free blocks on each list: sections, blocks, or maps by their largest */
+    uint64_t kept;
     uint64_t fine[QY_BLOCK_ORDER];
     uint64_t map_block; /* the MAP block that was counted last */
 };
@@ -36,11 +37,12 @@ static const char *tally_map(const struct qy_arena *arena, const struct qy_found
     tally->map_block = block;
     if (!qy_block_map_check(b))
         return "MAP-COUNT";
+    tally->kept += b->keeper != 0;
     if (b->orders) {
-        unsigned largest = 31 - (unsigned)__builtin_clz(b->orders);
-        if (b->list != largest)
-            return "ARENA-LIST";
-        tally->lists[largest]++;
+        unsigned list = b->keeper ? QY_KEPT_LIST : 31 - (unsigned)__builtin_clz(b->orders);
+        if (b->list != list)
+            return b->keeper ? "ARENA-KEPT" : "ARENA-LIST";
+        tally->lists[list]++;
     } else if (b->list != QY_UNLISTED) {
         return "ARENA-LIST";
     }
@@ -99,11 +101,11 @@ static const char *check_list(const struct qy_arena *arena, unsigned order, uint
     QY_REQUIRES(qy_class_arena)
 {
     const struct qy_framedb *db = arena->db;
-    bool section = order >= QY_SECTION_ORDER;
+    bool kept = order == QY_KEPT_LIST, section = order >= QY_SECTION_ORDER && !kept;
     uint32_t before = QY_NIL;
     for (uint32_t i = arena->lists[order].first; i != QY_NIL; count--) {
         qy_tag_t tag = qy_load(section ? &db->sections[i].tag : &db->blocks[i].tag);
-        qy_tag_t expected = order < QY_BLOCK_ORDER
+        qy_tag_t expected = order < QY_BLOCK_ORDER || kept
                                 ? qy_tag(QY_KIND_MAP, QY_BLOCK_ORDER, QY_FRAME_RESERVED, arena)
                                 : qy_tag(QY_KIND_HEAD, order, QY_FRAME_FREE, arena);
         uint32_t prev = section ? db->sections[i].prev : db->blocks[i].prev;
@@ -113,7 +115,7 @@ static const char *check_list(const struct qy_arena *arena, unsigned order, uint
         i = section ? db->sections[i].next : db->blocks[i].next;
     }
     bool empty = arena->lists[order].first == QY_NIL;
-    return count == 0 && empty != (arena->nonempty >> order & 1) ? NULL : "ARENA-LIST";
+    return count == 0 && (kept || empty != (arena->nonempty >> order & 1)) ? NULL : "ARENA-LIST";
 }
 
 static const char *check_fine_list(const struct qy_arena *arena, unsigned order, uint64_t count)
@@ -144,9 +146,9 @@ static const char *check(struct qy_arena *arena) QY_REQUIRES(qy_class_arena)
             broken = tally_own(arena, &f, &tally);
         at = f.start + (1ull << f.order);
     }
-    for (unsigned o = 0; o <= QY_MAX_ORDER && !broken; o++) {
+    for (unsigned o = 0; o <= QY_KEPT_LIST && !broken; o++) {
         broken = check_list(arena, o, tally.lists[o]);
-        large += o >= QY_BLOCK_ORDER ? tally.lists[o] << o : 0;
+        large += o >= QY_BLOCK_ORDER && o != QY_KEPT_LIST ? tally.lists[o] << o : 0;
     }
     for (unsigned o = 0; o < QY_BLOCK_ORDER && !broken; o++)
         broken = check_fine_list(arena, o, tally.fine[o]);
@@ -159,6 +161,8 @@ static const char *check(struct qy_arena *arena) QY_REQUIRES(qy_class_arena)
     }
     if (!broken && large != arena->large_pages)
         broken = "ARENA-COUNT";
+    if (!broken && tally.kept != arena->kept_blocks)
+        broken = "ARENA-KEPT";
     if (!broken)
         broken = qy_caches_check(arena);
     if (!broken && (sum != arena->total_pages || own + arena->pages[QY_FRAME_CHILD] != sum))

@@ -150,13 +150,13 @@ bool qy_range_find(struct qy_arena *arena, uint64_t pages, uint64_t *out)
 {
     struct qy_found free;
     bool all;
-    if (pages <= 1ull << QY_MAX_ORDER && qy_range_fit(arena, qy_order_of(pages), &free, out))
+    if (pages <= 1ull << QY_MAX_ORDER && qy_range_fit_any(arena, qy_order_of(pages), &free, out))
         return true;
     if (pages > arena->pages[QY_FRAME_FREE])
         return false;
     unsigned order = 63 - (unsigned)__builtin_clzll((pages + 1) / 2);
     order = order < QY_MAX_ORDER ? order : QY_MAX_ORDER;
-    if ((arena->nonempty | arena->fine_nonempty) >> order == 0)
+    if ((arena->nonempty | arena->fine_nonempty) >> order == 0 && !arena->kept_blocks)
         return false;
     if (order >= QY_BLOCK_ORDER) {
         if (run_around_blocks(arena, pages, order, &all, out))

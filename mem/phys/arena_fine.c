@@ -134,5 +134,6 @@ void qy_fine_convert(struct qy_arena *arena, uint32_t block)
         qy_fine_push(arena, start + i, order);
         i += 1u << order;
     }
+    qy_kept_end(arena, block);
     qy_block_map_empty(b);
 }

@@ -1,6 +1,7 @@
 /*
  * The parts of an arena, from the bottom up. Private to mem/phys.
  *
+ *     arena_keep.c    blocks kept for whoever fills them, put together and divided in place
  *     arena_pages.c   runs of pages and ranges of addresses, on top of blocks
  *     arena_range.c   take and give: any free block of any order, with splitting and merging
  *     arena_fine.c    free blocks in 2 MiB blocks shared by several arenas: lists of frame entries
@@ -43,7 +44,8 @@ static inline void qy_arena_unlock_parent(struct qy_arena *parent)
 void qy_watch_look(struct qy_arena *arena) QY_REQUIRES(qy_class_arena);
 
 /* Pages have become free, or (negative) have been taken. */
-static inline void qy_arena_count_free(struct qy_arena *arena, int64_t pages) QY_REQUIRES(qy_class_arena)
+static inline void qy_arena_count_free(struct qy_arena *arena, int64_t pages)
+    QY_REQUIRES(qy_class_arena)
 {
     arena->pages[QY_FRAME_FREE] += (uint64_t)pages;
     if (__builtin_expect(arena->watch != NULL, 0))
@@ -70,6 +72,19 @@ unsigned qy_lists_fit(const struct qy_arena *arena, unsigned order) QY_REQUIRES(
 
 /* Put a MAP block on the list of its largest free block, or on none. */
 void qy_lists_place(struct qy_arena *arena, uint32_t block) QY_REQUIRES(qy_class_arena);
+
+/* Where kept blocks are listed, by their descriptors; no search for an order looks there. */
+#define QY_KEPT_LIST (QY_MAX_ORDER + 1u)
+
+/* ---- arena_keep.c ---- */
+
+/* Nobody's any more, if it was somebody's; where it is listed is the caller's to put right. */
+void qy_kept_end(struct qy_arena *arena, uint32_t block) QY_REQUIRES(qy_class_arena);
+/* The newest reservation that has a free block of that order ends: it is anybody's. False: there is none. */
+bool qy_kept_break(struct qy_arena *arena, unsigned order) QY_REQUIRES(qy_class_arena);
+/* Free pages in kept blocks, and the largest order of their free blocks (-1: none). O(QY_KEPT_MAX). */
+uint64_t qy_kept_pages(const struct qy_arena *arena) QY_REQUIRES(qy_class_arena);
+int qy_kept_largest(const struct qy_arena *arena) QY_REQUIRES(qy_class_arena);
 
 /* ---- arena_block.c: the map of one block; pure functions on the descriptor ---- */
 
@@ -131,9 +146,13 @@ void qy_range_take(struct qy_arena *arena, const struct qy_found *free, uint64_t
 void qy_range_give(struct qy_arena *arena, uint64_t start, unsigned order)
     QY_REQUIRES(qy_class_arena);
 
-/* A free block that fits, by the policy of arena.h; false if there is none. *at: the address to
- * take. */
+/* A free block that fits, by the policy of arena.h; false if there is none but in kept blocks. *at: the
+ * address to take. */
 bool qy_range_fit(struct qy_arena *arena, unsigned order, struct qy_found *out, uint64_t *at)
+    QY_REQUIRES(qy_class_arena);
+
+/* The same; where there is none reservations end until there is. */
+bool qy_range_fit_any(struct qy_arena *arena, unsigned order, struct qy_found *out, uint64_t *at)
     QY_REQUIRES(qy_class_arena);
 
 /* A free range of so many pages; false if there is none. May let the lock go, as qy_range_sweep. */

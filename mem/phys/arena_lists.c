@@ -12,9 +12,15 @@ struct links {
     uint32_t *next, *prev;
 };
 
+/* Kept blocks are blocks, whatever the number of their list. */
+static bool is_of_sections(unsigned order)
+{
+    return order >= QY_SECTION_ORDER && order != QY_KEPT_LIST;
+}
+
 static struct links links(const struct qy_framedb *db, unsigned order, uint32_t index)
 {
-    if (order >= QY_SECTION_ORDER)
+    if (is_of_sections(order))
         return (struct links){&db->sections[index].next, &db->sections[index].prev};
     return (struct links){&db->blocks[index].next, &db->blocks[index].prev};
 }
@@ -22,14 +28,14 @@ static struct links links(const struct qy_framedb *db, unsigned order, uint32_t 
 /* Whether that can be a link at all: the end, or a descriptor of the database. */
 static bool is_link(const struct qy_framedb *db, unsigned order, uint32_t index)
 {
-    uint64_t count = db->section_count * (order >= QY_SECTION_ORDER ? 1 : QY_SECTION_BLOCKS);
+    uint64_t count = db->section_count * (is_of_sections(order) ? 1 : QY_SECTION_BLOCKS);
     return index == QY_NIL || index < count;
 }
 
 /* Pages of a block on the list of an order; none where the list is of maps, which have blocks of any smaller order. */
 static uint64_t large_pages(unsigned order)
 {
-    return order >= QY_BLOCK_ORDER ? 1ull << order : 0;
+    return order >= QY_BLOCK_ORDER && order != QY_KEPT_LIST ? 1ull << order : 0;
 }
 
 void qy_lists_push(struct qy_arena *arena, unsigned order, uint32_t index)
@@ -41,7 +47,8 @@ void qy_lists_push(struct qy_arena *arena, unsigned order, uint32_t index)
     if (first != QY_NIL)
         *links(arena->db, order, first).prev = index;
     arena->lists[order].first = index;
-    arena->nonempty |= 1u << order;
+    if (order != QY_KEPT_LIST)
+        arena->nonempty |= 1u << order;
     arena->large_pages += large_pages(order);
 }
 
@@ -73,7 +80,9 @@ unsigned qy_lists_fit(const struct qy_arena *arena, unsigned order)
 void qy_lists_place(struct qy_arena *arena, uint32_t block)
 {
     struct qy_block *b = &arena->db->blocks[block];
-    uint8_t list = b->orders ? (uint8_t)(31 - __builtin_clz(b->orders)) : QY_UNLISTED;
+    uint8_t list = !b->orders  ? QY_UNLISTED
+                   : b->keeper ? (uint8_t)QY_KEPT_LIST
+                               : (uint8_t)(31 - __builtin_clz(b->orders));
     if (list == b->list)
         return;
     if (b->list != QY_UNLISTED)

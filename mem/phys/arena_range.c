@@ -188,6 +188,8 @@ void qy_range_give(struct qy_arena *arena, uint64_t start, unsigned order)
             return;
         if (map && b->list != QY_UNLISTED)
             qy_lists_remove(arena, b->list, block);
+        if (map)
+            qy_kept_end(arena, block);
         start = block * QY_BLOCK_PAGES;
     }
     give_block(arena, start, order);
@@ -225,6 +227,14 @@ bool qy_range_fit(struct qy_arena *arena, unsigned order, struct qy_found *out, 
         out->level = section ? QY_AT_SECTION : QY_AT_BLOCK;
     }
     *at = out->start;
+    return true;
+}
+
+bool qy_range_fit_any(struct qy_arena *arena, unsigned order, struct qy_found *out, uint64_t *at)
+{
+    while (!qy_range_fit(arena, order, out, at))
+        if (order >= QY_BLOCK_ORDER || !qy_kept_break(arena, order))
+            return false;
     return true;
 }
 

@@ -61,6 +61,7 @@ struct qy_block {
     uint16_t free;                   /* MAP: free frames */
     uint16_t orders;                 /* MAP: bit o set: counts[o] is not 0 */
     uint16_t counts[QY_BLOCK_ORDER]; /* MAP: free blocks of each order */
+    uint64_t keeper;                 /* MAP: for whom it is kept, 0 = nobody (arena_keep.c) */
     _Alignas(64) _Atomic uint64_t map[QY_MAP_WORDS]; /* MAP: bit set = frame free */
 };
 

@@ -3,7 +3,7 @@
  *
  *     leaf table        one more parent; no private page of it stays writable
  *     mark              the same mark
- *     large page        mapped a second time: it is FOREIGN; where it reaches out of the range it is split first
+ *     large page        mapped a second time if it is FOREIGN; one of the space's own is divided first, and so where it reaches out of the range it is split first
  *
  * Locks of two spaces are never held together: what is to come is made known (a parent, a mapping) under the lock of
  * `from`, and put under that of `to`, if the place is still empty; else it is taken back, and looked at again. Cost:
@@ -225,9 +225,10 @@ static enum qy_error clone_entry(struct cloning *c, uint64_t start, uint64_t end
     bool moving = qy_is_moving(format, at.entry), foreign;
     pfn_t frame;
     if (!moving && qy_entry_holds(format, at.entry, at.level, &frame, &foreign)) {
-        if (base.raw >= start && *next <= end)
+        if (foreign && base.raw >= start && *next <= end)
             return clone_large(c, base, &at);
-        qy_table_unlock(at.table); /* a part of it */
+        qy_table_unlock(
+            at.table); /* a part of it, or pages that are copied when they are written */
         enum qy_error error = qy_vm_split(c->from, vaddr(start));
         return error == QY_OK ? QY_BUSY : error;
     }

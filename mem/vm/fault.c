@@ -2,7 +2,7 @@
  * Faults: what an entry says is done, once, under its table's lock.
  *
  *     nothing, guard that cannot move     the thread's error
- *     anonymous                           a zeroed frame; tables first, where the mark is higher up
+ *     anonymous                           a zeroed frame; tables first, where the mark is higher up; or a large page (huge.c)
  *     present, COW, written               sole: writable again; else a copy
  *     present, shared by an object, COW, written   writable, once the object has noticed it
  *     kept                                present again; a copy where its rights need one
@@ -76,14 +76,29 @@ void qy_below_drop(struct qy_space *space, struct qy_below *below)
         qy_table_free(space->vm, below->tables[--below->count]);
 }
 
-/* The same in tables that do not exist yet. */
-static enum qy_verdict fill_below(struct qy_look *look, pfn_t frame)
+/* A zeroed frame, for an entry of a table that is the space's. */
+static enum qy_error alloc(const struct qy_look *look, struct qy_table *table, unsigned index,
+                           pfn_t *out)
+{
+    enum qy_pages pages = qy_mark_pages(look->mark);
+    struct qy_space *space = look->space;
+    if (pages == QY_PAGES_GROW && qy_vm_frame_in_place(space, table, index, pages, out))
+        return QY_OK;
+    return qy_vm_frame_alloc_zeroed(space->vm, space->budget, QY_FRAME_USER, out);
+}
+
+/* In tables that do not exist yet. */
+static enum qy_verdict fill_below(struct qy_look *look)
 {
     struct qy_space *space = look->space;
     struct qy_below below;
+    pfn_t frame;
     look->error = qy_below_make(space, look->page, &look->at, &below);
+    if (look->error != QY_OK)
+        return QY_LOOK_DONE;
+    look->error = alloc(look, below.leaf, below.index, &frame);
     if (look->error != QY_OK) {
-        qy_vm_frame_free(space->vm, frame, QY_FRAME_USER);
+        qy_below_drop(space, &below);
         return QY_LOOK_DONE;
     }
     qy_table_lock(below.leaf); /* a revoke finds it by the frame */
@@ -106,11 +121,12 @@ static enum qy_verdict fill(struct qy_look *look)
     bool needs_side = look->at.level == 1 && qy_table_needs_side(table, look->mark);
     if (needs_side && qy_table_is_strange(space, table))
         return QY_LOOK_UNSHARE;
-    look->error = qy_vm_frame_alloc_zeroed(vm, space->budget, QY_FRAME_USER, &frame);
+    if (look->at.level > 1)
+        return qy_pages_level(qy_mark_pages(look->mark), look->at.level) > 1 ? QY_LOOK_LARGE
+                                                                             : fill_below(look);
+    look->error = alloc(look, table, look->at.index, &frame);
     if (look->error != QY_OK)
         return QY_LOOK_DONE;
-    if (look->at.level > 1)
-        return fill_below(look, frame);
     if (needs_side) {
         look->error = qy_vm_frame_alloc(vm, table->budget, QY_FRAME_METADATA, &side);
         if (look->error != QY_OK) {
@@ -121,6 +137,7 @@ static enum qy_verdict fill(struct qy_look *look)
     qy_table_remember(table, look->at.index, look->mark, &side);
     put_fresh(look, table, look->at.index, frame, qy_mark_rights(look->mark));
     table->held++;
+    look->full = table->kept && table->held == QY_PT_ENTRIES;
     return QY_LOOK_DONE;
 }
 
@@ -214,7 +231,7 @@ static enum qy_verdict present(struct qy_look *look)
         return copy(look, rights);
     if (qy_rmap_class(word, qy_mapping(at->table->frame, at->index), true, false) != QY_OK)
         qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
-    set_entry(look, qy_page_entry(format, frame, 1, rights));
+    set_entry(look, qy_page_entry(format, frame, at->level, rights));
     return QY_LOOK_DONE;
 }
 
@@ -255,7 +272,7 @@ static enum qy_verdict kept(struct qy_look *look)
     } else if (qy_rmap_class(word, mapping, write, exec) != QY_OK) {
         qy_port_broken("WXOR", "a sole mapping cannot change its class, frame", frame.raw);
     }
-    set_entry(look, qy_page_entry(format, frame, 1, rights));
+    set_entry(look, qy_page_entry(format, frame, at->level, rights));
     return QY_LOOK_DONE;
 }
 
@@ -385,6 +402,21 @@ static enum qy_error grow(const struct qy_look *look)
     return same ? QY_NOT_MAPPED : QY_OK;
 }
 
+/* The entry was an anonymous mark of large pages. */
+static enum qy_error fill_large(struct qy_look *look)
+{
+    unsigned level = qy_pages_level(qy_mark_pages(look->mark), look->at.level);
+    look->code |= qy_mark_rights(look->mark) & QY_PT_EXEC;
+    return qy_vm_fill_large(look->space, look->page, level);
+}
+
+/* For whoever moves the entry; where that is a large page that is being zeroed it takes a while. */
+static void wait(const struct qy_space *space)
+{
+    qy_port_relax();
+    qy_vm_pause(space->vm);
+}
+
 enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_access access,
                              struct qy_fault *out)
 {
@@ -394,7 +426,7 @@ enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_a
     look.space = space;
     look.page = vaddr(qy_align_down(address, QY_PAGE_BYTES));
     look.access = access;
-    look.code = false;
+    look.code = look.full = false;
     for (;;) {
         enum qy_verdict verdict = QY_LOOK_DONE;
         look.error = QY_REVOKED;
@@ -410,11 +442,15 @@ enum qy_error qy_space_fault(struct qy_space *space, uint64_t address, enum qy_a
             look.error = qy_vm_unshare(space, look.page, true);
         else if (verdict == QY_LOOK_GROW)
             look.error = grow(&look);
+        else if (verdict == QY_LOOK_LARGE)
+            look.error = fill_large(&look);
         else if (verdict == QY_LOOK_AGAIN)
-            qy_port_relax();
+            wait(space);
         if (verdict == QY_LOOK_DONE || look.error != QY_OK)
             break;
     }
+    if (look.full)
+        qy_vm_promote(space, look.page);
     out->code = look.error == QY_OK && look.code;
     if (look.error != QY_OK || look.binding.object) {
         out->mark = qy_mark_unpack(look.mark);

@@ -7,7 +7,7 @@
 #include "vm_impl.h"
 
 /* How one look ended: an error for the caller, or look again. */
-enum qy_verdict { QY_LOOK_DONE, QY_LOOK_AGAIN, QY_LOOK_UNSHARE, QY_LOOK_GROW };
+enum qy_verdict { QY_LOOK_DONE, QY_LOOK_AGAIN, QY_LOOK_UNSHARE, QY_LOOK_GROW, QY_LOOK_LARGE };
 
 struct qy_look {
     struct qy_space *space;
@@ -18,6 +18,7 @@ struct qy_look {
     uint64_t mark;
     struct qy_binding binding; /* that it names; the area of a page in a slot */
     bool code;                 /* an executable page has appeared */
+    bool full;                 /* the last page of a stretch that is to become one */
 };
 
 /*

@@ -89,7 +89,8 @@ static enum qy_error mark_check(const struct qy_mark *mark)
     bool bound = mark->kind == QY_MARK_OBJECT || mark->kind == QY_MARK_PAGER;
     if (mark->kind < QY_MARK_ANON || mark->kind > QY_MARK_GUARD || mark->kind == QY_MARK_SWAPPED ||
         mark->binding > QY_BINDING_MAX || mark->region > QY_REGION_MAPPED ||
-        mark->offset > QY_MARK_OFFSET_MASK || (mark->shared && !bound))
+        mark->offset > QY_MARK_OFFSET_MASK ||
+        (mark->kind == QY_MARK_ANON && mark->offset >= QY_PAGES_COUNT) || (mark->shared && !bound))
         return QY_INVALID_ARGUMENT;
     if (!rights_exist(mark->rights) || mark->max & ~(unsigned)QY_PT_RIGHTS ||
         mark->rights & ~mark->max)
@@ -144,6 +145,11 @@ enum qy_error qy_space_map_region(struct qy_space *space, uint64_t *address, uin
         return error;
     if (!space->delegated)
         return QY_UNSUPPORTED;
+    unsigned level = qy_pages_level(qy_mark_pages(qy_mark_pack(mark)), QY_PT_LEVELS);
+    if ((bytes | *address) & (qy_pt_page_bytes(level) - 1))
+        return QY_INVALID_ADDRESS;
+    if (level > 1 && !qy_pt_supports(space->format, QY_PT_READ | QY_PT_USER, level))
+        return QY_INVALID_FLAGS;
     for (;;) {
         uint64_t at = any ? choose(space, bytes) : *address;
         if (!at)

@@ -57,6 +57,8 @@ static void take_entry(struct qy_vm *vm, struct leaving *l, const _Atomic uint64
     unsigned rights =
         present ? qy_entry_rights(format, entry) : qy_mark_rights(qy_entry_mark(format, entry));
     qy_table_set(format, table, index, qy_mark_entry(format, qy_mark_with_rights(mark, rights)));
+    if (!foreign && table->level > 1)
+        qy_vm_drop_aside(vm, table);
     l->foreign = foreign;
     l->mappings[l->count++] = mapping;
     if (present && index < l->low)
@@ -310,6 +312,8 @@ static bool revoke_table_step(struct qy_vm *vm, pfn_t frame)
     /* A frame that has been freed meanwhile has another state before its word is a link. */
     bool there = qy_frame_state(vm->db, frame) == QY_FRAME_TABLE && table && !table->space;
     bool done = there && qy_rmap_at(&table->parents, 0, &mapping);
+    if (there && !done)
+        qy_vm_leave_aside(vm, table);
     if (done) {
         table = lowest_below(vm, table, &mapping);
         done = revoke_parent(vm, table, mapping);
@@ -355,6 +359,9 @@ bool qy_vm_revoke_arena_step(struct qy_vm *vm, struct qy_arena *arena, uint64_t 
             return false;
     } else if (f.owner == arena && f.state == QY_FRAME_USER) {
         bool done = qy_vm_revoke_step(vm, pfn(f.start), &own);
+        /* A large page may have been divided meanwhile. Larger it has not become: the arena is dying. */
+        unsigned order = qy_tag_order(qy_load(&vm->db->frames[f.start].tag));
+        f.order = order < f.order ? order : f.order;
         if (own)
             qy_vm_frame_free(vm, pfn(f.start), QY_FRAME_USER);
         if (!done && !own)

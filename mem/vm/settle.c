@@ -22,6 +22,14 @@ static bool is_strange(const struct qy_space *space, const struct qy_budget *pay
            qy_tag_owner(qy_load(&entry->tag)) != payer->arena;
 }
 
+/* A large page of the space's own that another pays. */
+static bool is_strange_large(const struct qy_space *space, const struct qy_budget *payer,
+                             const struct qy_at *at)
+{
+    pfn_t frame;
+    return qy_is_own_large(space, at->entry, at->level) && is_strange(space, payer, at, &frame);
+}
+
 /* Rights of a held entry as its region has them. */
 static unsigned rights_of(const struct qy_pt_format *format, uint64_t entry)
 {
@@ -158,7 +166,9 @@ enum qy_error qy_space_migrate_step(struct qy_space *space, struct qy_budget *pa
         return QY_REVOKED;
     }
     bool table = at.level == 1 && qy_table_is_strange(space, at.table);
-    if (table || qy_is_moving(space->format, at.entry))
+    if (is_strange_large(space, payer, &at))
+        error = qy_vm_divide(space, page, &at); /* the address stays: its pages are next */
+    else if (table || qy_is_moving(space->format, at.entry))
         qy_table_unlock(at.table);
     else
         error = move(space, payer, page, end, &at, address);
@@ -166,7 +176,7 @@ enum qy_error qy_space_migrate_step(struct qy_space *space, struct qy_budget *pa
     if (table)
         error = qy_vm_unshare(space, page, true);
     qy_vm_pause(vm);
-    return error;
+    return error == QY_BUSY ? QY_OK : error;
 }
 
 enum qy_error qy_space_settle_step(struct qy_space *space, uint64_t *address)

@@ -151,6 +151,8 @@ static void count_table(struct counting *c, struct qy_table *table, uint64_t bas
     if (c->start <= base) {
         c->out->tables++;
         c->out->shared_tables += qy_table_is_shared(table);
+        for (const struct qy_table *t = table->aside; t; t = t->next)
+            c->out->tables++;
     }
     c->left -= c->left > 0;
     for (unsigned i = first; i < end && c->stop == c->end && base + i * bytes < c->end; i++) {

@@ -4,7 +4,7 @@
  *     level 2  | 2 MiB: frames f to f + 511 |          | table | -> level 1  | f | f + 1 | ... | f + 511 |
  *     block    | its one mapping            |          | 512 mappings, newest the lowest address             |
  *
- * Large pages are FOREIGN. Each entry is a mapping of its own in the block's reverse map, so that revoke, clone and
+ * A large page of the space's own is divided (huge.c); others are FOREIGN. Each entry is a mapping of its own in the block's reverse map, so that revoke, clone and
  * unmap know nothing of what was large once; the table's budget pays 512 nodes. Each is of the class (WXOR) that the whole
  * was of, and then goes its own way. No translation changes, so a call that fails later may leave it split. Cost: 512 nodes and
  * entries, and a flush.
@@ -111,6 +111,8 @@ static enum qy_error try_split(struct splitting *s, vaddr_t address)
     enum qy_error error = QY_NOT_FOUND;
     if (qy_is_moving(format, at->entry)) {
         error = QY_BUSY;
+    } else if (qy_is_own_large(s->space, at->entry, at->level)) {
+        return qy_vm_divide(s->space, address, at);
     } else if (at->level > 1 && qy_entry_holds(format, at->entry, at->level, &s->frame, &foreign)) {
         s->origin = qy_table_origin(at->table, at->index);
         s->word = qy_frame_rmap(s->space->vm->db, s->frame);
@@ -135,7 +137,7 @@ enum qy_error qy_vm_split(struct qy_space *space, vaddr_t address)
             qy_vm_frame_free(vm, s.side, QY_FRAME_METADATA);
         qy_tables_release(vm, &s.table);
         qy_vm_leave(vm);
-        if (error == QY_OK && qy_is_present(space->format, s.at.entry)) {
+        if (error == QY_OK && s.word && qy_is_present(space->format, s.at.entry)) {
             vaddr_t base = qy_span_base(address, s.at.level); /* no CPU keeps two sizes of a page */
             qy_vm_flush(space, base, base.raw + qy_pt_page_bytes(s.at.level), s.at.level);
         } else if (error == QY_BUSY) {

@@ -177,6 +177,18 @@ static bool take(struct evicting *e, struct qy_table *table, unsigned i)
     return true;
 }
 
+/* As qy_vm_lock_at of level 1; a large page of the space's own is divided, if that takes no memory that is not there. */
+static bool lock_small(struct qy_space *space, vaddr_t address, struct qy_at *at)
+{
+    enum qy_error error = QY_OK;
+    while (qy_vm_lock_at(space, address, 1, at)) {
+        if (error == QY_OUT_OF_MEMORY || !qy_is_own_large(space, at->entry, at->level))
+            return true;
+        error = qy_vm_divide(space, address, at);
+    }
+    return false;
+}
+
 /* A range within one table. */
 static enum qy_error evict_some(struct evicting *e)
 {
@@ -184,7 +196,8 @@ static enum qy_error evict_some(struct evicting *e)
     struct qy_at at;
     enum qy_error error = QY_OK;
     qy_vm_enter(space->vm);
-    if (!qy_vm_lock_at(space, vaddr(e->address), 1, &at)) {
+    bool alive = lock_small(space, vaddr(e->address), &at);
+    if (!alive) {
         error = QY_REVOKED;
     } else {
         bool some = at.level == 1 && plan(e, at.table);
@@ -398,6 +411,14 @@ uint64_t qy_swap_used(struct qy_swap *swap, uint64_t first)
     return used;
 }
 
+/* Has a CPU used the large page at a locked entry since the last look? Then it stays one, else it is divided, to be looked at. */
+static bool is_used(const struct qy_space *space, const struct qy_at *at)
+{
+    const uint64_t accessed = space->format->flags[QY_PT_BIT_ACCESSED].value;
+    return !qy_is_present(space->format, at->entry) ||
+           atomic_fetch_and_explicit(at->slot, ~accessed, memory_order_relaxed) & accessed;
+}
+
 /* One look at 64 pages of a table. True: a CPU may remember that it has used some. */
 static bool look(const struct qy_space *space, struct qy_table *table, unsigned first,
                  struct qy_harvest *out)
@@ -437,19 +458,28 @@ enum qy_error qy_space_harvest(struct qy_space *space, uint64_t address, uint64_
     if (address >= end)
         return QY_OK;
     out->address = qy_align_down(address, window);
-    bool flush = false;
+    bool flush = false, large = false;
     qy_vm_enter(space->vm);
     bool alive = qy_vm_lock_at(space, vaddr(out->address), 1, &at);
+    if (alive && qy_is_own_large(space, at.entry, at.level)) {
+        large = flush = is_used(space, &at);
+        if (!large) {
+            qy_table_unlock(at.table);
+            alive = lock_small(space, vaddr(out->address), &at);
+        }
+    }
     if (alive) {
         /* A mark, or a large page, is passed over as a whole. */
         out->next = at.level == 1
                         ? out->address + window
                         : qy_span_base(vaddr(address), at.level).raw + qy_pt_page_bytes(at.level);
-        flush = at.level == 1 && look(space, at.table, at.index, out);
+        flush |= at.level == 1 && look(space, at.table, at.index, out);
         qy_table_unlock(at.table);
     }
     qy_vm_leave(space->vm);
-    if (flush)
+    if (flush && large)
+        qy_vm_flush(space, qy_span_base(vaddr(out->address), at.level), out->next, at.level);
+    else if (flush)
         qy_vm_flush(space, vaddr(out->address), out->address + window, 1);
     out->next = out->next < end ? out->next : end;
     return alive ? QY_OK : QY_REVOKED;

@@ -54,9 +54,10 @@ void qy_gone_send(struct qy_vm *vm, struct qy_gone *gone)
 
 void qy_vm_frame_free(struct qy_vm *vm, pfn_t frame, enum qy_frame_state state)
 {
-    struct qy_arena *arena = qy_tag_owner(qy_load(&vm->db->frames[frame.raw].tag));
+    qy_tag_t tag = qy_load(&vm->db->frames[frame.raw].tag);
     qy_irq_is_off();
-    if (qy_frame_free(qy_vm_objects(vm)->frames, arena, frame, 0, state) != QY_OK)
+    if (qy_frame_free(qy_vm_objects(vm)->frames, qy_tag_owner(tag), frame, qy_tag_order(tag),
+                      state) != QY_OK)
         qy_port_broken("EXCLUSIVE", "a frame of a space is not its own, frame", frame.raw);
 }
 
@@ -208,6 +209,8 @@ void qy_table_free(struct qy_vm *vm, struct qy_table *table)
 {
     if (table->side)
         qy_vm_frame_free(vm, paddr_to_pfn(qy_port_paddr(table->side)), QY_FRAME_METADATA);
+    if (table->kept)
+        qy_arena_unkeep(table->budget->arena, table->frame.raw, pfn(table->kept));
     qy_word_store(&vm->db->frames[table->frame.raw].word, 0);
     if (!table->given)
         frame_free_zeroed(vm, table);
@@ -336,7 +339,10 @@ void qy_vm_let_go(struct qy_vm *vm, struct qy_table *table, unsigned index, pfn_
     if (!word || !qy_rmap_remove(word, qy_mapping(table->frame, index), &freed, &last))
         qy_port_broken("VM-RMAP", "an entry's frame does not know it, frame", frame.raw);
     qy_vm_node_return(vm, freed);
-    if (!foreign && last)
+    if (!foreign && table->level > 1) {
+        qy_vm_frame_free(vm, frame, QY_FRAME_USER);
+        qy_vm_drop_aside(vm, table);
+    } else if (!foreign && last)
         qy_gone_add(vm, gone, frame, qy_load(&vm->db->frames[frame.raw].tag));
 }
 

@@ -11,6 +11,15 @@ struct check {
     const char *broken;
 };
 
+/* A page of the space's own is a block of that size; a large one is mapped once. */
+static bool is_one_block(const struct qy_framedb *db, pfn_t frame, unsigned level,
+                         const _Atomic uint64_t *word)
+{
+    struct qy_found f = qy_framedb_find(db, frame.raw);
+    return f.start == frame.raw && f.order == qy_page_order(level) &&
+           (level == 1 || !(qy_word_load(word) & QY_WORD_LIST));
+}
+
 static const char *check_held(const struct check *c, struct qy_table *table, unsigned index,
                               uint64_t entry)
 {
@@ -24,9 +33,9 @@ static const char *check_held(const struct check *c, struct qy_table *table, uns
         return present && qy_pt_has(format, entry, QY_PT_BIT_EXEC) ? "WXOR" : NULL;
     if (state != QY_FRAME_USER && !(state == QY_FRAME_DEVICE && foreign))
         return "EXCLUSIVE";
-    if (!foreign && table->level != 1)
-        return "VM-TREE";
     _Atomic uint64_t *word = qy_frame_rmap(db, frame);
+    if (!foreign && !is_one_block(db, frame, table->level, word))
+        return "VM-LARGE";
     unsigned class, others, all = qy_word_load(word) & QY_WORD_CLASS;
     if (qy_rmap_find(word, qy_mapping(table->frame, index), &class, &others) != 1)
         return "VM-RMAP";
@@ -88,7 +97,7 @@ static const char *check_entry(const struct check *c, struct qy_table *table, un
 static const char *check_table(const struct check *c, struct qy_table *table)
 {
     unsigned end = table->level == QY_PT_LEVELS ? QY_PT_ENTRIES / 2 : QY_PT_ENTRIES;
-    unsigned live = 0, held = 0;
+    unsigned live = 0, held = 0, large = 0;
     for (unsigned i = 0; i < end; i++) {
         uint64_t entry = qy_slot_get(qy_table_slots(table) + i);
         const char *broken = entry ? check_entry(c, table, i, entry) : NULL;
@@ -96,7 +105,11 @@ static const char *check_table(const struct check *c, struct qy_table *table)
             return broken;
         live += entry != 0;
         held += qy_entry_is_page(c->space->format, entry, table->level);
+        large += qy_is_own_large(c->space, entry, table->level);
     }
+    for (const struct qy_table *aside = table->aside; aside; aside = aside->next)
+        if (large-- == 0 || aside->aside_of != table || qy_word_load(&aside->parents))
+            return "VM-LARGE";
     return live == table->live && held == table->held ? NULL : "VM-TREE";
 }
 

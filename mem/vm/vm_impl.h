@@ -22,7 +22,10 @@ struct qy_table {
     _Atomic uint64_t parents; /* entries that point here: as the word of a frame */
     uint64_t home;            /* mark behind the held entries, when there is no side page */
     uint64_t *side;           /* marks behind the held entries, one each; null: all are `home` */
-    struct qy_table *next;    /* in limbo, or in a reserve */
+    struct qy_table *next;    /* in limbo, in a reserve, or aside */
+    uint64_t kept;            /* level 1: the block that is kept for its pages (huge.c); 0: none */
+    struct qy_table *aside;   /* what its large pages can be divided into (huge.c), by `next` */
+    struct qy_table *aside_of; /* aside: whose */
     uint64_t retired;         /* in limbo: the epoch in which it left the tree */
 };
 
@@ -189,6 +192,7 @@ static inline QY_MUST_USE enum qy_error qy_vm_frame_alloc_zeroed(struct qy_vm *v
 /* Not zeroed. */
 enum qy_error qy_vm_frame_alloc(struct qy_vm *vm, struct qy_budget *budget,
                                 enum qy_frame_state state, pfn_t *out) QY_MUST_USE;
+/* A block of any order. */
 void qy_vm_frame_free(struct qy_vm *vm, pfn_t frame, enum qy_frame_state state);
 /* A node for a mapping in a table is paid by the table's budget; null frees nothing. */
 enum qy_error qy_vm_node_alloc(struct qy_vm *vm, struct qy_budget *budget,
@@ -387,6 +391,53 @@ enum qy_error qy_vm_put(struct qy_space *space, uint64_t start, uint64_t end,
  * (mappings of the block), REVOKED.
  */
 enum qy_error qy_vm_split(struct qy_space *space, vaddr_t address) QY_MUST_USE;
+
+/* ---- large pages of a space's own (huge.c) ---- */
+
+static inline enum qy_pages qy_mark_pages(uint64_t mark)
+{
+    return qy_mark_kind(mark) == QY_MARK_ANON ? (enum qy_pages)(mark & QY_MARK_OFFSET_MASK)
+                                              : QY_PAGES_SMALL;
+}
+
+/* The level of the page that fills an entry of that level with such a mark. */
+static inline unsigned qy_pages_level(enum qy_pages pages, unsigned level)
+{
+    unsigned largest = pages < QY_PAGES_2M ? 1u : pages == QY_PAGES_2M ? 2u : 3u;
+    return largest < level ? largest : level;
+}
+
+/* Order of the block that is one page of a level. */
+static inline unsigned qy_page_order(unsigned level)
+{
+    return (level - 1) * 9;
+}
+
+/* An entry that holds a large page of the space's own: present or kept. A table in hand is held by a moving one. */
+bool qy_is_own_large(const struct qy_space *space, uint64_t entry, unsigned level);
+
+/*
+ * The frame of the block that is kept for a locked table's stretch, zeroed; from its first page on, if it may be. False: it
+ * is any frame that is wanted.
+ */
+bool qy_vm_frame_in_place(struct qy_space *space, struct qy_table *leaf, unsigned index,
+                          enum qy_pages pages, pfn_t *out) QY_MUST_USE;
+/* The 2 MiB around an address become one page, if its table is full of pages that are one block; else nothing changes. */
+void qy_vm_promote(struct qy_space *space, vaddr_t address);
+/*
+ * A large page of the space's own at a locked entry becomes a table of pages one level below; unlocks. BUSY: look
+ * again. Errors: OUT_OF_MEMORY (no table was aside), REVOKED.
+ */
+enum qy_error qy_vm_divide(struct qy_space *space, vaddr_t address, struct qy_at *at) QY_MUST_USE;
+/*
+ * A page of that level fills the anonymous mark over address, zeroed in steps; meanwhile it is `moving`. OK: or something
+ * else is there by now. The caller is outside. Errors: OUT_OF_MEMORY, REVOKED.
+ */
+enum qy_error qy_vm_fill_large(struct qy_space *space, vaddr_t address, unsigned level) QY_MUST_USE;
+/* A large page of a locked table has gone: so does a table kept aside for it. */
+void qy_vm_drop_aside(struct qy_vm *vm, struct qy_table *table);
+/* A table that is aside is so no longer, and goes; else nothing. The caller is inside. */
+void qy_vm_leave_aside(struct qy_vm *vm, struct qy_table *table);
 
 #define QY_BINDINGS_A_PAGE ((unsigned)(QY_PAGE_BYTES / sizeof(struct qy_binding)))
 

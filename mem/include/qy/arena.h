@@ -15,12 +15,15 @@
  * any page range and given back as a whole. The header of an arena is its creator's memory, 16-byte
  * aligned, and stays in place.
  *
+ * A block may be kept for one that fills it frame by frame (qy_arena_keep); what is not filled stays free for all.
+ *
  * Invariants
  *   CONSERVE     total = free + caches + objects + slabs + tables + user + devices + children +
  *                metadata
  *   EXCLUSIVE    a frame belongs to one arena and is in one block, free or allocated
  *   ARENA-BUDDY  no two free buddies of one order below the largest: they would have been merged
  *   ARENA-COUNT  counters, lists and maps say the same
+ *   ARENA-KEPT   kept blocks are listed apart, and counted
  *   ARENA-OWNER  a descriptor is changed by its owner only; no search meets another arena's bits
  * Policy: the smallest free block that fits, fine blocks and the fullest 2 MiB blocks first, and in
  * those the lowest address: large blocks stay whole. Locking: one lock per arena (class
@@ -71,13 +74,14 @@ struct qy_arena {
 
     uint32_t nonempty QY_GUARDED_BY(qy_class_arena);      /* bit o: lists[o] is not empty */
     uint32_t fine_nonempty QY_GUARDED_BY(qy_class_arena); /* bit o: fine[o] is not empty */
-    struct qy_list_head lists[QY_MAX_ORDER + 1] QY_GUARDED_BY(qy_class_arena);
+    struct qy_list_head lists[QY_MAX_ORDER + 2] QY_GUARDED_BY(qy_class_arena);
     struct qy_fine_head fine[QY_BLOCK_ORDER] QY_GUARDED_BY(qy_class_arena);
     uint64_t pages[QY_FRAME_STATE_COUNT] QY_GUARDED_BY(qy_class_arena); /* in each state */
     uint64_t large_pages QY_GUARDED_BY(qy_class_arena); /* free ones, in blocks of 2 MiB and more */
     uint64_t allocations QY_GUARDED_BY(qy_class_arena);
     uint64_t frees QY_GUARDED_BY(qy_class_arena);
     uint64_t failures QY_GUARDED_BY(qy_class_arena);
+    uint32_t kept_blocks QY_GUARDED_BY(qy_class_arena); /* at most QY_KEPT_MAX */
     struct qy_frame_cache *caches QY_GUARDED_BY(qy_class_arena); /* one a CPU */
     struct qy_watch *watch QY_GUARDED_BY(qy_class_arena);        /* null: nobody's */
 };
@@ -131,6 +135,39 @@ enum qy_error qy_arena_free(struct qy_arena *arena, pfn_t block, unsigned order,
 #define QY_FREE_FRAMES_MAX 64u
 enum qy_error qy_arena_free_frames(struct qy_arena *arena, uint64_t *at, unsigned n,
                                    enum qy_frame_state state) QY_MUST_USE;
+
+/*
+ * Take one frame of a free block of 2 MiB, its `index`-th, and keep the others for `keeper` (any number but 0): they are free,
+ * but taken for anything below 2 MiB only when nothing else is free. Errors: OUT_OF_MEMORY (no such block), TOO_MANY
+ * (QY_KEPT_MAX are kept), REVOKED, INVALID_ARGUMENT.
+ */
+#define QY_KEPT_MAX 512u
+enum qy_error qy_arena_keep(struct qy_arena *arena, uint64_t keeper, unsigned index,
+                            enum qy_frame_state state, pfn_t *out) QY_MUST_USE;
+/* Take that frame of a block kept for keeper. Errors: BUSY (it is not, or not any more, or not free), REVOKED. */
+enum qy_error qy_arena_fill(struct qy_arena *arena, uint64_t keeper, pfn_t frame,
+                            enum qy_frame_state state) QY_MUST_USE;
+/* Keep it no longer; nothing if it is not kept for keeper. */
+void qy_arena_unkeep(struct qy_arena *arena, uint64_t keeper, pfn_t block);
+/* Free pages in kept blocks. */
+uint64_t qy_arena_kept(struct qy_arena *arena);
+
+/*
+ * 512 blocks of one page, all of a 2 MiB block and in that state, become one block with that word; who maps
+ * them sees to it that nobody else looks at their words. Errors: BUSY (they are not, or one is pinned), REVOKED; nothing
+ * has changed then.
+ */
+enum qy_error qy_arena_join(struct qy_arena *arena, pfn_t block, enum qy_frame_state state,
+                            uint64_t word) QY_MUST_USE;
+/*
+ * And back: a block of order 9 or 18 becomes 512 of order 0 or 9; the i-th has the word first + i * step. An arena that is
+ * dying allows it.
+ */
+struct qy_words {
+    uint64_t first, step;
+};
+void qy_arena_divide(struct qy_arena *arena, pfn_t block, unsigned order, enum qy_frame_state state,
+                     struct qy_words words);
 
 /*
  * Take exactly `pages` contiguous frames: out of the smallest free block that holds them, whose tail

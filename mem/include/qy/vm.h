@@ -23,6 +23,8 @@
  *   VM-TREE   a table's reverse map names exactly the entries that point at it, its counters count
  *             its entries; only tables of level 1 are shared, and none of their pages is writable
  *             unless FOREIGN
+ *   VM-LARGE  a large page of the space's own is one block with one mapping, and its table keeps no more tables aside
+ *             than it has such pages
  *   VM-RMAP   a frame's reverse map names exactly the entries that hold it
  *
  * Whoever takes something away from a translation does it in three steps: the entries become marks
@@ -64,6 +66,20 @@ enum qy_mark_kind {
         QY_MARK_KIND_COUNT
 };
 
+/* X(NAME, name): pages that an anonymous region is filled with. What is divided later has the smaller ones that fit. */
+#define QY_PAGES(X)                                                                                \
+    X(SMALL, "4 KiB")                                                                              \
+    X(GROW, "4 KiB, and 2 MiB when a stretch is full")                                             \
+    X(2M, "2 MiB")                                                                                 \
+    X(1G, "1 GiB")
+
+enum qy_pages {
+#define X(NAME, name) QY_PAGES_##NAME,
+    QY_PAGES(X)
+#undef X
+        QY_PAGES_COUNT
+};
+
 #define QY_PT_RIGHTS (QY_PT_READ | QY_PT_WRITE | QY_PT_EXEC)
 #define QY_BINDING_MAX 1023u
 
@@ -75,7 +91,7 @@ struct qy_mark {
     unsigned max;     /* rights that it can be given */
     bool shared;      /* a clone sees the same pages, not a copy */
     unsigned binding; /* OBJECT, PAGER: index in the space's bindings */
-    uint64_t offset;  /* OBJECT, PAGER: page; of a fault's SWAPPED: slot (qy/swap.h); GUARD: pages that it may still move */
+    uint64_t offset;  /* ANON: enum qy_pages; OBJECT, PAGER: page; of a fault's SWAPPED: slot (qy/swap.h); GUARD: pages that it may still move */
 };
 
 /* What pays for tables, nodes and frames: an arena, and its heap for what is smaller than a page. */
@@ -129,6 +145,8 @@ struct qy_vm {
      * none, and the object stays until the fault is over. Null as qy_vm_init leaves it.
      */
     enum qy_error (*object)(void *context, const struct qy_binding *binding, struct qy_object **out);
+    /* Pages from base on have changed from one level's size to another, without a copy. Null: nobody is told. No lock is held. */
+    void (*resized)(void *context, struct qy_space *space, vaddr_t base, unsigned from, unsigned to);
     void *context;
     _Alignas(64) _Atomic uint64_t epoch;
     _Alignas(64) struct qy_lock limbo_lock;
@@ -161,6 +179,8 @@ struct qy_space {
     bool forgotten;        /* CPUs have been made to forget it: it is dying */
     atomic_uint claimed;   /* a clone or a long protect is under way, one at a time; a word: RISC-V exchanges no bytes */
     _Atomic uint64_t hint; /* where the next region may go */
+    _Atomic uint64_t promoted, demoted;      /* stretches put together and divided */
+    _Atomic uint64_t kept_made, kept_broken; /* reservations: made, and found to have ended before they were full */
     struct qy_binding *_Atomic bindings[QY_BINDING_PAGES];
     struct qy_lock bindings_lock;
     uint64_t left[QY_BINDING_WORDS]; /* indices that are not bound again: marks of dropped bindings may be left */
@@ -203,7 +223,8 @@ void qy_space_drop_bindings(struct qy_space *space);
 struct qy_binding qy_space_binding(struct qy_space *space, unsigned index);
 
 /*
- * Reserve [*address, *address + bytes); *address 0 = choose. mark: ANON, OBJECT, PAGER or GUARD.
+ * Reserve [*address, *address + bytes); *address 0 = choose. mark: ANON, OBJECT, PAGER or GUARD; ANON of large pages:
+ * whole ones.
  * Errors: INVALID_ADDRESS, INVALID_FLAGS (rights), INVALID_ARGUMENT (mark), ALREADY_MAPPED (some of it is
  * taken), OUT_OF_MEMORY, UNSUPPORTED (not delegated), REVOKED.
  */
@@ -244,7 +265,7 @@ enum qy_error qy_space_query(struct qy_space *space, uint64_t address, struct qy
 uint64_t qy_vm_next(const struct qy_space *space, uint64_t start, uint64_t end);
 
 /*
- * Pages of 4 KiB; tables include the root. Counted by a walk: O(tables + pages), or a step at a time: so many tables,
+ * Pages of 4 KiB; tables include the root, and those kept aside. Counted by a walk: O(tables + pages), or a step at a time: so many tables,
  * those on the way down among them.
  */
 #define QY_STATS_TABLES 6u /* more than there are levels */

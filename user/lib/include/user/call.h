@@ -381,6 +381,32 @@ static inline CALL_MUST_USE enum qy_error space_info(qy_handle_t space, struct s
     return r.error;
 }
 
+struct space_pages {
+    uint64_t pages_2m, pages_1g; /* there now */
+    uint64_t promoted,
+        divided; /* 2 MiB put together, large pages divided; counted modulo 2^32, as those below */
+    uint64_t reserved, broken; /* blocks of 2 MiB reserved, and found needed elsewhere */
+    uint64_t kept;             /* pages of the budget that are reserved, not used, and free */
+};
+
+/* Large pages of a space. */
+static inline CALL_MUST_USE enum qy_error space_pages(qy_handle_t space, struct space_pages *out)
+{
+    struct call_result r = {.error = QY_OK};
+    *out = (struct space_pages){0};
+    while (r.error == QY_OK && r.value[1] < 0x0000800000000000ull) {
+        r = qy_call(QY_CALL_space_pages, space, r.value[1], 0, 0, 0, 0);
+        out->pages_2m += r.value[2] & 0xffffffffu;
+        out->pages_1g += r.value[2] >> 32;
+    }
+    out->promoted = r.value[3] & 0xffffffffu;
+    out->divided = r.value[3] >> 32;
+    out->reserved = r.value[4] & 0xffffffffu;
+    out->broken = r.value[4] >> 32;
+    out->kept = r.value[5];
+    return r.error;
+}
+
 /* The first region at or above address. NOT_FOUND: there is none. */
 static inline CALL_MUST_USE enum qy_error space_query(qy_handle_t space, uint64_t address,
                                                       struct space_region *out)
