@@ -1,4 +1,6 @@
 #!/bin/sh
+# shellcheck disable=SC2317 # functions that are called by the name in a variable
+#
 # Power cuts: Quarry writes files round by round, and says which rounds are synced (user/files/cutting.c).
 #
 #   log    QEMU keeps a log of writes and flushes; the disk as it may be after a cut at every entry of it is looked at
@@ -14,26 +16,11 @@ root=$(cd "$(dirname "$0")/../.." && pwd -P) || exit 1
 . "$root/tools/common.sh"
 # shellcheck source=tools/machine.sh
 . "$root/tools/machine.sh"
+# shellcheck source=tests/boot/rounds.sh
+. "$root/tests/boot/rounds.sh"
 
-limit=${QUARRY_TEST_SECONDS:-60}
 log_rounds=20 booted_cuts=1 kill_rounds=50 kills='6 15' seed=1
 [ "${1:-}" != all ] || log_rounds=160 booted_cuts=12 kill_rounds=240 kills='1 2 3 5 8 12 13 14 15 16 17 18 19 20 31 50 70 90 91 92 93 94 120 150'
-failed=0
-
-fail() {
-  echo "FAIL: $arch: $*"
-  failed=1
-}
-
-# An empty disk for rounds, 4 MiB or as large as a FAT32 should be.
-disk_make() { # IMAGE SIZE ROUNDS
-  rm -f "$1"
-  truncate -s "$2" "$1"
-  if ! PATH=$PATH:/usr/sbin:/sbin mkfs.vfat -F 32 -s 1 -n "QUARRY CUTS" "$1" >"$work/mkfs.log" 2>&1 ||
-    ! "$cut_log" "$1" until "$3" >>"$work/mkfs.log"; then
-    fail "no disk could be made: $(tr '\n' ' ' <"$work/mkfs.log")"
-  fi
-}
 
 # boot IMAGE CONSOLE: to its end.
 boot() {
@@ -58,7 +45,7 @@ went_on_to_the_end() { # CONSOLE
 
 log_cuts() {
   rounds=$log_rounds
-  disk_make "$work/disk.img" 4M "$rounds"
+  rounds_disk "$work/disk.img" 4M "$rounds"
   cp "$work/disk.img" "$work/base.img"
   : >"$work/log"
   m_disk_way="file.driver=blklogwrites,file.file.driver=file,file.file.filename=$work/disk.img,file.log.driver=file,file.log.filename=$work/log"
@@ -108,7 +95,7 @@ kill_at() { # ROUND CONSOLE
 # The disk is slow, so that the machine is still at it when it is killed.
 kill_cuts() {
   rounds=$kill_rounds
-  disk_make "$work/killed.img" 40M "$rounds"
+  rounds_disk "$work/killed.img" 40M "$rounds"
   m_disk=$work/killed.img said=0
   for round in $kills; do
     m_disk_way="file=$work/killed.img,throttling.iops-total=250"
@@ -129,31 +116,10 @@ kill_cuts() {
   echo "$arch: the last boot found $found rounds, and went on to round $rounds"
 }
 
-cuts_of() { # ARCH, whose kernel lies in kernel_dir
-  arch=$1
-  machine_defaults
-  m_arch=$arch m_memory=128M m_words=disk m_seconds=$limit m_disk_by=pci
-  [ "$arch" = x86_64 ] || m_path=opensbi m_disk_by=registers
-  m_kernel=$kernel_dir/kernel/quarry.elf m_archive=$kernel_dir/user/boot.cpio
-  work=$build/test/cuts-$arch
-  rm -rf "$work"
-  mkdir -p "$work"
+cuts() {
+  echo "$arch: power cuts: by a log of every write, and by killing the machine"
   log_cuts
   [ "$failed" -ne 0 ] || kill_cuts
-  [ "$failed" -ne 0 ] || rm -rf "$work"
-  return "$failed"
 }
 
-need hosted emulator-x86_64 emulator-riscv64
-build_hosted plain
-cut_log=$build/hosted/tests/fat/cut_log
-build_kernel riscv64 clang default
-build_kernel x86_64 clang default
-echo "power cuts: by a log of every write, and by killing the machine"
-cuts_of x86_64 &
-other=$!
-kernel_dir=$(build_dir riscv64 clang default)
-cuts_of riscv64 || failed=1
-wait "$other" || failed=1
-[ "$failed" -ne 0 ] || echo "all as expected"
-exit "$failed"
+both_archs cuts cuts

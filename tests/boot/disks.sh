@@ -15,32 +15,17 @@ root=$(cd "$(dirname "$0")/../.." && pwd -P) || exit 1
 . "$root/tools/common.sh"
 # shellcheck source=tools/machine.sh
 . "$root/tools/machine.sh"
+# shellcheck source=tests/boot/rounds.sh
+. "$root/tests/boot/rounds.sh"
 
-limit=${QUARRY_TEST_SECONDS:-60}
 all=${1:-}
-failed=0
-
-fail() {
-  echo "FAIL: $arch: $*"
-  failed=1
-}
 
 # ---- disks ----
 
-# A FAT32 for so many rounds.
-rounds_disk() { # SIZE ROUNDS
-  rm -f "$disk"
-  truncate -s "$1" "$disk"
-  if ! PATH=$PATH:/usr/sbin:/sbin mkfs.vfat -F 32 -s 1 -n "QUARRY CUTS" "$disk" >"$work/mkfs.log" 2>&1 ||
-    ! "$cut_log" "$disk" until "$2" >>"$work/mkfs.log"; then
-    fail "no disk could be made: $(tr '\n' ' ' <"$work/mkfs.log")"
-  fi
-}
-
-# The same with ten rounds on it, up to which it is synced.
+# One for rounds with ten of them on it, up to which it is synced.
 used_disk() {
   if [ ! -f "$work/used.img" ]; then
-    rounds_disk 40M 10
+    rounds_disk "$disk" 40M 10
     plain
     run_case used 0 '^cutting: round 10 is synced$'
     mv "$disk" "$work/used.img"
@@ -149,13 +134,13 @@ looks_cut() { # NAME
 }
 
 files_cases() {
-  rounds_disk 40M 200
+  rounds_disk "$disk" 40M 200
   plain
   writes=100 event=vanish
   run_case "files, gone" 3 "$told && ^cutting: after [1-9][0-9]* rounds: [0-9]+ bytes are as they were, [1-9][0-9]* files cannot be read: none is wrong$ && FAILED: the disk's driver does not work"
   looks_cut gone
 
-  rounds_disk 256K 200
+  rounds_disk "$disk" 256K 200
   plain
   run_case "files, full" 0 "^cutting: round [1-9][0-9]*: the disk, or the directory, has no room for it$ && ^cutting: after [1-9][0-9]* rounds: [0-9]+ $synced"
   looks_cut full
@@ -199,13 +184,13 @@ swap_cases() {
 }
 
 slow_cases() {
-  rounds_disk 40M 12
+  rounds_disk "$disk" 40M 12
   plain
   m_disk_way="$m_disk_way,throttling.iops-total=200"
   run_case "files, slow" 0 "^cutting: after 12 rounds: [0-9]+ $synced"
   looks_cut slow
 
-  rounds_disk 40M 200
+  rounds_disk "$disk" 40M 200
   plain
   writes=100 event=shrink
   run_case "files, shorter" 0 "$told && ^cutting: after [1-9][0-9]* rounds: [0-9]+ bytes are as they were, [0-9]+ files cannot be read: none is wrong$"
@@ -245,7 +230,7 @@ leave() {
 }
 
 nbd_cases() {
-  rounds_disk 40M 12
+  rounds_disk "$disk" 40M 12
   nbd_serve
   run_case "files, on NBD" 0 "^cutting: after 12 rounds: [0-9]+ $synced"
   nbd_end
@@ -264,33 +249,12 @@ nbd_cases() {
   nbd_end
 }
 
-cases_of() { # ARCH, whose kernel lies in kernel_dir
-  arch=$1
-  machine_defaults
-  m_arch=$arch m_memory=128M m_words=disk m_seconds=$limit m_disk_by=pci
-  [ "$arch" = x86_64 ] || m_path=opensbi m_disk_by=registers
-  m_kernel=$kernel_dir/kernel/quarry.elf m_archive=$kernel_dir/user/boot.cpio
-  work=$build/test/disks-$arch disk=$build/test/disks-$arch/disk.img
-  rm -rf "$work"
-  mkdir -p "$work" "$logs"
+disks() {
+  disk=$work/disk.img
   [ "$all" != all ] || slow_cases
-  echo "$arch: disks that fail, and disks of a server"
   for cases in files_cases swap_cases nbd_cases; do
     [ "$failed" -ne 0 ] || $cases
   done
-  [ "$failed" -ne 0 ] || rm -rf "$work"
-  return "$failed"
 }
 
-need hosted emulator-x86_64 emulator-riscv64 nbd
-build_hosted plain
-cut_log=$build/hosted/tests/fat/cut_log
-build_kernel riscv64 clang default
-build_kernel x86_64 clang default
-cases_of x86_64 &
-other=$!
-kernel_dir=$(build_dir riscv64 clang default)
-cases_of riscv64 || failed=1
-wait "$other" || failed=1
-[ "$failed" -ne 0 ] || echo "all as expected"
-exit "$failed"
+both_archs disks disks nbd

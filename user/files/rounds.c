@@ -47,7 +47,7 @@ static void say(const struct check *check, const char *path, const char *what)
         format_to(check->report->wrong, sizeof(check->report->wrong), "%s %s", path, what);
 }
 
-/* Up to `bytes` of a file into found. False: it cannot be read, or is not there (then *there). */
+/* Up to `bytes` of a file into found. False: it is not there, or cannot be read (*there: who knows). */
 static bool read_file(const struct check *check, const char *path, size_t bytes, size_t *done,
                       bool *there)
 {
@@ -179,9 +179,9 @@ static void check_replaced(const struct check *check)
     bool read = read_file(check, ROUNDS_REPLACED, sizeof(found), &done, &there);
     if (!there && begun)
         say(check, ROUNDS_REPLACED, "is lost");
-    if (there && !begun && !under_way)
+    if (read && !begun && !under_way)
         say(check, ROUNDS_REPLACED, "is there too early");
-    if (there && read) {
+    if (read) {
         bool old = begun && done == rounds_bytes(last) && is_as_of(check, last, done);
         bool new = under_way &&done == rounds_bytes(check->synced + 1) &&
                    is_as_of(check, check->synced + 1, done);
@@ -189,9 +189,9 @@ static void check_replaced(const struct check *check)
             say(check, ROUNDS_REPLACED, "has other bytes");
     }
     read = read_file(check, ROUNDS_NEW, sizeof(found), &done, &there);
-    if (there && !under_way)
+    if (read && !under_way)
         say(check, ROUNDS_NEW, "was renamed");
-    if (there && read && under_way && !is_as_of(check, check->synced + 1, done))
+    if (read && under_way && !is_as_of(check, check->synced + 1, done))
         say(check, ROUNDS_NEW, "has other bytes");
 }
 
