@@ -60,7 +60,7 @@ invariants() {
 names() {
   while IFS= read -r name; do
     case $name in
-    ./quarry* | tools/* | TEST_SEED | check | tests/model) ;;
+    ./quarry* | tools/* | TEST_SEED | TEST_SCHEDULE | check | tests/model) ;;
     file:function | 'program: subtest' | 'machine path smpN memory words') ;;
     'x86_64 '* | 'riscv64 '*) boots | grep -qxF -- "$name" || echo "the boot '$name' is not in tests/boot/matrix" ;;
     *.[ch]:*) function_exists "${name%%:*}" "${name#*:}" || echo "there is no $name" ;;
