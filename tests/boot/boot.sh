@@ -101,6 +101,7 @@ prepare_swap() {
   [ "$m_arch" != riscv64 ] || m_disk_by=registers
   swap_size=16M
   [ "$disk" != swap-small ] || swap_size=1M
+  [ "$disk" != swap-large ] || swap_size=2G
   echo "quarry swap disk" >"$m_disk"
   truncate -s "$swap_size" "$m_disk"
   if [ "$disk" = swap-broken ]; then # the emulator takes no colon in these names
@@ -115,6 +116,21 @@ prepare_swap() {
 # Nothing that the programs wrote stands on it as they wrote it, and something does.
 swap_is_sealed() {
   ! grep -q 'xet egap' "$files/disk.img" && [ "$(tr -d '\0' <"$files/disk.img" | wc -c)" -gt 100000 ]
+}
+
+# An empty FAT32 on which a program sorts; afterwards its file is in order.
+prepare_sort() {
+  m_disk=$files/disk.img
+  m_disk_by=pci
+  [ "$m_arch" != riscv64 ] || m_disk_by=registers
+  truncate -s 256M "$m_disk"
+  PATH=$PATH:/usr/sbin:/sbin mkfs.vfat -F 32 -s 4 -n "QUARRY FILE" "$m_disk" >"$files/mkfs.log" 2>&1
+}
+
+sort_is_right() {
+  mcopy -n -i "$m_disk" ::/sorted "$files/sorted" && [ "$(wc -c <"$files/sorted")" -ge 10485760 ] &&
+    head -c 2097152 "$files/sorted" | od -A n -v -t u8 -w8 | tr -d ' ' | sort -n -c &&
+    ! mcopy -n -i "$m_disk" ::/numbers "$files/numbers" 2>>"$files/mkfs.log"
 }
 
 # A FAT32 for the file server, by other people's tools, with a file that stays and one that goes.
@@ -155,6 +171,10 @@ prepare_disk() {
     ;;
   files)
     prepare_files
+    return
+    ;;
+  sort)
+    prepare_sort
     return
     ;;
   esac
@@ -302,6 +322,8 @@ judge() { # STATUS CONSOLE
     { reason="there is not one stop line but $(grep -c '^quarry: stop: ' "$2.text")" && return; }
   if [ "${disk#swap}" != "$disk" ]; then
     swap_is_sealed || { reason="what programs wrote stands on the disk as it was, or nothing does" && return; }
+  elif [ "$disk" = sort ]; then
+    sort_is_right >"$files/files.log" 2>&1 || { reason="the file on the disk is not sorted" && return; }
   elif [ "$disk" = files ]; then
     files_are_right >"$files/files.log" || { reason="what was synced is not on the disk, or fsck.vfat complains" && return; }
   elif [ -n "$disk" ] && ! cmp "$m_disk" "$files/disk.wanted" >"$files/disk.differs"; then

@@ -69,6 +69,17 @@ enum file_error pages_refresh(const struct open_file *open, uint64_t from)
     return error == QY_OK ? FILE_OK : FILE_IO;
 }
 
+/* So much stays free: writing back takes page tables of our own, and a fault of ours for want of memory nobody would serve. */
+#define SPARE_PAGES 48u
+
+static bool memory_is_scarce(void)
+{
+    struct untyped_state budget;
+
+    return untyped_info(QY_SLOT_UNTYPED, &budget) == QY_OK &&
+           budget.free_bytes < (AHEAD + SPARE_PAGES) * PAGE_BYTES;
+}
+
 /* Memory is used up: nothing has to be in it. */
 static enum file_error give_memory_back(void)
 {
@@ -81,29 +92,38 @@ static enum file_error give_memory_back(void)
     return error;
 }
 
-enum file_error pages_supply(const struct open_file *open, uint64_t page)
+/* What the file has from a page on; behind its end, zeroes. */
+static enum file_error read_batch(const struct open_file *open, uint64_t page,
+                                  uint8_t batch[AHEAD * PAGE_BYTES])
 {
-    static uint8_t batch[AHEAD * PAGE_BYTES] __attribute__((aligned(16)));
-    uint64_t offset = page * PAGE_BYTES, pages = pages_of(open) - page,
-             left = bytes_of(open) - offset;
-    size_t done = sizeof(batch) < left ? sizeof(batch) : (size_t)left;
+    uint64_t offset = page * PAGE_BYTES, left = bytes_of(open) - offset;
+    size_t bytes = AHEAD * PAGE_BYTES, done = bytes < left ? bytes : (size_t)left;
     enum file_error error = FILE_OK;
 
     if (open->file)
         error = fat_read(&server.fat, open->file, offset, batch, done, &done);
     else
         memcpy(batch, open->archive.at + offset, done);
-    if (error != FILE_OK)
-        return error;
-    memset(batch + done, 0, sizeof(batch) - done);
-    pages = pages < AHEAD ? pages : AHEAD;
-    uint64_t some = pages;
-    enum qy_error supplied = memory_supply(open->object, page, &some, batch);
-    if (supplied == QY_OUT_OF_MEMORY) {
-        error = give_memory_back();
-        some = pages;
+    if (error == FILE_OK)
+        memset(batch + done, 0, bytes - done);
+    return error;
+}
+
+enum file_error pages_supply(const struct open_file *open, uint64_t page)
+{
+    static uint8_t batch[AHEAD * PAGE_BYTES] __attribute__((aligned(16)));
+    enum qy_error supplied = QY_OUT_OF_MEMORY;
+    enum file_error error = FILE_OK;
+
+    for (unsigned turn = 0; turn < 2 && error == FILE_OK && supplied == QY_OUT_OF_MEMORY; turn++) {
+        uint64_t pages = pages_of(open) - page;
+        pages = pages < AHEAD ? pages : AHEAD;
+        if (turn || memory_is_scarce())
+            error = give_memory_back();
+        if (error == FILE_OK) /* after that: what is taken out of memory comes to the file first */
+            error = read_batch(open, page, batch);
         if (error == FILE_OK)
-            supplied = memory_supply(open->object, page, &some, batch);
+            supplied = memory_supply(open->object, page, &pages, batch);
     }
     return error == FILE_OK && supplied != QY_OK ? FILE_NO_MEMORY : error;
 }

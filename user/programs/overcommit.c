@@ -358,9 +358,10 @@ static bool report(void)
     print("overcommit: meanwhile its parent changed another third; pages moved %s; shared counters "
           "%s\n",
           w.moved ? "meanwhile, too" : "NEVER", counted ? "are right" : "are WRONG");
-    print("overcommit: %llu pages went, %llu returned, %llu were lost, and told\n",
-          (unsigned long long)state.word[0], (unsigned long long)state.word[1],
-          (unsigned long long)w.lost_count);
+    print(
+        "overcommit: %llu pages went, %llu returned, %llu were lost, %llu times nothing was free\n",
+        (unsigned long long)state.word[0], (unsigned long long)state.word[1],
+        (unsigned long long)w.lost_count, (unsigned long long)state.word[2]);
     print("overcommit: %s\n", atomic_load(&w.wrong) ? "a byte was WRONG" : "no byte was wrong");
     return error == QY_OK && w.moved && (counted || w.code) && state.word[0] > w.pages / 2;
 }

@@ -200,7 +200,7 @@ static enum qy_error serve(const struct message *message, qy_handle_t came, uint
     case SWAP_STATE:
         result[0] = owner->swap.evicted;
         result[1] = owner->swap.restored;
-        result[2] = owner->swap.keep.damaged;
+        result[2] = owner->asked;
         return QY_OK;
     default:
         return QY_INVALID_ARGUMENT;

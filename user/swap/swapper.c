@@ -92,13 +92,11 @@ void swapper_forget(struct swap_space *space)
     *space = (struct swap_space){0};
 }
 
-uint64_t swapper_reclaim(const struct swapper *swapper, struct swap_owner *owner, uint64_t wanted)
+/* Some turns of the hand, over the spaces that are scarce, or over all. */
+static uint64_t go_round(const struct swapper *swapper, struct swap_owner *owner, uint64_t wanted,
+                         bool scarce)
 {
     uint64_t gone = 0;
-    bool scarce = false;
-    swapper_collect(owner);
-    for (unsigned i = 0; i < SWAP_SPACES; i++)
-        scarce |= owner->spaces[i].space && swapper_scarce(&owner->spaces[i]);
     for (unsigned ends = 0, looks = 0; gone < wanted && ends < TURNS * SWAP_SPACES && looks < LOOKS;
          looks++) {
         struct space_harvest seen = {0};
@@ -117,6 +115,13 @@ uint64_t swapper_reclaim(const struct swapper *swapper, struct swap_owner *owner
         gone += take_cold(swapper, owner, &seen, wanted - gone);
     }
     return gone;
+}
+
+uint64_t swapper_reclaim(const struct swapper *swapper, struct swap_owner *owner, uint64_t wanted)
+{
+    swapper_collect(owner);
+    uint64_t gone = go_round(swapper, owner, wanted, true);
+    return gone ? gone : go_round(swapper, owner, wanted, false);
 }
 
 /* The first of them is there now, or nobody waits for it any more. */

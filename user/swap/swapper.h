@@ -55,7 +55,7 @@ bool swapper_scarce(const struct swap_space *space);
 void swapper_forget(struct swap_space *space);
 
 /*
- * Take up to `wanted` pages from an owner's spaces; how many went. From those whose budgets are scarce, if any is. 0: all
+ * Take up to `wanted` pages from an owner's spaces; how many went. From those whose budgets are scarce; if they have nothing to take, from any. 0: all
  * pages are in use, shared, or there is no room for what they hold. A space that has gone is forgotten.
  */
 uint64_t swapper_reclaim(const struct swapper *swapper, struct swap_owner *owner, uint64_t wanted);
