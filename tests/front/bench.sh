@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd -P)
 "$root/quarry" bench machine --quick </dev/null || exit 1
 "$root/quarry" bench machine --quick --arch riscv64 </dev/null || exit 1
 rows='null_call map_frame unmap_frame ipc_round_trip fault_round_trip fault_mapped_round_trip reserve_1_mib reserve_1_tib fault_zero_page file_fault_cold file_fault_warm'
-rows="$rows fault_copy_page clone_1_gib_sparse clone_64_mib ipc_round_trip_apart switch_thread switch_space fork_exit_small revoke_frame revoke_mapped_frame revoke_copy"
+rows="$rows fault_copy_page clone_1_gib_sparse clone_64_mib ipc_round_trip_apart switch_thread switch_space fork_exit_small fork_exit_64_mib migrate_page revoke_frame revoke_mapped_frame revoke_copy"
 rows="$rows evict_page_out evict_page_in compress_page_out compress_page_in swap_page_out swap_page_in"
 for size in 1 16 512; do rows="$rows region_map_$size region_protect_$size region_unmap_$size region_cycle_$size"; done
 for type in frame page_table untyped address_space capability_node thread endpoint reply notification timer interrupt \

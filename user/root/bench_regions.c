@@ -197,6 +197,29 @@ static void clones(struct root *root, qy_handle_t budget)
     clone_of(root, "64_mib", 64 * MIB, PAGE_BYTES);
 }
 
+/* Pages move to another payer, and stay where they are mapped; the copy of each is part of it. */
+static void migrate(struct root *root, qy_handle_t budget)
+{
+    const uint64_t bytes = 512 * PAGE_BYTES;
+    uint64_t at = BENCH_AT;
+    qy_handle_t payer;
+    bool ok = root_make(root, root->untyped, QY_OBJ_UNTYPED, 1024, &payer) == QY_OK &&
+              reserve(bytes) == QY_OK;
+
+    (void)budget;
+    if (ok)
+        touch(bytes, PAGE_BYTES);
+    uint64_t start = clock_ticks();
+    ok = ok && space_migrate(QY_SLOT_SPACE, payer, &at, BENCH_AT + bytes) == QY_OK;
+    uint64_t ticks = clock_ticks() - start;
+    for (uint64_t page = 0; ok && page < bytes; page += PAGE_BYTES)
+        ok = *(volatile uint64_t *)(BENCH_AT + page) == page;
+    ok = ok && space_unmap_region(QY_SLOT_SPACE, BENCH_AT, bytes) == QY_OK &&
+         cap_revoke(payer) == QY_OK && cap_delete(payer) == QY_OK;
+    if (root_check(root, ok, "pages could not be moved to another payer"))
+        bench_row("migrate_page", ticks, bench_clock(1), 512);
+}
+
 void bench_regions(struct root *root)
 {
     bench_with_bound(root, 1024, regions);
@@ -204,4 +227,5 @@ void bench_regions(struct root *root)
     bench_with_bound(root, 1024, demand_zero);
     bench_with_bound(root, 2048, copy_on_write);
     bench_with_bound(root, 20480, clones);
+    bench_with_bound(root, 2048, migrate);
 }

@@ -138,6 +138,32 @@ static void fork_exit(struct root *root, qy_handle_t budget)
         bench_row("fork_exit_small", ticks, bench_clock(FORKS), FORKS);
 }
 
+/* The same with 64 MiB that each have a page: the row counts one fork, from nothing to nothing. */
+static void fork_exit_populated(struct root *root, qy_handle_t budget)
+{
+    const uint64_t bytes = 64ull << 20;
+    uint64_t at = BENCH_AT;
+    qy_handle_t payer;
+    struct child child;
+    bool ok = space_map_region(QY_SLOT_SPACE, &at, bytes, QY_MAP_READ | QY_MAP_WRITE, 0) == QY_OK &&
+              root_make(root, root->untyped, QY_OBJ_UNTYPED, 1024, &payer) == QY_OK;
+
+    (void)budget;
+    for (uint64_t page = 0; ok && page < bytes; page += PAGE_BYTES)
+        *(volatile uint64_t *)(BENCH_AT + page) = page;
+    at = BENCH_AT;
+    uint64_t start = clock_ticks();
+    ok = ok && child_make_apart(root, payer, STACK_TOP, 0, &child) == QY_OK &&
+         space_clone(child.space, QY_SLOT_SPACE, &at, BENCH_AT + bytes) == QY_OK &&
+         child_start(&child, exit_main, NULL, 0) == QY_OK && child_wait_dead(&child) &&
+         cap_revoke(payer) == QY_OK;
+    uint64_t ticks = clock_ticks() - start;
+    ok = ok && cap_delete(payer) == QY_OK &&
+         space_unmap_region(QY_SLOT_SPACE, BENCH_AT, bytes) == QY_OK;
+    if (root_check(root, ok, "a fork of 64 MiB could not be made, ended and taken back"))
+        bench_row("fork_exit_64_mib", ticks, bench_clock(1), 1);
+}
+
 void bench_tasks(struct root *root)
 {
     bench_with_budget(root, 64, messages);
@@ -145,4 +171,5 @@ void bench_tasks(struct root *root)
     bench_with_budget(root, 64, switch_thread);
     bench_with_budget(root, TASK_PAGES, switch_space);
     bench_with_budget(root, TASK_PAGES, fork_exit);
+    bench_with_bound(root, 20480, fork_exit_populated);
 }

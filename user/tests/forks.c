@@ -279,16 +279,23 @@ _Noreturn static void leave(const char *how)
                                       .console = QY_SLOT_CONSOLE};
     struct process child;
     struct message answer;
+    struct cap_state cap;
+    qy_handle_t made;
     bool is_child, settle = strcmp(how, "settled") == 0;
     char *block = malloc(100);
 
     stamp(0, PAGES, 3);
     mine = 77;
-    if (!block || process_fork(&plan, &child, &is_child) != QY_OK)
+    if (!block || slot_make(QY_SLOT_UNTYPED, QY_OBJ_NOTIFICATION, 1, &made) != QY_OK ||
+        notification_signal(made) != QY_OK || process_fork(&plan, &child, &is_child) != QY_OK)
         program_exit(1);
     if (!is_child)
         for (;;)
             yield();
+    /* What the parent was given is here, what it made is not, and its handle is an error. */
+    if (notification_signal(made) != QY_INVALID_HANDLE ||
+        cap_info(QY_SLOT_NODE, PROGRAM_GIVEN(1), &cap) != QY_OK || cap.type != QY_OBJ_ENDPOINT)
+        program_exit(5);
     if (settle && process_settle() != QY_OK)
         program_exit(2);
     if (endpoint_call(PROGRAM_PARENT, LABEL_READY, 0, 0, 0, &answer) != QY_OK)

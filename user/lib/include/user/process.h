@@ -107,7 +107,9 @@ enum qy_error process_spawn(const char *const *argv, uint64_t budget_pages, qy_h
  * Fork: a process with a copy of all memory of this one, copied when either writes; who writes pays. Its one thread goes on
  * from here, with *is_child true and *child empty; in this process *child is the new one, which runs. Of the plan only
  * untyped, budget, endpoint, number and console are looked at. It has the capabilities that a process begins with, what this
- * one was given and may copy, and none of those that this one has made since: its slots are empty.
+ * one was given and may copy, and none of those that this one has made since: their slots are empty, so that a handle
+ * which the child's memory holds is INVALID_HANDLE. A thread, a budget or a reply of the parent's in its hands would be
+ * power over the parent, which nobody asked for. What the child is to have of them the parent copies into child->node.
  *
  * What both share stays charged to who had it: the child loses it with this process's budget, unless process_settle was
  * called in the child. Frames that were mapped by their capability are shared, not copied. Another thread that writes
