@@ -111,8 +111,12 @@ int main(int argc, char *argv[])
     say_everything(capabilities, sizeof(capabilities) / sizeof(capabilities[0]), space, untyped,
                    notification);
     print("hostile: %u requests, %u of them wrong and not refused\n", requests, accepted);
-    bool room = crowd(), back = take_back(), served = still_served();
+    bool room = crowd(), back = take_back();
+    uint64_t word = 0;
+    (void)!notification_poll(notification, &word);
+    bool served = still_served(), asked = notification_poll(notification, &word) == QY_OK;
     print("hostile: a crowd of spaces: %s; given and taken back: %s; served after that: %s\n",
           room ? "refused in the end" : "NOT REFUSED", back ? "yes" : "NO", served ? "yes" : "NO");
-    return !accepted && room && back && served ? 0 : 3;
+    print("hostile: its pager was asked before pages went: %s\n", asked ? "yes" : "NO");
+    return !accepted && room && back && served && asked ? 0 : 3;
 }
