@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2043,SC2154,SC2317 # variables shared with the script that sources this; set -u finds a misspelt one
-# ./quarry prove: theorems on bits (proofs/bits.c, z3), contracts of the code (proofs/*.c, Frama-C/WP with run-time
-# errors), and programs of unknown input without alarms (proofs/eva/*.c, Frama-C/Eva). Sourced by quarry.
+# ./quarry prove: theorems on bits (proofs/bits.c, z3) and contracts of the code with run-time errors (proofs/*.c that name
+# FUNCTIONS, Frama-C/WP). Sourced by quarry.
 #
 # Prints proved / total of each part, what is not proved and why (proofs/open), and what is believed. Exit 1 if a goal
 # that is not in that list is not proved, or if a part has fewer goals than proofs/totals says.
