@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <user/print.h>
 #include <user/program.h>
-#include <user/slots.h>
 #include <user/space.h>
 
 #define SIZE 4096u
@@ -120,16 +119,12 @@ static void show(const struct world *world)
     }
 }
 
-/* A page of 2 MiB for a generation, zeroed. */
+/* A region of one page of 2 MiB for a generation: it comes, zeroed, with the first cell. */
 static enum qy_error make_world(struct world *world, uint64_t place)
 {
-    struct tables tables;
-    qy_handle_t frame;
-    enum qy_error error = slot_make(QY_SLOT_UNTYPED, QY_OBJ_FRAME, PAGE_2M / PAGE_BYTES, &frame);
+    enum qy_error error = space_map_region(QY_SLOT_SPACE, &place, PAGE_2M,
+                                           QY_MAP_READ | QY_MAP_WRITE | QY_REGION_PAGES_2M, 0);
 
-    if (error == QY_OK)
-        error = space_map_frame(QY_SLOT_UNTYPED, QY_SLOT_SPACE, frame, place,
-                                QY_MAP_READ | QY_MAP_WRITE, &tables);
     *world = (struct world){.rows = (row_t *)(uintptr_t)place, .first = SIZE};
     return error;
 }
@@ -150,7 +145,7 @@ int main(int argc, char *argv[])
     for (unsigned i = 0; i < 2; i++) {
         enum qy_error error = make_world(&world[i], PLACE + i * PAGE_2M);
         if (error != QY_OK) {
-            print("life: no page of 2 MiB: %s\n", qy_error_sentence(error));
+            print("life: no region of a page of 2 MiB: %s\n", qy_error_sentence(error));
             return 2;
         }
     }

@@ -220,11 +220,49 @@ static void migrate(struct root *root, qy_handle_t budget)
         bench_row("migrate_page", ticks, bench_clock(1), 512);
 }
 
+/* A stretch of 2 MiB that becomes one page: ordinary faults, the one that promotes, and what divides it again. */
+static void large_pages(struct root *root, qy_handle_t budget)
+{
+    uint64_t at = BENCH_AT, ordinary = 0, promoted = 0, divided = 0, whole = 0, start;
+    struct space_pages pages = {0}, before = {0};
+    const unsigned turns = 4;
+
+    (void)budget;
+    bool ok = space_pages(QY_SLOT_SPACE, &before) == QY_OK;
+    for (unsigned t = 0; ok && t < turns; t++) {
+        ok = space_map_region(QY_SLOT_SPACE, &at, 2 * MIB, RW | QY_REGION_GROW, 0) == QY_OK;
+        for (unsigned i = 0; ok && i < 512; i++) {
+            start = clock_ticks();
+            *(volatile uint64_t *)(BENCH_AT + i * PAGE_BYTES) = 1;
+            *(i == 511 ? &promoted : &ordinary) += i ? clock_ticks() - start : 0;
+        }
+        start = clock_ticks();
+        ok = ok && space_protect_region(QY_SLOT_SPACE, at, PAGE_BYTES, QY_MAP_READ) == QY_OK;
+        divided += clock_ticks() - start;
+        ok = ok && space_unmap_region(QY_SLOT_SPACE, at, 2 * MIB) == QY_OK &&
+             space_map_region(QY_SLOT_SPACE, &at, 2 * MIB, RW | QY_REGION_PAGES_2M, 0) == QY_OK;
+        start = clock_ticks();
+        if (ok)
+            *(volatile uint64_t *)BENCH_AT = 1;
+        whole += clock_ticks() - start;
+        ok = ok && space_unmap_region(QY_SLOT_SPACE, at, 2 * MIB) == QY_OK;
+    }
+    ok = ok && space_pages(QY_SLOT_SPACE, &pages) == QY_OK &&
+         pages.promoted - before.promoted == turns && pages.divided - before.divided == turns;
+    if (!root_check(root, ok, "pages could not be put together and divided"))
+        return;
+    bench_row("fault_grow_page", ordinary, bench_clock(turns * 510), turns * 510);
+    bench_row("fault_promotes", promoted, bench_clock(turns), turns);
+    bench_row("divide_2_mib", divided, bench_clock(turns), turns);
+    bench_row("fault_2_mib_page", whole, bench_clock(turns), turns);
+}
+
 void bench_regions(struct root *root)
 {
     bench_with_bound(root, 1024, regions);
     bench_with_bound(root, 64, reserving);
     bench_with_bound(root, 1024, demand_zero);
+    bench_with_bound(root, 8192, large_pages);
     bench_with_bound(root, 2048, copy_on_write);
     bench_with_bound(root, 20480, clones);
     bench_with_bound(root, 2048, migrate);

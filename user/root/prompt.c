@@ -93,10 +93,11 @@ static const char *what_is_at(const struct root *root, const struct space_region
     return "";
 }
 
-/* The regions of a space. The root task's own say what the root task knows. */
+/* The regions of a space, by the size of their first page. The root task's own say what the root task knows. */
 static void show_maps(const struct root *root, qy_handle_t space)
 {
     struct space_region region;
+    struct space_pages pages;
     uint64_t address = 0;
 
     print("   start               end                 flags  pages of  what\n");
@@ -110,6 +111,12 @@ static void show_maps(const struct root *root, qy_handle_t space)
             break;
         address = region.end;
     }
+    if (space_pages(space, &pages) == QY_OK && (pages.reserved || pages.pages_2m || pages.pages_1g))
+        print("   %lu pages of 2 MiB, %lu of 1 GiB; %lu promoted, %lu divided; %lu stretches "
+              "reserved, "
+              "%lu needed elsewhere, %lu pages kept\n",
+              pages.pages_2m, pages.pages_1g, pages.promoted, pages.divided, pages.reserved,
+              pages.broken, pages.kept);
 }
 
 static void show_mem(struct root *root)
