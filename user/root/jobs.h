@@ -53,6 +53,7 @@ void jobs_kill(struct jobs *jobs, unsigned number);
 void jobs_show(struct jobs *jobs);
 
 /* The boot archive as a memory object, for programs: copied, out of the untyped. Errors: those of slot_make and memory_supply. */
-enum qy_error jobs_archive(qy_handle_t untyped, struct file archive, qy_handle_t *out) CALL_MUST_USE;
+enum qy_error jobs_archive(qy_handle_t untyped, struct file archive,
+                           qy_handle_t *out) CALL_MUST_USE;
 
 #endif

@@ -35,7 +35,7 @@
     X(BUDGET)  /* index, low, high: pages; with the untyped that pays for that space (WRITE) */          \
     X(PAGER)   /* with a notification (WRITE), in place of the one before */                             \
     X(RECLAIM) /* pages at most: pages that went */                                                      \
-    X(STATE)   /* : pages that went and returned since it was admitted; times that nothing was free */
+    X(STATE) /* : pages that went and returned since it was admitted; times that nothing was free */
 
 enum swap_request {
     SWAP_NOTHING,
