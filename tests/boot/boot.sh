@@ -219,8 +219,8 @@ prepare() {
 # ---- a session at the prompt ----
 
 # completed, taken out of the history; programs behind the prompt, looked at and ended
-session='help mem untyped caps maps slab cpus calls nu\t run_hello_you \020 run_memtest_1_plant nonsense'
-session="$session run_sleep_600_& ps maps_1 swap kill_1 swap kill_1 stress_2 halt"
+session='help mem untyped caps maps slab slabinfo buddyinfo cpus calls nu\t run_hello_you \020 run_memtest_1_plant nonsense'
+session="$session run_sleep_600_& ps maps_1 smaps_1 processes snapshot_here swap kill_1 swap kill_1 stress_2 halt"
 
 # Type a line whenever the prompt stands at the console's end; gives up by itself after the time limit.
 type_session() { # CONSOLE
@@ -242,6 +242,8 @@ session_says='mem +where the RAM is && objects of +bytes +live && halt +switch t
 session_says="$session_says quarry> numa$ && call +times +longest stretch && order of use && r-x +4 KiB && ^hello: you && run: hello ended with code 0 && memtest: zeroes: at .* is 0x0000000000020000, not 0x0000000000000000 && run: memtest ended with code 1 && there is no command \"nonsense\""
 session_says="$session_says && ^   job 1$ && 1 +sleep +waiting && rw- +4 KiB +stack && run: sleep was killed && there is no job 1;.*ps lists them"
 session_says="$session_says && 1 +sleep +[0-9]+ +0 +0\.0 +0 +0 +0 of [0-9]+ +[0-9]+ of [0-9]+$ && ^   no program has pages that may go$"
+session_says="$session_says && active_objs +num_objs && 0 +(DMA32|Normal) +[0-9]+ && Size +Rss +Pss && [0-9]+ +sleep +[0-9]+ +[0-9.]+ [KM]iB"
+session_says="$session_says && \"label\":\"here\" && ^.\[1,[0-9]+,[0-9]+,0,0,\"sleep\"\]$"
 session_says="$session_says && 2 programs run && quarry> halt"
 
 # A leak is planted and looked for; blanks in a command are written "_".

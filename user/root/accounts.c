@@ -112,43 +112,50 @@ void show_slabinfo(struct root *root)
 
 /* ---- spaces ---- */
 
-/* The name of the process whose space that is. */
-static void name_of(const struct root *root, const struct jobs *jobs, uint64_t space, char *out,
-                    size_t bytes)
+static bool is_space(qy_handle_t handle, uint64_t space)
 {
     struct cap_state cap;
 
-    format_to(out, bytes, "%s", "");
-    if (cap_info(QY_SLOT_NODE, QY_SLOT_SPACE, &cap) == QY_OK && cap.object == space)
-        format_to(out, bytes, "root");
+    return cap_info(QY_SLOT_NODE, handle & UINT32_MAX, &cap) == QY_OK && cap.object == space;
+}
+
+/* The job whose space that is; 0: the root task's, or nobody's that is known. */
+static unsigned job_of(const struct jobs *jobs, uint64_t space)
+{
     for (unsigned i = 1; jobs && i <= JOBS_MAX; i++) {
         const struct job *job = jobs_find(jobs, i);
-        if (job && cap_info(QY_SLOT_NODE, job->process.space & UINT32_MAX, &cap) == QY_OK &&
-            cap.object == space)
-            format_to(out, bytes, "%s", job->name);
+        if (job && is_space(job->process.space, space))
+            return i;
     }
-    (void)root;
+    return 0;
 }
 
 void show_processes(struct root *root, const struct jobs *jobs)
 {
-    static const char *const names[] = {"space",  "process", "budget", "Rss",   "Pss",    "Private",
-                                        "Shared", "Swap",    "2 MiB",  "1 GiB", "tables", NULL};
+    static const char *const names[] = {"space",   "process", "budget", "Rss",        "Pss",
+                                        "Private", "Shared",  "Swap",   "compressed", "on disk",
+                                        "2 MiB",   "1 GiB",   "tables", NULL};
     struct record_walk walk = {.kind = QY_RECORD_KIND_SPACE};
     union record record;
     struct table table;
-    char name[32];
 
-    heads(&table, "><>>>>>>>>>", names);
+    heads(&table, "><>>>>>>>>>>>", names);
     while (record_next(&walk, &record, NULL)) {
         struct qy_record_region sum;
+        struct services_away away = {0};
+        unsigned job = job_of(jobs, record.space.space);
         record_space_sum(record.space.space, &sum);
-        name_of(root, jobs, record.space.space, name, sizeof(name));
-        const uint64_t sizes[] = {
-            sum.resident, sum.proportional, sum.private_bytes, sum.shared_bytes,
-            sum.swapped,  sum.large,        sum.huge,          sum.tables * PAGE_BYTES};
+        if (job && jobs->services)
+            away = services_away(jobs->services, job);
+        const uint64_t sizes[] = {sum.resident,           sum.proportional, sum.private_bytes,
+                                  sum.shared_bytes,       sum.swapped,      away.compressed,
+                                  away.on_disk,           sum.large,        sum.huge,
+                                  sum.tables * PAGE_BYTES};
         number_cell(&table, record.space.space);
-        table_cell(&table, "%s", name);
+        table_cell(&table, "%s",
+                   job                                           ? jobs_find(jobs, job)->name
+                   : is_space(QY_SLOT_SPACE, record.space.space) ? "root"
+                                                                 : "");
         number_cell(&table, record.space.budget);
         for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
             size_cell(&table, sizes[i]);

@@ -274,6 +274,18 @@ static void report_traffic(struct table *table, unsigned number,
         table_cell(table, "%llu", (unsigned long long)cells[i]);
 }
 
+struct services_away services_away(const struct services *services, unsigned number)
+{
+    const struct swap_report *report = (const struct swap_report *)REPORT;
+
+    if (!services->manager || !number || number > SWAP_OWNERS ||
+        swap_call(services->manager, SWAP_REPORT, 0, 0, 0, 0, NULL) != QY_OK)
+        return (struct services_away){0};
+    const struct swap_report_owner *owner = &report->owner[number - 1];
+    return (struct services_away){(owner->compressed + owner->filled) * PAGE_BYTES,
+                                  owner->on_disk * PAGE_BYTES};
+}
+
 void services_show_swap(struct services *services,
                         const char *(*name)(void *context, unsigned number), void *context)
 {

@@ -46,6 +46,12 @@ void services_leave(struct services *services, unsigned number);
 /* A thread of a job has met an empty budget: false: nothing could be done about it. */
 bool services_relieve(const struct services *services, unsigned number);
 
+/* Bytes that the swapper has of a job: in memory, compressed or as one word, and on the disk. Zeroes: it has none. */
+struct services_away {
+    uint64_t compressed, on_disk;
+};
+struct services_away services_away(const struct services *services, unsigned number);
+
 /* Print what the swapper has, for whom; name: of a job by its number, null: none. */
 void services_show_swap(struct services *services,
                         const char *(*name)(void *context, unsigned number), void *context);

@@ -184,35 +184,41 @@ static void write_regions(struct writer *writer)
 
 /* ---- who is who ---- */
 
-static uint64_t number_of(const struct root *root, qy_handle_t handle)
+static uint64_t number_of(qy_handle_t handle)
 {
     struct cap_state cap;
 
-    (void)root;
     return cap_info(QY_SLOT_NODE, handle & UINT32_MAX, &cap) == QY_OK ? cap.object : 0;
 }
 
 static void write_process(struct writer *writer, const char *name, uint64_t job, qy_handle_t space,
-                          qy_handle_t budget)
+                          qy_handle_t budget, const struct services *services)
 {
-    const uint64_t row[] = {job, number_of(writer->root, space), number_of(writer->root, budget)};
+    struct services_away away = {0};
 
+    if (services)
+        away = services_away(services, (unsigned)job);
+    const uint64_t row[] = {job, number_of(space), number_of(budget), away.compressed,
+                            away.on_disk};
     write_row(writer, row, sizeof(row) / sizeof(row[0]));
     add(writer, ",");
     add_string(writer, name);
     close_row(writer);
 }
 
+/* What the kernel does not know: names, and where the swapper keeps what is swapped. */
 static void write_processes(struct writer *writer, const struct jobs *jobs)
 {
     begin_line(writer);
-    add(writer, "{\"record\":\"process\",\"fields\":[\"job\",\"space\",\"budget\",\"name\"]}");
+    add(writer, "{\"record\":\"process\",\"fields\":[\"job\",\"space\",\"budget\","
+                "\"compressed\",\"on_disk\",\"name\"]}");
     end_line(writer);
-    write_process(writer, "root", 0, QY_SLOT_SPACE, writer->root->untyped);
+    write_process(writer, "root", 0, QY_SLOT_SPACE, writer->root->untyped, NULL);
     for (unsigned i = 1; jobs && i <= JOBS_MAX; i++) {
         const struct job *job = jobs_find(jobs, i);
         if (job)
-            write_process(writer, job->name, i, job->process.space, job->process.budget);
+            write_process(writer, job->name, i, job->process.space, job->process.budget,
+                          jobs->services);
     }
 }
 

@@ -125,7 +125,7 @@ function spacesOf(shot) {
       space.sums[field] = (space.sums[field] || 0) + region[field];
   }
   for (const process of rows(shot, 'process'))
-    if (all.has(process.space)) all.get(process.space).name = process.name;
+    if (all.has(process.space)) Object.assign(all.get(process.space), {name: process.name, compressed: process.compressed || 0, onDisk: process.on_disk || 0});
   return [...all.values()];
 }
 

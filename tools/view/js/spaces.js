@@ -41,7 +41,7 @@ function spaceCard(space) {
   const more = space.regions.length - REGIONS_DRAWN;
   return element('div', {class: 'card', 'data-space': space.space}, element('h2', {}, name),
     element('p', {class: 'sums'}, `resident ${size(sums.resident || 0)}, private ${size(sums.private_bytes || 0)}, shared ${size(sums.shared_bytes || 0)}, ` +
-      `proportional ${size(sums.proportional || 0)}, swapped ${size(sums.swapped || 0)}, tables ${size((sums.tables || 0) * PAGE)}; ` +
+      `proportional ${size(sums.proportional || 0)}, swapped ${size(sums.swapped || 0)}${sums.swapped ? ` (compressed ${size(space.compressed || 0)}, on a disk ${size(space.onDisk || 0)})` : ''}, tables ${size((sums.tables || 0) * PAGE)}; ` +
       `pages of 2 MiB: ${size(sums.large || 0)}, of 1 GiB: ${size(sums.huge || 0)}; budget: untyped ${space.budget || '-'}`),
     table(['start', 'rights', 'kind', 'there', 'pages', 'size', 'resident', 'proportional', 'shared', 'swapped'],
       space.regions.slice(0, REGIONS_DRAWN).map(regionRow), 4),
