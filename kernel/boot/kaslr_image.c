@@ -55,7 +55,8 @@ static bool take_number(struct qy_bytes *text, char end, uint64_t *out)
 static bool take_build_id(struct qy_bytes *table)
 {
     const uint8_t *id = (const uint8_t *)kernel_build_id + BUILD_ID_OFFSET;
-    if ((uint64_t)(kernel_build_id_end - kernel_build_id) < BUILD_ID_OFFSET + BUILD_ID_BYTES ||
+    if ((uint64_t)kernel_build_id_end - (uint64_t)kernel_build_id <
+            BUILD_ID_OFFSET + BUILD_ID_BYTES ||
         table->count < 2 * BUILD_ID_BYTES + 1 || table->at[2 * BUILD_ID_BYTES] != '\n')
         return false;
     for (unsigned i = 0; i < 2 * BUILD_ID_BYTES; i++)

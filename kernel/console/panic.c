@@ -96,8 +96,7 @@ size_t address_describe(uint64_t address, char *text, size_t bytes)
     if (address >= (uint64_t)kernel_data_start && address < (uint64_t)kernel_data_end)
         return format_to(text, bytes, "kernel data");
     if (kernel_window_of(address) == KERNEL_WINDOW_DIRECT_MAP)
-        return format_to(text, bytes, "direct map of physical address %R",
-                         address - kernel_ram);
+        return format_to(text, bytes, "direct map of physical address %R", address - kernel_ram);
     if (!vaddr_is_canonical(address))
         return format_to(text, bytes, "not a canonical address");
     return format_to(text, bytes, "%s", kernel_window_what(kernel_window_of(address)));

@@ -128,11 +128,13 @@ uint64_t arch_boot_window(void)
     return boot.kind->window;
 }
 
+#if QY_CONFIG_KASLR
 /* Nothing moves the image here. */
 const char *kaslr_image_stays(void)
 {
     return NULL;
 }
+#endif
 
 unsigned arch_max_page_level(void)
 {
