@@ -14,16 +14,21 @@ phys_dir=$build/hosted/bench/phys
 phys_rows=$bench_dir/phys-rows
 phys_subjects='arena cache'
 
+[ -z "$peer" ] || phys_subjects="$phys_subjects peer"
+
 phys_time() { # SUBJECT
-  "$phys_dir/bench_phys_$1" | sed "s/^/$1./" >>"$phys_rows"
+  if [ "$1" = peer ]; then set -- peer "$peer"; fi
+  "$phys_dir/bench_phys_$1" ${2:+"$2"} >"$phys_rows.$1" && sed "s/^/$1./" "$phys_rows.$1" >>"$phys_rows"
 }
 
 # Every case of a subject; with --quick the first.
 phys_count_all() { # SUBJECT
   phys_cases=1
   [ "$quick" = yes ] || phys_cases=1000
-  "$phys_dir/bench_phys_$1" --list | head -n "$phys_cases" | while read -r name; do
-    count=$(host_count_twice "$1 $name" "$phys_dir/bench_phys_$1" --count "$name") || return 1
+  if [ "$1" = peer ]; then set -- peer "$peer"; fi
+  "$phys_dir/bench_phys_$1" ${2:+"$2"} --list >"$phys_rows.list" || return 1
+  head -n "$phys_cases" "$phys_rows.list" | while read -r name; do
+    count=$(host_count_twice "$1 $name" "$phys_dir/bench_phys_$1" ${2:+"$2"} --count "$name") || return 1
     echo "$1.$name instructions $count $count $count" >>"$phys_rows"
   done
 }
@@ -51,7 +56,7 @@ phys_show() { # table|json
 }
 
 need hosted bench-phys
-build_hosted plain
+host_build bench/phys/bench_phys_arena bench/phys/bench_phys_cache bench/phys/bench_phys_peer
 mkdir -p "$bench_dir"
 : >"$phys_rows"
 for subject in $phys_subjects; do

@@ -86,6 +86,7 @@ packages_for() {
   build-riscv64-gcc) echo gcc-riscv64-linux-gnu binutils-riscv64-linux-gnu meson ninja-build cpio dpkg-dev ;;
   hosted) echo clang-14 gcc libc6-dev meson ninja-build dpkg-dev pkg-config spin valgrind dosfstools mtools ;;
   bench-phys) echo binutils valgrind ;;
+  bench-report) echo gnuplot-nox python3 ;;
   linux) echo gcc libc6-dev linux-libc-dev cpio dpkg ;;
   bench-heap) echo binutils valgrind libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 ;;
   emulator-x86_64) echo qemu-system-x86 ;;
@@ -196,6 +197,15 @@ build_kernel() {
   configure "$kernel_dir" cc --cross-file "$cross_file" -Dprofile="$3"
   cp "$cross_file" "$kernel_dir/cross.ini"
   compile "$kernel_dir"
+}
+
+# Bytes of code, constants and data (zeroed included) of an ELF file, in one line.
+sections_of() {
+  size -A "$1" | awk '
+    $1 == ".text" || $1 == ".boot" { code += $2 }
+    $1 == ".rodata" { constants += $2 }
+    $1 == ".data" || $1 == ".bss" || $1 ~ /^\.boot\.(data|bss)$/ { data += $2 }
+    END { print code, constants, data }'
 }
 
 # The library, the parsers and their tests as Linux programs: clang's build, gcc's and clang's with sanitizers.

@@ -17,10 +17,16 @@
 #include <qy/slab.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static void row(const char *what, uint64_t bytes)
+static bool rows_only; /* "NAME BYTES", for ./quarry bench footprint, of rows that have a name */
+
+static void row(const char *what, const char *name, uint64_t bytes)
 {
-    printf("%-44s %9llu\n", what, (unsigned long long)bytes);
+    if (!rows_only)
+        printf("%-44s %9llu\n", what, (unsigned long long)bytes);
+    else if (name)
+        printf("%s %llu\n", name, (unsigned long long)bytes);
 }
 
 /* Their sizes are those of the architecture whose headers this file is built with. */
@@ -73,21 +79,43 @@ static uint64_t lost(uint64_t pages, uint64_t *own) QY_UNCHECKED
     return bytes - *own;
 }
 
-int main(void)
+static void tables(void)
 {
-    static const unsigned untypeds[] = {4, 16, 256};
     uint64_t frame = sizeof(struct qy_frame), block = sizeof(struct qy_block);
     uint64_t section = sizeof(struct qy_section);
-    printf("%-44s %9s\n", "tables", "bytes");
-    row("  for each CPU: stacks", KERNEL_STACK_KINDS * KERNEL_STACK_BYTES);
-    row("  for each CPU: area", KERNEL_CPU_AREA_BACKED_BYTES);
-    row("  for each frame of 4 KiB", frame);
-    row("  for each block of 2 MiB", block);
-    row("  for each section of 128 MiB", section);
-    row("  for each GiB of RAM, all of them", (frame << 18) + block * 512 + section * 8);
-    row("  for each arena", sizeof(struct qy_arena));
-    row("  for each heap", sizeof(struct qy_heap));
-    row("  for each slab cache", sizeof(struct qy_cache));
+    row("  for each CPU: stacks", "per_cpu_stacks", KERNEL_STACK_KINDS * KERNEL_STACK_BYTES);
+    row("  for each CPU: area", "per_cpu_area", KERNEL_CPU_AREA_BACKED_BYTES);
+    row("  for each frame of 4 KiB", "per_frame", frame);
+    row("  for each block of 2 MiB", "per_2_mib", block);
+    row("  for each section of 128 MiB", "per_128_mib", section);
+    row("  for each GiB of RAM, all of them", "per_gib_of_ram",
+        (frame << 18) + block * 512 + section * 8);
+    row("  for each address space: header", "per_space", sizeof(struct space));
+    row("  for each address space: root table", "per_space_tables", QY_PAGE_BYTES);
+    row("  for each thread", "per_thread", sizeof(struct thread));
+    row("  for each endpoint", "per_endpoint", sizeof(struct endpoint));
+    row("  for each notification", "per_notification", sizeof(struct notification));
+    row("  for each slot of a capability", "per_capability_slot", sizeof(struct slot));
+    row("  for each untyped", "per_untyped", sizeof(struct untyped));
+    row("  for each arena", NULL, sizeof(struct qy_arena));
+    row("  for each heap", NULL, sizeof(struct qy_heap));
+    row("  for each slab cache", NULL, sizeof(struct qy_cache));
+}
+
+int main(int count, char **arguments)
+{
+    static const unsigned untypeds[] = {4, 16, 256};
+
+    rows_only = count == 2 && strcmp(arguments[1], "--rows") == 0;
+    if (count > 1 && !rows_only) {
+        fprintf(stderr, "usage: footprint [--rows]\n");
+        return 2;
+    }
+    if (!rows_only)
+        printf("%-44s %9s\n", "tables", "bytes");
+    tables();
+    if (rows_only)
+        return 0;
     printf("\n%-44s %9s %9s %9s\n", "one header of each type in an untyped of", "headers", "lost",
            "percent");
     for (unsigned i = 0; i < 3; i++) {

@@ -3,15 +3,6 @@
 # ./quarry size: bytes of the kernel, by part for the default profile and by profile, and of its tables; with --options,
 # what each option is worth. Sourced by quarry. docs/footprint.md keeps what it prints.
 
-# Bytes of code, constants and data (zeroed included) of an ELF file, in one line.
-sections_of() {
-  size -A "$1" | awk '
-    $1 == ".text" || $1 == ".boot" { code += $2 }
-    $1 == ".rodata" { constants += $2 }
-    $1 == ".data" || $1 == ".bss" || $1 ~ /^\.boot\.(data|bss)$/ { data += $2 }
-    END { print code, constants, data }'
-}
-
 # objects_build FOLDER OPTION...: the kernel without optimisation across files, which leaves no sizes in object files.
 objects_build() {
   objects_dir=$1

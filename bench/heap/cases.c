@@ -5,13 +5,13 @@
  *     cases --list                   lines "SCENE SUBJECT" that can be counted
  *     cases --count SCENE SUBJECT    run that one once, for callgrind: prints the number of operations;
  *                                    what is to be counted happens inside of measured()
- *     cases --peer FILE.so           measure that library's malloc and free too
+ *     cases --peer FILE.so ...       measure that library too (bench/peer/peer.h)
  *
  * A round runs one scene with every subject, each time another first; a figure is the median of SAMPLES rounds,
  * lowest and highest say how far to trust it. An operation is one object allocated, its first word written, and freed.
  * Misses: what the memory costs afterwards (who returns it when, who spreads objects over how many pages).
  */
-#include "subject.h"
+#include "peers.h"
 
 #include <lib/random.h>
 #include <pthread.h>
@@ -297,18 +297,20 @@ static void list(const struct subjects *subjects)
 
 int main(int count, char **arguments)
 {
-    const char *libraries[6][2] = {{"libjemalloc.so.2", "jemalloc"},
+    const char *libraries[4][2] = {{"libjemalloc.so.2", "jemalloc"},
                                    {"libmimalloc.so.2", "mimalloc"},
                                    {"libtcmalloc_minimal.so.4", "tcmalloc"}};
+    const char *peer = NULL;
     struct subjects subjects;
     if (count >= 3 && strcmp(arguments[1], "--peer") == 0) {
-        libraries[3][0] = arguments[2];
-        libraries[3][1] = "peer";
+        peer = arguments[2];
         count -= 2;
         arguments += 2;
     }
     orders_make();
     subjects_open(&subjects, libraries);
+    if (peer)
+        peer_open(&subjects, peer);
     if (count == 4 && strcmp(arguments[1], "--count") == 0)
         return count_scene(&subjects, arguments[2], arguments[3]);
     if (count == 2 && strcmp(arguments[1], "--list") == 0) {

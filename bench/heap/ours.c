@@ -86,6 +86,7 @@ void subjects_cpu(unsigned cpu)
 
 void subjects_close(void) QY_UNCHECKED
 {
+    peers_close();
     const char *broken = qy_heap_check(&heap);
     need(!broken, broken ? broken : "");
     qy_heap_reclaim(&heap);

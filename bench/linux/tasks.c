@@ -165,16 +165,17 @@ static void switches(void)
 
 /* ---- processes ---- */
 
+/* The data of the program that is forked on the other side, all of it there. */
+#define PROGRAM_DATA (308 * PAGE_BYTES)
+
 /* fork by itself, and the whole of fork, exit, wait; the process holds so many bytes beside the program. */
 static void fork_of(const char *name, uint64_t bytes)
 {
     uint64_t forked = 0, whole = 0;
     int status;
 
-    if (bytes) {
-        memory_reserve(bytes);
-        memory_touch(bytes);
-    }
+    memory_reserve(bytes);
+    memory_touch(bytes);
     for (unsigned i = 0; i < FORKS; i++) {
         uint64_t start = clock_ticks();
         pid_t child = fork();
@@ -187,8 +188,7 @@ static void fork_of(const char *name, uint64_t bytes)
     }
     bench_row_of(forked, bench_clock(FORKS), FORKS, "clone_%s", name);
     bench_row_of(whole, bench_clock(FORKS), FORKS, "fork_exit_%s", name);
-    if (bytes)
-        memory_release(bytes);
+    memory_release(bytes);
 }
 
 void bench_tasks(void)
@@ -201,6 +201,6 @@ void bench_tasks(void)
     round_trips("ipc_round_trip_apart.pipe", true, answer_pipe, ask_pipe);
     round_trips("ipc_round_trip_apart.futex", true, answer_futex, ask_futex);
     switches();
-    fork_of("small", 0);
-    fork_of("64_mib", 64 * MIB);
+    fork_of("small", PROGRAM_DATA);
+    fork_of("64_mib", PROGRAM_DATA + 64 * MIB);
 }

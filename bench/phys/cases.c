@@ -6,6 +6,8 @@
  *     cases --count NAME    run that one once, for callgrind: prints the number of operations; what is
  *                           to be counted happens inside of measured()
  *
+ * Built for a peer, the first argument is the file of its library (bench/peer/peer.h), and only scenes of blocks are played.
+ *
  * Each figure is the median of SAMPLES rounds, each round on the same machine further on; lowest and
  * highest say how far to trust it. An operation of a "pair" or "replace" is one block given back and
  * one taken. Misses: what the caller's cache misses cost, zeroing.
@@ -306,6 +308,8 @@ static int count_scene(const char *name)
     return 2;
 }
 
+#ifndef SUBJECT_PEER /* these look into the arena */
+
 /* What a long random run leaves, at each occupancy. */
 static void fragmentation(void)
 {
@@ -368,8 +372,19 @@ static void sweep(void)
     machine_destroy();
 }
 
+#endif
+
 int main(int count, char **arguments)
 {
+#ifdef SUBJECT_PEER
+    if (count < 2) {
+        fprintf(stderr, "usage: cases LIBRARY [--list | --count NAME]\n");
+        return 2;
+    }
+    subject_open(arguments[1]);
+    count--;
+    arguments++;
+#endif
     if (count == 3 && strcmp(arguments[1], "--count") == 0)
         return count_scene(arguments[2]);
     if (count == 2 && strcmp(arguments[1], "--list") == 0) {
@@ -384,8 +399,10 @@ int main(int count, char **arguments)
     for (unsigned i = 0; i < SCENES; i++)
         for (unsigned threads = 1; threads <= (scenes[i].run == bulk ? 1 : 2); threads++)
             time_scene(&scenes[i], threads);
+#ifndef SUBJECT_PEER
     fragmentation();
     initialise();
     sweep();
+#endif
     return 0;
 }

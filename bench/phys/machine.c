@@ -13,7 +13,7 @@ struct qy_arena arena;
 
 struct qy_cpu_frames cpus[SUBJECT_CPUS];
 
-#define BASE (1ull << 18) /* the first GiB is a hole */
+#define BASE SUBJECT_BASE
 
 static void need(bool condition, const char *what)
 {
@@ -44,11 +44,17 @@ void machine_make(uint64_t bytes)
     for (unsigned i = 0; i < SUBJECT_CPUS; i++)
         qy_cpu_frames_init(&cpus[i], i);
     need(qy_arena_add(&arena, pfn(BASE), pfn(end)) == QY_OK, "the arena refuses its RAM");
+#ifdef SUBJECT_PEER
+    need(peer.open(bytes / QY_PAGE_BYTES), "the peer cannot be opened");
+#endif
 }
 
 void machine_destroy(void)
 {
     subject_reclaim();
+#ifdef SUBJECT_PEER
+    peer.close();
+#endif
     need(qy_arena_check(&arena) == NULL, "the arena's validator is not content");
     hosted_machine_destroy(&machine);
 }

@@ -37,7 +37,8 @@ power-cut tests/boot/cuts.sh
 disks tests/boot/disks.sh
 profile tests/front/profile.sh
 view tests/front/view.sh
-bench tests/front/bench.sh'
+bench tests/front/bench.sh
+bench-linux tests/front/bench_linux.sh'
 
 # tsan only with --all, or when a pattern asks for it.
 hosted_kinds='plain asan tsan'
@@ -45,6 +46,8 @@ hosted_kinds='plain asan tsan'
 script_tests_run() { # LIST
   echo "$1" | while read -r name file; do
     selected "script $name" || continue
+    # This one only with --all, or when a pattern asks for it.
+    [ "$name" != bench-linux ] || [ "$tests_all" = yes ] || [ -n "$pattern" ] || continue
     begin=$(now)
     words=
     case $name$tests_all in configurationsyes | power-cutyes | disksyes) words=all ;; esac

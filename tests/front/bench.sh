@@ -1,6 +1,7 @@
 #!/bin/sh
 # ./quarry bench machine counts instructions: two runs agree (it says so itself by its exit code), and the rows are in the file;
-# ./quarry bench phys and heap print tables and write the same rows. It would miss a clock that follows the host's time.
+# ./quarry bench phys, heap and vm print tables and write the same rows, a peer's too. It
+# would miss a clock that follows the host's time.
 
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -61,4 +62,26 @@ done
   echo "FAIL: build/bench/heap.json is no JSON of two rows"
   exit 1
 }
+peer=$root/build/hosted/bench/libpeer_example.so
+ninja -C "$root/build/hosted" bench/libpeer_example.so || exit 1
+"$root/quarry" bench phys --quick --peer "$peer" </dev/null || exit 1
+grep -Eq '"name": "peer.pair_order_0", "unit": "instructions", "ours": [1-9]' "$phys" || {
+  echo "FAIL: build/bench/phys.json has no row of the peer"
+  exit 1
+}
+"$root/quarry" bench heap --quick --peer "$peer" </dev/null || exit 1
+grep -Eq '"name": "quarry_cache_pair_64", .*"peer": [1-9]' "$heap" || {
+  echo "FAIL: build/bench/heap.json has no figure of the peer"
+  exit 1
+}
+if "$root/quarry" bench heap --quick --peer "$root/build/hosted/bench/heap/bench_heap" </dev/null; then
+  echo "FAIL: a program is taken for a peer"
+  exit 1
+fi
+"$root/quarry" bench vm --quick </dev/null || exit 1
+grep -Eq '"suite": "vm", "name": "quarry_cycle_16_pages", "unit": "ns", "ours": [1-9][0-9.]*, .*"peers": \{"linux": [1-9]' "$root/build/bench/vm.json" || {
+  echo "FAIL: build/bench/vm.json has no row of cycle_16_pages with Linux beside it"
+  exit 1
+}
+/usr/bin/python3 "$root/tools/bench_report.py" check "$root/build/bench" all || exit 1
 echo "all as expected"

@@ -54,9 +54,13 @@ refuse "plain words" run --append 'a"b'
 refuse "--disk takes a file that can be read, not '/no/such/file'" run --disk /no/such/file
 refuse "--disk takes a file that can be read, not 'nbd:'" run --disk nbd:
 refuse "--timeout takes a number" run --timeout soon
+refuse "the suite is one of" bench nothing
+refuse "--keep is for all suites" bench phys --keep
+refuse "the suite of a --peer is one of" bench machine --peer /dev/null
+refuse "--peer takes a file that can be read, not '/no/such/library'" bench heap --peer /no/such/library
 
 "$root/quarry" help >"$work/help" || fail "./quarry help: exit code $?"
-for word in run profile view test bench iso check clean --arch --smp --mem --numa --bios --uefi --debug --interactive --append --disk; do
+for word in run profile view test bench iso check clean --arch --smp --mem --numa --bios --uefi --debug --interactive --append --disk --peer --keep; do
   grep -q -e "$word" "$work/help" || fail "./quarry help does not name $word"
 done
 

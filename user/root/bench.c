@@ -189,6 +189,7 @@ void bench_with_bound(struct root *root, uint64_t pages,
 
 void bench_run(struct root *root)
 {
+    bench_row("boot", clock_ticks(), 0, 1); /* since reset, firmware included */
     print("bench: in %s\n", CLOCK_NAME);
     bench_null_call(root);
     bench_with_budget(root, BUDGET_PAGES, bench_map);

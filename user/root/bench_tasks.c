@@ -5,7 +5,8 @@
 
 #define SWITCHES 500u /* of each of two threads */
 #define FORKS 16u
-#define TASK_PAGES 128u
+#define LARGE (64ull << 20)
+#define TASK_PAGES 1024u
 #define STACK_TOP (BENCH_STACK_PAGE + PAGE_BYTES)
 
 /* ---- messages ---- */
@@ -116,52 +117,60 @@ static void exit_main(void *argument)
 }
 
 /*
- * This program in a space of its own that shares its pages, with a stack, and endpoint and reply to hear its faults: made,
- * run to its end, waited for, and all its memory back.
+ * This program (its code, and 1.2 MiB of data), and so many bytes of memory, in a space of its own that shares the pages, with
+ * a stack, and endpoint and reply to hear its faults: made, run to its end, waited for, and all its memory back.
  */
-static void fork_exit(struct root *root, qy_handle_t budget)
+static bool fork_once(struct root *root, qy_handle_t payer, uint64_t bytes)
 {
-    uint64_t ticks = 0;
-    bool ok = true;
+    struct child child;
+    uint64_t at = BENCH_AT;
+    bool ok = child_make_apart(root, payer, STACK_TOP, 0, &child) == QY_OK;
 
-    for (unsigned i = 0; ok && i < FORKS; i++) {
-        uint32_t mark = root_mark(root);
-        struct child child;
-        uint64_t start = clock_ticks();
-        ok = child_make_apart(root, budget, STACK_TOP, 0, &child) == QY_OK &&
-             child_start(&child, exit_main, NULL, 0) == QY_OK && child_wait_dead(&child) &&
-             cap_revoke(budget) == QY_OK;
-        ticks += clock_ticks() - start;
-        root_release(root, mark);
-    }
-    if (root_check(root, ok, "a fork could not be made, ended and taken back"))
-        bench_row("fork_exit_small", ticks, bench_clock(FORKS), FORKS);
+    if (bytes)
+        ok = ok && space_clone(child.space, QY_SLOT_SPACE, &at, BENCH_AT + bytes) == QY_OK;
+    return ok && child_start(&child, exit_main, NULL, 0) == QY_OK && child_wait_dead(&child) &&
+           cap_revoke(payer) == QY_OK;
 }
 
-/* The same with 64 MiB that each have a page: the row counts one fork, from nothing to nothing. */
-static void fork_exit_populated(struct root *root, qy_handle_t budget)
+static void forks(struct root *root, uint64_t bytes, const char *name)
 {
-    const uint64_t bytes = 64ull << 20;
-    uint64_t at = BENCH_AT;
+    uint32_t mark = root_mark(root);
     qy_handle_t payer;
-    struct child child;
-    bool ok = space_map_region(QY_SLOT_SPACE, &at, bytes, QY_MAP_READ | QY_MAP_WRITE, 0) == QY_OK &&
-              root_make(root, root->untyped, QY_OBJ_UNTYPED, 1024, &payer) == QY_OK;
+    uint64_t ticks = 0;
+    bool ok = root_make(root, root->untyped, QY_OBJ_UNTYPED, TASK_PAGES, &payer) == QY_OK;
+
+    for (unsigned i = 0; ok && i < FORKS; i++) {
+        uint32_t made = root_mark(root);
+        uint64_t start = clock_ticks();
+        ok = fork_once(root, payer, bytes);
+        ticks += clock_ticks() - start;
+        root_release(root, made);
+    }
+    ok = ok && cap_delete(payer) == QY_OK;
+    root_release(root, mark);
+    if (root_check(root, ok, "a fork could not be made, ended and taken back"))
+        bench_row(name, ticks, bench_clock(FORKS), FORKS);
+}
+
+static void fork_small(struct root *root, qy_handle_t budget)
+{
+    (void)budget;
+    forks(root, 0, "fork_exit_small");
+}
+
+static void fork_large(struct root *root, qy_handle_t budget)
+{
+    uint64_t at = BENCH_AT;
 
     (void)budget;
-    for (uint64_t page = 0; ok && page < bytes; page += PAGE_BYTES)
-        *(volatile uint64_t *)(BENCH_AT + page) = page;
-    at = BENCH_AT;
-    uint64_t start = clock_ticks();
-    ok = ok && child_make_apart(root, payer, STACK_TOP, 0, &child) == QY_OK &&
-         space_clone(child.space, QY_SLOT_SPACE, &at, BENCH_AT + bytes) == QY_OK &&
-         child_start(&child, exit_main, NULL, 0) == QY_OK && child_wait_dead(&child) &&
-         cap_revoke(payer) == QY_OK;
-    uint64_t ticks = clock_ticks() - start;
-    ok = ok && cap_delete(payer) == QY_OK &&
-         space_unmap_region(QY_SLOT_SPACE, BENCH_AT, bytes) == QY_OK;
-    if (root_check(root, ok, "a fork of 64 MiB could not be made, ended and taken back"))
-        bench_row("fork_exit_64_mib", ticks, bench_clock(1), 1);
+    if (!root_check(root,
+                    space_map_region(QY_SLOT_SPACE, &at, LARGE, QY_MAP_READ | QY_MAP_WRITE, 0) ==
+                        QY_OK,
+                    "a region to fork could not be reserved"))
+        return;
+    for (uint64_t i = 0; i < LARGE; i += PAGE_BYTES)
+        *(volatile uint64_t *)(BENCH_AT + i) = i;
+    forks(root, LARGE, "fork_exit_64_mib");
 }
 
 void bench_tasks(struct root *root)
@@ -170,6 +179,6 @@ void bench_tasks(struct root *root)
     bench_with_bound(root, 64, messages_apart);
     bench_with_budget(root, 64, switch_thread);
     bench_with_budget(root, TASK_PAGES, switch_space);
-    bench_with_budget(root, TASK_PAGES, fork_exit);
-    bench_with_bound(root, 20480, fork_exit_populated);
+    bench_with_bound(root, 64, fork_small);
+    bench_with_bound(root, 20480, fork_large);
 }
