@@ -45,6 +45,7 @@ read_line() { # ARCH PATH CPUS MEMORY VARIANT EXIT MUST-SAY...
   done
   case $m_words in # CPUs that wait for each other, on a host that has fewer
   stress*) limit=$((limit * 5)) ;;
+  *run=sort*) limit=$((limit * 3)) ;; # a disk of many turns
   esac
   m_seconds=$limit
 }
