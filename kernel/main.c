@@ -257,6 +257,8 @@ static _Noreturn void continue_on_own_stack(void *unused)
     kernel_selftest_on_request(boot_info->command_line, &topology, arenas);
     kernel_stress_on_request(boot_info->command_line, arenas);
 
+    trace_use(&framedb);
+    trace_start(&arenas->kernel, cpu_count, qy_map_ram_end(&map).raw);
     stats_init(&map, &framedb, &topology, arenas, boot_clock);
     check_init(&map, &kernel_tables, arenas);
     check_plant_on_request(boot_info->command_line);

@@ -324,6 +324,19 @@ static const char *const prose[QY_CALL_COUNT] = {
         "CPUs keep for their next allocation is not free. One notification an untyped; all 0: "
         "none. `notification` needs WRITE. INVALID_ARGUMENT: low is above high, or high above all "
         "that there is.",
+    [QY_CALL_trace_read] = "Copies records of the ring of `cpu`, from the one at `position` on (0 "
+                           "at first), oldest first, at "
+                           "most 256 and as many as fit in `length` bytes; the result `position` "
+                           "is where to go on. `lost` were "
+                           "overwritten before they were read. `number` is that of the machine's "
+                           "next record. UNSUPPORTED: "
+                           "the kernel was not booted with `trace`, `tracing` or `trace_ring`. "
+                           "INVALID_ARGUMENT: there is no "
+                           "such CPU.",
+    [QY_CALL_system_trace] = "What `action` says, with the words that follow (see the trace "
+                             "records). INVALID_ARGUMENT: no such "
+                             "action, or an event that does not exist. NOT_FOUND: no such space. "
+                             "UNSUPPORTED: as trace_read.",
     [QY_CALL_console_write] = "Writes text, at most 1024 bytes a call.",
     [QY_CALL_console_read] = "One character that was typed. WOULD_WAIT: none was.",
     [QY_CALL_system_record] =
@@ -544,17 +557,28 @@ static void print_records(void)
 
 static void print_trace(void)
 {
-    printf("## Trace records\n\nEach begins with time (64 bits, clock ticks), cause (64 bits, the "
-           "kernel entry that "
-           "made it happen: CPU << 48, plus that CPU's count of entries), thread (64 bits), CPU "
-           "(32 bits) and event "
-           "(32 bits). The fields after that are 64-bit.\n\n| event | name | fields "
-           "|\n|---|---|---|\n");
+    printf(
+        "## Trace records\n\nEach is %zu bytes: number, time (clock ticks), cause (the kernel "
+        "entry "
+        "that made it happen: CPU << 48, plus that CPU's count of entries), thread, process (its "
+        "address space), untyped, all of 64 bits; CPU and event, of 32 bits each; then %u fields "
+        "of 64 "
+        "bits, of which the event names those that it has.\n\n| event | name | fields "
+        "|\n|---|---|---|\n",
+        sizeof(struct qy_trace_record), QY_TRACE_FIELDS);
 #define F(field) " " #field
 #define T(NAME, bit, name, fields) printf("| %d | %s |%s |\n", bit, #name, fields);
     QY_TRACE_EVENTS(T)
 #undef T
 #undef F
+    printf("\nWhat system_trace does:\n\n| action | name | what |\n|---|---|---|\n");
+#define X(NAME, value, meaning) printf("| %d | %s | %s |\n", value, #NAME, meaning);
+    QY_TRACE_ACTIONS(X)
+#undef X
+    printf("\nChunks of a trace on a disk:\n\n| kind | name | what |\n|---|---|---|\n");
+#define K(NAME, value, meaning) printf("| %d | %s | %s |\n", value, #NAME, meaning);
+    QY_TRACE_CHUNKS(K)
+#undef K
 }
 
 int main(int argc, char **argv)

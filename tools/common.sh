@@ -97,6 +97,7 @@ packages_for() {
   uboot) echo u-boot-qemu mtools ;;
   device-tree) echo device-tree-compiler ;;
   view) echo python3-minimal ;;
+  trace) echo python3 python3-barectf babeltrace2 gcc libc6-dev ;;
   browser) echo python3-minimal chromium ;;
   bochs) echo bochs bochs-term bochsbios vgabios ;;
   check) echo shellcheck clang-format-14 cppcheck ;;

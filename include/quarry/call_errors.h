@@ -84,7 +84,9 @@
     E(memory_restore, L(OUT_OF_MEMORY) L(INVALID_ARGUMENT))                                        \
     E(memory_slots, L(INVALID_ARGUMENT))                                                           \
     E(memory_lose, L(INVALID_ARGUMENT))                                                            \
-    E(untyped_watch, L(INVALID_ARGUMENT) L(REVOKED))
+    E(untyped_watch, L(INVALID_ARGUMENT) L(REVOKED))                                               \
+    E(trace_read, L(INVALID_ARGUMENT) L(BAD_USER_POINTER) L(UNSUPPORTED))                          \
+    E(system_trace, L(INVALID_ARGUMENT) L(NOT_FOUND) L(UNSUPPORTED))
 
 /* The errors of a call as bits, 1 << error. */
 static inline uint64_t qy_call_errors(enum qy_invocation call)

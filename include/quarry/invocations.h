@@ -98,7 +98,10 @@
     X(74, memory_restore, MEMORY, QY_RIGHT_WRITE, "first, pages, frame, index", "used, filled")    \
     X(75, memory_slots, MEMORY, QY_RIGHT_READ, "first", "used, released")                          \
     X(76, memory_lose, MEMORY, QY_RIGHT_WRITE, "first, pages", "next_slot")                        \
-    X(77, untyped_watch, UNTYPED, QY_RIGHT_WRITE, "notification, low_pages, high_pages", "")
+    X(77, untyped_watch, UNTYPED, QY_RIGHT_WRITE, "notification, low_pages, high_pages", "")       \
+    X(78, trace_read, SYSTEM, QY_RIGHT_READ, "cpu, position, out_pointer, length",                 \
+      "records, position, lost, number")                                                           \
+    X(79, system_trace, SYSTEM, QY_RIGHT_WRITE, "action, word0, word1, word2, word3", "word0, word1, word2")
 
 enum qy_invocation {
 #define X(number, name, type, rights, arguments, results) QY_CALL_##name = (number),

@@ -7,6 +7,7 @@
  */
 #include <kernel/arenas.h>
 #include <kernel/print.h>
+#include <kernel/trace.h>
 #include <lib/string.h>
 #include <qy/port.h>
 #include <qy/roots.h>
@@ -58,13 +59,13 @@ static void roots_allocate(struct qy_map *map, const struct qy_topology *topolog
         (struct qy_roots){.arenas = arenas.roots, .capacity = topology->node_count * QY_ZONE_COUNT};
 }
 
-/* The kernel's arena: 1/32 of the machine, 1.25 to 16 MiB, near the CPU that boots. */
-static void kernel_arena_carve(struct qy_map *map, unsigned node)
+/* The kernel's arena: 1/32 of the machine, 1.25 to 16 MiB, and what rings of events take; near the CPU that boots. */
+static void kernel_arena_carve(struct qy_map *map, unsigned node, unsigned cpus)
 {
     uint64_t bytes = map->usable_bytes / 32;
     bytes = bytes < KERNEL_ARENA_MIN ? KERNEL_ARENA_MIN : bytes;
     bytes = bytes > KERNEL_ARENA_MAX ? KERNEL_ARENA_MAX : bytes;
-    bytes = qy_align_up(bytes, QY_PAGE_BYTES);
+    bytes = qy_align_up(bytes, QY_PAGE_BYTES) + trace_bytes(cpus, qy_map_ram_end(map).raw);
     if (qy_nodes_carve(&arenas.nodes, node, 0, &arenas.kernel, bytes >> QY_PAGE_SHIFT,
                        arenas.count + 1) != QY_OK)
         kernel_stop("out of memory for the kernel's arena of %S; give the machine more", bytes);
@@ -80,6 +81,6 @@ struct kernel_arenas *kernel_arenas_make(struct qy_map *map, struct qy_framedb *
     roots.db = db;
     if (kernel_arenas_give_back(map, QY_USE_FREE) == 0)
         kernel_stop("no memory is left after the kernel's own tables; give the machine more");
-    kernel_arena_carve(map, topology->cpus[0].node);
+    kernel_arena_carve(map, topology->cpus[0].node, topology->cpu_count);
     return &arenas;
 }

@@ -67,7 +67,7 @@ static __attribute__((noinline)) void dispatch(struct cpu *cpu, struct thread *t
         caps_release();
         return;
     }
-    uint64_t id = thread->object.id;
+    uint64_t because = thread->because;
     QY_COUNT(thread->calls, 1);
     cpu->unresolved.found = QY_FOUND_NOTHING;
     enum qy_error error = invoke(&call, number);
@@ -81,18 +81,20 @@ static __attribute__((noinline)) void dispatch(struct cpu *cpu, struct thread *t
     if (watch_has_news())
         watch_tell();
     caps_release();
-    trace_call(number, call.arguments[0], error, id);
+    if (qy_traces(1ull << QY_TRACE_CALL) &&
+        number != QY_CALL_yield) /* whoever waits so does nothing */
+        QY_TRACE(CALL, 0, number, call.arguments[0], error, because);
     if (error != QY_OK)
-        trace_error(number, error, call.values[0], call.values[1]);
+        QY_TRACE(ERROR, 0, number, error, call.values[0], call.values[1]);
 }
 
 /* Done, from registers to registers? */
 static inline bool done_fast(struct cpu *cpu, uint64_t number)
 {
     if (number == QY_CALL_endpoint_call)
-        return !trace_mask && ipc_fast_call(cpu);
+        return !qy_traces(~0ull) && ipc_fast_call(cpu);
     if (number == QY_CALL_endpoint_reply_receive)
-        return !trace_mask && ipc_fast_reply_receive(cpu);
+        return !qy_traces(~0ull) && ipc_fast_reply_receive(cpu);
     if (number != QY_CALL_null)
         return false;
     thread_result(cpu->current, QY_OK,

@@ -75,6 +75,8 @@ enum qy_error call_cap_revoke(struct call *call)
     if ((slot->type == QY_OBJ_UNTYPED || slot->type == QY_OBJ_DEVICE_MEMORY) &&
         (slot->rights & needed) != needed)
         return QY_NO_RIGHTS;
+    QY_TRACE(OBJECT_REVOKED, slot->object->untyped ? slot->object->untyped->object.id : 0,
+             slot->object->id, slot->type);
     return teardown_revoke(slot);
 }
 

@@ -278,7 +278,6 @@ static void unmap_all(const struct teardown *teardown) QY_EXCLUDES(qy_class_caps
         space_leave(cpu);
         if (error != QY_OK && error != QY_NOT_MAPPED && error != QY_REVOKED)
             frame_take_from_all(first);
-        trace_page_unmapped(unmap->space->object.id, unmap->address, first.raw, 1);
     }
 }
 

@@ -12,6 +12,7 @@
 #include <kernel/kaslr.h>
 #include <kernel/panic.h>
 #include <kernel/print.h>
+#include <kernel/trace.h>
 #include <lib/format.h>
 
 static atomic_uint reporters; /* CPUs that have tried to report */
@@ -161,6 +162,7 @@ _Noreturn void kernel_panic(const char *format, ...)
     guard_print_fault(0);
     print_where();
     backtrace((uint64_t)__builtin_frame_address(0));
+    trace_print_last();
     kernel_exit(2);
 }
 
@@ -178,6 +180,7 @@ _Noreturn void kernel_panic_trap(const char *name, uint64_t number, uint64_t add
     print_where();
     arch_frame_print(frame);
     backtrace(arch_frame_base(frame));
+    trace_print_last();
     kernel_exit(2);
 }
 

@@ -12,9 +12,6 @@
 /* A CPU that refuses again and again what the tables allow. */
 #define REPEATS_MAX 64u
 
-/* What the trace says became of a fault. */
-enum resolution { FAULT_RESOLVED, FAULT_SENT, FAULT_FATAL };
-
 static const char *const access_words[] = {"read from", "write to", "execution at"};
 
 /* A thread that ends by force; the machine ends with the root task. */
@@ -59,19 +56,19 @@ static struct slot *handler_of(struct thread *thread) QY_REQUIRES(qy_class_caps)
 }
 
 /* Send the thread's message to its handler, or end it. */
-static enum resolution deliver(struct thread *thread, struct slot *handler)
+static enum qy_trace_resolution deliver(struct thread *thread, struct slot *handler)
     QY_REQUIRES(qy_class_caps)
 {
     enum qy_error error;
     if (!handler) {
         fault_lost(thread, "it has no fault handler");
-        return FAULT_FATAL;
+        return QY_TRACE_FATAL;
     }
     struct message message = thread->message;
     if (ipc_send(thread, handler, &message, QY_THREAD_FAULTED, &error))
-        return FAULT_SENT;
+        return QY_TRACE_SENT;
     fault_lost(thread, "its handler took the fault without a reply object");
-    return FAULT_FATAL;
+    return QY_TRACE_FATAL;
 }
 
 static enum qy_fault_found found_of(enum qy_error error, enum qy_mark_kind kind)
@@ -182,7 +179,7 @@ static struct thread *running(struct cpu *cpu) QY_REQUIRES(qy_class_caps)
 }
 
 /* The running thread waits for whoever is to answer its fault, or ends. */
-static enum resolution send(struct thread *thread, const struct fault_cause *cause)
+static enum qy_trace_resolution send(struct thread *thread, const struct fault_cause *cause)
     QY_REQUIRES(qy_class_caps)
 {
     bool pager = cause->found == QY_FOUND_PAGER;
@@ -194,12 +191,12 @@ static enum resolution send(struct thread *thread, const struct fault_cause *cau
     return deliver(thread, handler ? handler : handler_of(thread));
 }
 
-void fault_raise(struct cpu *cpu, uint64_t address, enum qy_access access)
+static inline __attribute__((always_inline)) enum qy_trace_resolution
+raise(struct cpu *cpu, uint64_t address, enum qy_access access) QY_EXCLUDES(qy_class_caps)
 {
     struct fault_cause cause = {
         .address = address, .access = (uint8_t)access, .found = QY_FOUND_PROTECTED};
-    enum resolution resolution = FAULT_RESOLVED;
-    uint64_t instruction = arch_frame_instruction(&cpu->current->frame);
+    enum qy_trace_resolution resolution = QY_TRACE_RESOLVED;
     QY_COUNT(cpu->current->faults, 1);
     if (fault_resolve(cpu, &cause) != QY_OK || insists(cpu, cpu->current, address)) {
         caps_acquire();
@@ -213,7 +210,25 @@ void fault_raise(struct cpu *cpu, uint64_t address, enum qy_access access)
         watch_tell();
         caps_release();
     }
-    trace_fault(address, access, instruction, resolution);
+    return resolution;
+}
+
+/* What the record says is looked at first: the thread may be gone afterwards. */
+static __attribute__((noinline)) void raise_traced(struct cpu *cpu, uint64_t address,
+                                                   enum qy_access access)
+{
+    uint64_t begun = arch_clock(), because = cpu->current->because;
+    uint64_t instruction = arch_frame_instruction(&cpu->current->frame);
+    enum qy_trace_resolution resolution = raise(cpu, address, access);
+    QY_TRACE(FAULT, 0, address, access, instruction, resolution, arch_clock() - begun, because);
+}
+
+void fault_raise(struct cpu *cpu, uint64_t address, enum qy_access access)
+{
+    if (qy_traces(1ull << QY_TRACE_FAULT))
+        raise_traced(cpu, address, access);
+    else
+        (void)raise(cpu, address, access);
 }
 
 bool fault_restarts_call(struct cpu *cpu, struct thread *thread)
@@ -224,7 +239,9 @@ bool fault_restarts_call(struct cpu *cpu, struct thread *thread)
     arch_call_restart(&thread->frame);
     QY_COUNT(thread->faults, 1);
     uint64_t instruction = arch_frame_instruction(&thread->frame);
-    trace_fault(cause.address, cause.access, instruction, send(thread, &cause));
+    uint64_t because = thread->because;
+    enum qy_trace_resolution resolution = send(thread, &cause);
+    QY_TRACE(FAULT, 0, cause.address, cause.access, instruction, resolution, 0, because);
     return true;
 }
 
@@ -240,8 +257,9 @@ void fault_exception(struct cpu *cpu, const char *name, uint64_t number)
                              .words = {number, instruction, thread->object.id}};
         if (!handler_of(thread))
             print("exception: %s\n", name);
-        enum resolution resolution = deliver(thread, handler_of(thread));
-        trace_fault(number, QY_ACCESS_EXEC, instruction, resolution);
+        uint64_t because = thread->because;
+        enum qy_trace_resolution resolution = deliver(thread, handler_of(thread));
+        QY_TRACE(FAULT, 0, number, QY_ACCESS_EXEC, instruction, resolution, 0, because);
     }
     caps_release();
 }

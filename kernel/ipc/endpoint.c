@@ -30,6 +30,7 @@ static void message_values(uint64_t values[5], uint64_t badge, struct thread *se
                            const struct message *message, struct thread *receiver)
     QY_REQUIRES(qy_class_caps)
 {
+    receiver->because = sender->entry;
     values[0] = badge;
     values[1] = message->label;
     if (message->capability && transfer(sender, message->capability, receiver))
@@ -58,6 +59,7 @@ bool ipc_send(struct thread *sender, struct slot *by, const struct message *mess
 {
     struct endpoint *endpoint = (struct endpoint *)by->object;
     struct thread *receiver = endpoint->waiting.first;
+    sender->entry = cpu_this()->cause;
     if (!receiver || !endpoint->receivers) {
         sender->message = *message;
         sender->badge = by->badge;
@@ -134,6 +136,7 @@ static enum qy_error answer(struct thread *sender, struct reply *reply,
         return QY_INVALID_ARGUMENT;
     reply->caller = NULL;
     caller->reply = NULL;
+    sender->entry = cpu_this()->cause;
     if (fault && message->label == QY_FAULT_KILL) {
         fault_lost(caller, "its fault handler ended it");
         return QY_OK;

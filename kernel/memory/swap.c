@@ -8,6 +8,7 @@
  */
 #include <kernel/call.h>
 #include <kernel/memory.h>
+#include <kernel/trace.h>
 
 _Static_assert(QY_SLOTS_MAX == QY_SWAP_SLOTS_MAX && QY_EVICT_MAX == QY_SWAP_BATCH,
                "the ABI's limits are the core's");
@@ -113,6 +114,9 @@ enum qy_error call_space_evict(struct call *call)
     if (error == QY_OK)
         error = qy_space_evict(&space->vm, address, (unsigned)pages, &memory->swap, first, into,
                                &taken);
+    if (taken)
+        QY_TRACE(PAGE_EVICTED, memory->object.untyped->object.id, space->object.id, address, taken,
+                 memory->object.id, first);
     end(call, &held);
     call->values[0] = taken;
     return error;
@@ -144,6 +148,9 @@ enum qy_error call_memory_restore(struct call *call)
         error = one == QY_OK ? error : one;
         used |= (qy_swap_used(swap, qy_align_down(first + i, 64)) >> (first + i) % 64 & 1) << i;
     }
+    if (all)
+        QY_TRACE(PAGE_RESTORED, held.objects[0]->untyped->object.id, held.objects[0]->id, first,
+                 pages, all);
     end(call, &held);
     call->values[0] = used;
     call->values[1] = all;

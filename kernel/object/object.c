@@ -283,12 +283,6 @@ static void account(const struct object *object, uint64_t live, uint64_t bytes)
     here->bytes += bytes;
 }
 
-/* For a record that is written rarely. */
-static uint64_t traced_bytes(const struct object *object)
-{
-    return __builtin_expect(trace_mask != 0, 0) ? object_bytes(object) : 0;
-}
-
 static enum qy_error object_alloc(struct untyped *from, enum qy_object_type type, uint64_t pages,
                                   struct object **out, struct shortage *shortage)
     QY_REQUIRES(qy_class_caps)
@@ -378,8 +372,8 @@ void object_finish(struct object *object)
         memory_finish((struct memory *)object);
     if (object->type == QY_OBJ_THREAD)
         thread_finish((struct thread *)object);
-    trace_object_retyped(object->id, object->type, traced_bytes(object),
-                         object->untyped->object.id);
+    QY_TRACE(OBJECT_RETYPED, object->untyped->object.id, object->id, object->type,
+             object_bytes(object));
 }
 
 void object_free(struct object *object)
@@ -389,7 +383,7 @@ void object_free(struct object *object)
     unsigned order;
     enum qy_error error = QY_OK;
 
-    trace_object_deleted(object->id, object->type, traced_bytes(object), from->object.id);
+    QY_TRACE(OBJECT_DELETED, from->object.id, object->id, object->type, object_bytes(object));
     account(object, -1ull, -object_bytes(object));
     if (object->type == QY_OBJ_UNTYPED) {
         struct untyped *untyped = (struct untyped *)object;

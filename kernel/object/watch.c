@@ -4,13 +4,16 @@
 #include <kernel/call.h>
 #include <kernel/ipc.h>
 #include <kernel/object.h>
+#include <kernel/trace.h>
 
 struct watch *_Atomic watch_crossed;
 
 /* The arena's lock is held. */
-static void crossed(struct qy_watch *marks)
+static void crossed(struct qy_watch *marks) QY_UNCHECKED
 {
     struct watch *watch = (struct watch *)((char *)marks - offsetof(struct watch, marks));
+    QY_TRACE(PRESSURE, watch->untyped->object.id, marks->is_low,
+             watch->untyped->arena->pages[QY_FRAME_FREE], marks->low, marks->high, watch->bits);
     if (atomic_exchange(&watch->is_listed, true))
         return;
     watch->next_crossed = atomic_load(&watch_crossed);

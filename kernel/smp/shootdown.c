@@ -51,9 +51,11 @@ void shootdown(struct space *space, struct qy_tlb_gather *gather)
 {
     uint64_t address = gather->count ? gather->ranges[0].start : 0;
     unsigned pages = gather->pages;
+    uint64_t begun = qy_traces(1ull << QY_TRACE_SHOOTDOWN) ? arch_clock() : 0;
     unsigned asked = qy_tlb_shootdown(&kernel_tlb, &cpu_this()->tlb, gather);
     if (asked)
-        trace_shootdown(space->object.id, address, pages, asked);
+        QY_TRACE(SHOOTDOWN, space->object.untyped->object.id, space->object.id, address, pages,
+                 asked, arch_clock() - begun);
 }
 
 /* An answer to anything that was asked of it since is a barrier: its operations are atomic. */

@@ -122,7 +122,6 @@ enum qy_error call_frame_unmap(struct call *call)
     space_leave(work.cpu);
     caps_acquire();
     if (error == QY_OK) {
-        trace_page_unmapped(work.space->object.id, work.address, work.frame->first.raw, 1);
         if (lookup_again(call, &slot) == QY_OK && call->slot->space == work.space->object.id &&
             call->slot->address == work.address)
             call->slot->space = 0; /* nobody has to look whether it is true */
@@ -173,8 +172,6 @@ enum qy_error call_frame_protect(struct call *call)
     if (error == QY_OK && (flags & ~(uint64_t)had & QY_MAP_EXEC))
         error = touch(&work);
     caps_acquire();
-    if (error == QY_OK)
-        trace_page_protected(work.space->object.id, work.address, flags, 1);
     end(&work);
     return error;
 }

@@ -99,8 +99,6 @@ enum qy_error frame_map_in(struct space *space, const struct frame *frame, uint6
                               : qy_space_map_block(&space->vm, address, frame->first, page, count,
                                                    flags, rights & QY_PT_RIGHTS, level);
     space_leave(cpu);
-    if (error == QY_OK)
-        trace_page_mapped(space->object.id, address, frame->first.raw, page);
     return error;
 }
 
@@ -115,8 +113,6 @@ enum qy_error frame_supply_in(struct space *space, const struct frame *frame, ui
     enum qy_error error = qy_space_map_frame(&space->vm, address, frame->first, page, flags,
                                              flags & QY_PT_RIGHTS, true, level);
     space_leave(cpu);
-    if (error == QY_OK)
-        trace_page_mapped(space->object.id, address, frame->first.raw, page);
     return error;
 }
 

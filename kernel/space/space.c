@@ -39,7 +39,12 @@ static void resized(void *context, struct qy_space *vm, vaddr_t base, unsigned f
 {
     const struct space *space = (const struct space *)((char *)vm - offsetof(struct space, vm));
     (void)context;
-    (to > from ? trace_page_promoted : trace_page_demoted)(space->object.id, base.raw, from, to);
+    if (to > from)
+        QY_TRACE(PAGE_PROMOTED, space->object.untyped->object.id, space->object.id, base.raw, from,
+                 to);
+    else
+        QY_TRACE(PAGE_DEMOTED, space->object.untyped->object.id, space->object.id, base.raw, from,
+                 to);
 }
 
 /* qy_vm's pause: a section and a stretch without interrupts end, and others begin. */
@@ -134,6 +139,8 @@ void space_finish(struct space *space)
     if (*bucket)
         (*bucket)->prev = space;
     *bucket = space;
+    QY_TRACE(SPACE_ROOT, space->object.untyped->object.id, space->object.id,
+             paddr_to_pfn(space->vm.root).raw, QY_TRACE_TREE_SPACE);
 }
 
 static enum qy_error destroy_step(struct space *space)
@@ -142,6 +149,9 @@ static enum qy_error destroy_step(struct space *space)
     space_enter(cpu);
     enum qy_error error = qy_space_destroy_step(&space->vm);
     space_leave(cpu);
+    if (error == QY_OK)
+        QY_TRACE(SPACE_ROOT, space->object.untyped->object.id, space->object.id, 0,
+                 QY_TRACE_TREE_GONE);
     return error;
 }
 

@@ -85,6 +85,7 @@ enum qy_error thread_start(struct thread *thread, uint64_t instruction, uint64_t
     sched_set_cpu(thread, place_choose(thread));
     sched_suspend(thread, false);
     thread->pointer = 0;
+    thread->because = cpu_this()->cause;
     arch_frame_init(&thread->frame, instruction, stack, argument);
     sched_ready(thread);
     return QY_OK;

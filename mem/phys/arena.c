@@ -53,6 +53,7 @@ void qy_arena_take(struct qy_arena *arena, const struct qy_found *free, uint64_t
     qy_poison_check(arena->db, at, order);
     qy_range_take(arena, free, at, order);
     mark(arena, at, order, state);
+    qy_arena_trace(QY_TRACE_FRAME_ALLOCATED, arena, at, order, state);
     qy_arena_count_free(arena, -(1ll << order));
     arena->pages[state] += 1ull << order;
 }
@@ -151,6 +152,7 @@ enum qy_error qy_arena_claim(struct qy_arena *arena, uint64_t start, unsigned or
 void qy_arena_release(struct qy_arena *arena, uint64_t start, unsigned order,
                       enum qy_frame_state state)
 {
+    qy_arena_trace(QY_TRACE_FRAME_FREED, arena, start, order, state);
     qy_poison_fill(arena->db, start, order);
     qy_store(&arena->db->frames[start].tag, 0);
     qy_range_give(arena, start, order);
@@ -187,6 +189,7 @@ enum qy_error qy_frame_set_state(struct qy_framedb *db, pfn_t start, enum qy_fra
         mark(f.owner, start.raw, f.order, to);
         f.owner->pages[from] -= 1ull << f.order;
         f.owner->pages[to] += 1ull << f.order;
+        QY_TRACE(FRAME_CHANGED, f.owner->id, start.raw, f.order, from, to);
     }
     qy_arena_unlock(f.owner);
     return error == QY_NOT_OWNED ? QY_NOT_ALLOCATED : error;

@@ -82,6 +82,7 @@ unsigned qy_batch_take(struct qy_arena *arena, unsigned order, unsigned want, ui
     }
     qy_arena_count_free(arena, -((int64_t)got << order));
     arena->pages[QY_FRAME_CACHED] += (uint64_t)got << order;
+    QY_TRACE(CACHE_REFILLED, arena->id, order, got, arena->pages[QY_FRAME_FREE]);
     return got;
 }
 
@@ -168,6 +169,7 @@ void qy_batch_give(struct qy_arena *arena, unsigned order, uint64_t *at, unsigne
             qy_range_give(arena, at[i], order);
     arena->pages[QY_FRAME_CACHED] -= (uint64_t)n << order;
     qy_arena_count_free(arena, (int64_t)n << order);
+    QY_TRACE(CACHE_DRAINED, arena->id, order, n, arena->pages[QY_FRAME_FREE]);
 }
 
 /* Clear the tags of so many frames in that state, the first of `at`; returns how many could be. */
@@ -203,6 +205,9 @@ enum qy_error qy_arena_free_frames(struct qy_arena *arena, uint64_t *at, unsigne
         while (done-- > 0)
             qy_store(&arena->db->frames[at[done]].tag, qy_tag(QY_KIND_HEAD, 0, state, arena));
     } else {
+        if (qy_traces(1ull << QY_TRACE_FRAME_FREED))
+            for (unsigned i = 0; i < n; i++)
+                qy_arena_trace(QY_TRACE_FRAME_FREED, arena, at[i], 0, state);
         for (unsigned i = 0; i < n; i++)
             qy_poison_fill(arena->db, at[i], 0);
         give_frames(arena, at, n);

@@ -205,6 +205,7 @@ enum qy_error qy_arena_carve(struct qy_arena *parent, struct qy_arena *child, ui
         qy_arena_count_free(parent, -(int64_t)pages);
         parent->pages[QY_FRAME_CHILD] += pages;
         parent->allocations++;
+        QY_TRACE(RANGE_MOVED, child->id, base, pages, parent->id);
     }
     parent->failures += error != QY_OK;
     qy_arena_unlock(parent);
@@ -225,6 +226,7 @@ enum qy_error qy_arena_return(struct qy_arena *child)
         qy_arena_count_free(parent, (int64_t)pages);
         parent->pages[QY_FRAME_CHILD] -= pages;
         parent->frees++;
+        QY_TRACE(RANGE_MOVED, parent->id, child->base.raw, pages, child->id);
         qy_arena_unlock_parent(parent);
         child->pages[QY_FRAME_FREE] = 0;
         child->total_pages = 0;

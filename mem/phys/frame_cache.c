@@ -74,6 +74,7 @@ static bool take(struct qy_frame_cache *cache, struct qy_arena *arena, unsigned 
     qy_frame_cache_tag(arena, top, order, tag_of(arena, order, state));
     cache->top[order] = top;
     qy_frame_cache_count(cache, false, order, state);
+    qy_arena_trace(QY_TRACE_FRAME_ALLOCATED, arena, top->frame, order, state);
     *out = pfn(top->frame);
     return true;
 }
@@ -89,6 +90,7 @@ static bool take_zeroed(struct qy_frame_cache *cache, struct qy_arena *arena,
         qy_port_broken("EXCLUSIVE", "a zeroed frame is in use, or cached twice, frame", frame);
     qy_store(entry, tag_of(arena, 0, state));
     qy_frame_cache_count(cache, false, 0, state);
+    qy_arena_trace(QY_TRACE_FRAME_ALLOCATED, arena, frame, 0, state);
     *out = pfn(frame);
     return true;
 }
@@ -185,6 +187,7 @@ static inline QY_CACHE_INLINE void push(struct qy_frame_cache *cache, struct qy_
 {
     const struct qy_arena *arena = cache->arena;
     struct qy_cached_block *top = cache->top[order];
+    qy_arena_trace(QY_TRACE_FRAME_FREED, arena, block, order, state);
     *top = (struct qy_cached_block){&entry->tag, block};
     cache->top[order] = top + 1;
     if (!qy_state_has_mappings(state)) /* there the claim was that it is 0 */
@@ -235,6 +238,7 @@ enum qy_error qy_frame_free_zeroed(struct qy_cpu_frames *cpu, struct qy_arena *a
         qy_state_is_handed_out(state))
         entry = claim(arena, frame.raw, 0, state);
     if (entry) {
+        qy_arena_trace(QY_TRACE_FRAME_FREED, arena, frame.raw, 0, state);
         qy_word_store(&entry->word, 0);
         qy_store(&entry->tag, arena->cached_tag);
         cache->zeroed[cache->zeroed_count++] = frame.raw;

@@ -11,6 +11,18 @@
  */
 #include "vm_impl.h"
 
+/* The loop below tells nobody: what it is about to change. */
+static void trace_protected(const struct qy_table *table, uint64_t mask, uint64_t write,
+                            uint64_t flip)
+{
+    const _Atomic uint64_t *slots = qy_table_slots(table);
+    for (unsigned i = 0; i < QY_PT_ENTRIES; i++) {
+        uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
+        if ((entry & mask) == write)
+            qy_slot_trace(&slots[i], entry ^ flip);
+    }
+}
+
 /*
  * No private page of a table stays writable. BUSY: something in it is moving. UNSUPPORTED: it has raw pages, which a
  * revoke would not find in the clone. What has been done till then is harmless. *flush: some were.
@@ -24,6 +36,8 @@ static enum qy_error write_protect(const struct qy_vm *vm, struct qy_table *tabl
     _Atomic uint64_t *slots = qy_table_slots(table);
     if (qy_table_is_shared(table))
         return QY_OK;
+    if (qy_traces(QY_TRACE_ENTRIES_CHANGE))
+        trace_protected(table, mask, write, flip);
     bool moving = false, was_writable = false, raw = false;
     for (unsigned left = table->held; left > 0; slots++) {
         uint64_t entry = atomic_load_explicit(slots, memory_order_relaxed);

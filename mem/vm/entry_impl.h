@@ -8,6 +8,7 @@
 #include "../phys/framedb_impl.h"
 
 #include <qy/rmap.h>
+#include <qy/trace.h>
 #include <qy/vm.h>
 
 /* ---- marks as words of QY_PT_MARK_BITS bits ----
@@ -209,6 +210,18 @@ static inline struct qy_leaf qy_leaf_of(const struct qy_vm *vm, pfn_t table)
                             .place = qy_mapping(table, 0),
                             .address_shift = format->address_shift,
                             .frames = vm->db->frames};
+}
+
+/*
+ * The same for loops that write entries of the space's own themselves: while changes of entries are traced, none is taken
+ * as that, and all go the general way, which tells.
+ */
+static inline struct qy_leaf qy_leaf_to_write(const struct qy_vm *vm, pfn_t table)
+{
+    struct qy_leaf leaf = qy_leaf_of(vm, table);
+    if (qy_traces(QY_TRACE_ENTRIES_CHANGE))
+        leaf.own = UINT64_MAX;
+    return leaf;
 }
 
 static inline bool qy_leaf_is_own(const struct qy_leaf *leaf, uint64_t entry)

@@ -195,9 +195,9 @@ static void put_marks(const struct qy_range *op, struct qy_table *table, unsigne
     table->live = (uint16_t)(table->live + (end - index));
     if (!qy_mark_advances(mark))
         for (; index < end; index++)
-            qy_slot_put(&slots[index], entry);
+            qy_slot_store(&slots[index], entry);
     for (; index < end; index++)
-        qy_slot_put(&slots[index], qy_mark_entry(format, mark++));
+        qy_slot_store(&slots[index], qy_mark_entry(format, mark++));
 }
 
 /* Nothing is held: there are marks alone. */
@@ -207,7 +207,7 @@ static void unmap_marks(struct qy_range *op, struct qy_table *table, unsigned in
     unsigned marks = 0;
     for (; index < end; index++) {
         marks += atomic_load_explicit(&slots[index], memory_order_relaxed) != 0;
-        qy_slot_put(&slots[index], 0);
+        qy_slot_store(&slots[index], 0);
     }
     op->found += marks;
     table->live = (uint16_t)(table->live - marks);
@@ -217,7 +217,7 @@ static void unmap_marks(struct qy_range *op, struct qy_table *table, unsigned in
 static void unmap_leaf(struct qy_range *op, struct qy_table *table, unsigned index, unsigned end)
 {
     const struct qy_pt_format *format = op->space->format;
-    const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table->frame);
+    const struct qy_leaf leaf = qy_leaf_to_write(op->space->vm, table->frame);
     const uint64_t moving = moving_of_frame_0(format), valid = format->valid;
     _Atomic uint64_t *slots = qy_table_slots(table);
     unsigned pages = 0, marks = 0;
@@ -228,10 +228,10 @@ static void unmap_leaf(struct qy_range *op, struct qy_table *table, unsigned ind
     for (; index < end; index++) {
         uint64_t entry = atomic_load_explicit(&slots[index], memory_order_relaxed);
         if (qy_leaf_is_own(&leaf, entry)) {
-            qy_slot_put(&slots[index], qy_held_entry(moving, qy_leaf_frame(&leaf, entry)));
+            qy_slot_store(&slots[index], qy_held_entry(moving, qy_leaf_frame(&leaf, entry)));
             pages++;
         } else if (!(entry & valid) && is_plain_mark(entry)) {
-            qy_slot_put(&slots[index], 0);
+            qy_slot_store(&slots[index], 0);
             marks++;
         } else if (entry) {
             unmap_entry(op, table, index, entry);
@@ -256,7 +256,7 @@ static void finish_unmap_leaf(struct qy_range *op, struct qy_table *table, unsig
         pfn_t frame;
         if (qy_is_held_like(moving, entry, &frame)) {
             qy_vm_let_go_own(vm, &leaf, table, index, frame, op->gone);
-            qy_slot_put(&slots[index], 0);
+            qy_slot_store(&slots[index], 0);
             pages++;
         } else if (entry) {
             finish_entry(op, table, index, entry);
@@ -276,7 +276,7 @@ static bool all_may_have(const struct qy_range *op, const struct qy_table *table
 static void protect_leaf(struct qy_range *op, struct qy_table *table, unsigned index, unsigned end)
 {
     const struct qy_pt_format *format = op->space->format;
-    const struct qy_leaf leaf = qy_leaf_of(op->space->vm, table->frame);
+    const struct qy_leaf leaf = qy_leaf_to_write(op->space->vm, table->frame);
     const struct qy_pt_bits exec_bits = format->flags[QY_PT_BIT_EXEC];
     const struct qy_pt_bits write_bits = format->flags[QY_PT_BIT_WRITE];
     const unsigned rights = op->rights;
@@ -296,12 +296,12 @@ static void protect_leaf(struct qy_range *op, struct qy_table *table, unsigned i
         if (qy_leaf_is_own(&leaf, entry) && home && rights &&
             (had_exec == exec || !(exec || write))) {
             lost |= (had_exec && !exec) || (had_write && !write);
-            qy_slot_put(&slots[index],
+            qy_slot_store(&slots[index],
                         (entry & leaf.address_mask) | (had_write ? writable : plain));
         } else if (planned && !(entry & valid) && is_plain_mark(entry)) {
             uint64_t mark = qy_pt_mark_decode(format, entry);
             if (qy_mark_kind(mark) != QY_MARK_GUARD)
-                qy_slot_put(&slots[index],
+                qy_slot_store(&slots[index],
                             qy_mark_entry(format, qy_mark_with_rights(mark, rights)));
         } else {
             protect_entry(op, table, index, entry);

@@ -79,7 +79,7 @@ static uint64_t class_of(const struct qy_pt_format *format, uint64_t entry)
 static enum qy_error copy_entries(struct copying *c, struct qy_table *new)
 {
     const struct qy_pt_format *format = c->space->format;
-    const struct qy_leaf leaf = qy_leaf_of(c->space->vm, new->frame);
+    const struct qy_leaf leaf = qy_leaf_to_write(c->space->vm, new->frame);
     const _Atomic uint64_t *from = qy_table_slots(c->old);
     _Atomic uint64_t *to = qy_table_slots(new);
     enum qy_error error = QY_OK;
@@ -95,7 +95,7 @@ static enum qy_error copy_entries(struct copying *c, struct qy_table *new)
             if (qy_vm_hold_own(&leaf, i, qy_leaf_frame(&leaf, entry), class_of(format, entry),
                                node)) {
                 c->nodes = (struct qy_rmap_node *)(uintptr_t)next;
-                qy_slot_put(&to[i], entry);
+                qy_slot_store(&to[i], entry);
                 new->live++;
                 new->held++;
                 continue;

@@ -9,6 +9,7 @@
 #include "entry_impl.h"
 
 #include <lib/string.h>
+#include <qy/trace.h>
 
 struct qy_table {
     struct qy_lock lock;
@@ -47,9 +48,23 @@ static inline uint64_t qy_slot_get(const _Atomic uint64_t *slot)
     return atomic_load_explicit(slot, memory_order_acquire);
 }
 
-static inline void qy_slot_put(_Atomic uint64_t *slot, uint64_t entry)
+/* Is somebody to be told that an entry changes? Every write of an entry that leads somewhere, or did, is told. */
+static inline void qy_slot_trace(const _Atomic uint64_t *slot, uint64_t entry)
+{
+    if (qy_traces(QY_TRACE_ENTRIES_CHANGE))
+        qy_trace_entry(slot, atomic_load_explicit(slot, memory_order_relaxed), entry);
+}
+
+/* The same for who sees to that itself, or knows that the entry leads nowhere before and after. */
+static inline void qy_slot_store(_Atomic uint64_t *slot, uint64_t entry)
 {
     atomic_store_explicit(slot, entry, memory_order_release);
+}
+
+static inline void qy_slot_put(_Atomic uint64_t *slot, uint64_t entry)
+{
+    qy_slot_trace(slot, entry);
+    qy_slot_store(slot, entry);
 }
 
 static inline void qy_table_lock(struct qy_table *table) QY_UNCHECKED

@@ -37,6 +37,7 @@ power-cut tests/boot/cuts.sh
 disks tests/boot/disks.sh
 profile tests/front/profile.sh
 view tests/front/view.sh
+trace tests/front/trace.sh
 bench tests/front/bench.sh
 bench-linux tests/front/bench_linux.sh'
 

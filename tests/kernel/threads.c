@@ -467,23 +467,70 @@ static void the_machine_ends_with_the_root_task(void)
 }
 
 #if QY_CONFIG_TRACE
+/* The records of CPU 0 from *position on; returns how many were read into `records`. */
+static unsigned records_of(uint64_t *position, struct qy_trace_record *records, unsigned room)
+{
+    uint64_t lost = 0;
+    return qy_ring_read(&trace_rings[0], position, records, room, &lost);
+}
+
+#define RING_FRAMES 4096u
+
+/* Rings out of the kernel's arena, as at boot. */
+static void trace_begin(const char *words)
+{
+    trace_init(words);
+    trace_start(&world_arenas.kernel, cpu_count, RING_FRAMES);
+}
+
+static void trace_end(void)
+{
+    pfn_t first = paddr_to_pfn(qy_port_paddr(trace_rings));
+    uint64_t pages = trace_bytes(cpu_count, RING_FRAMES) >> QY_PAGE_SHIFT;
+    atomic_store(&qy_trace_mask, 0);
+    trace_rings = NULL;
+    CHECK_EQ(qy_arena_free_pages(&world_arenas.kernel, first, pages, QY_FRAME_METADATA), QY_OK);
+}
+
 static void trace_lines_say_why(void)
 {
-    trace_init("quiet trace=retyped,nonsense debug");
-    CHECK_EQ(trace_mask, 1u << QY_TRACE_OBJECT_RETYPED);
+    struct qy_trace_record records[8];
+    uint64_t position = 0;
+    CHECK_EQ(CALL(QY_CALL_system_trace, QY_SLOT_SYSTEM, QY_TRACE_ACTION_FILTER, 0, 0, 0, 0).error,
+             QY_UNSUPPORTED);
+    CHECK_EQ(CALL(QY_CALL_trace_read, QY_SLOT_SYSTEM, 0, 0, 0, 0, 0).error, QY_UNSUPPORTED);
+    trace_begin("quiet trace_ring=8 trace=retyped,nonsense,console debug");
+    CHECK_EQ(qy_trace_mask, 1u << QY_TRACE_OBJECT_RETYPED);
     CHECK(strstr(world_console, "no event has \"nonsense\" in its name") != NULL);
     make(ROOT_UNTYPED, QY_OBJ_REPLY, 1);
     const char *line = strstr(world_console, "object_retyped");
     CHECK(line != NULL);
     CHECK(line && strstr(line, "type=0x8") != NULL);
-    trace_mask = 0;
-    trace_init("trace=all");
-    CHECK_EQ(trace_mask, (1u << QY_TRACE_COUNT) - 1);
-    trace_mask = 0;
-    trace_init("trace=map,fault");
-    CHECK_EQ(trace_mask,
+    CHECK_EQ(records_of(&position, records, 8), 1);
+    CHECK_EQ(records[0].event, QY_TRACE_OBJECT_RETYPED);
+    CHECK_EQ(records[0].fields[1], QY_OBJ_REPLY);
+    CHECK_EQ(CALL(QY_CALL_system_trace, QY_SLOT_SYSTEM, QY_TRACE_ACTION_FILTER,
+                  1ull << QY_TRACE_COUNT, 0, 0, 0)
+                 .error,
+             QY_INVALID_ARGUMENT);
+    CHECK_EQ(CALL(QY_CALL_system_trace, QY_SLOT_SYSTEM, QY_TRACE_ACTION_COUNT, 0, 0, 0, 0).error,
+             QY_INVALID_ARGUMENT);
+    CHECK_EQ(
+        CALL(QY_CALL_system_trace, QY_SLOT_SYSTEM, QY_TRACE_ACTION_ENTRIES, 1ull << 60, 0, 0, 0)
+            .error,
+        QY_NOT_FOUND);
+    CHECK_EQ(CALL(QY_CALL_trace_read, QY_SLOT_SYSTEM, cpu_count, 0, 0, 0, 0).error,
+             QY_INVALID_ARGUMENT);
+    CHECK_EQ(CALL(QY_CALL_trace_read, QY_SLOT_SYSTEM, 0, 0, USER_END, 8, 0).error,
+             QY_BAD_USER_POINTER);
+    trace_end();
+    trace_begin("trace_ring=8 trace=all");
+    CHECK_EQ(qy_trace_mask, ((1ull << QY_TRACE_COUNT) - 1) & ~QY_TRACE_SNAPSHOT);
+    trace_end();
+    trace_begin("trace=map,fault trace_ring=8");
+    CHECK_EQ(qy_trace_mask,
              1u << QY_TRACE_PAGE_MAPPED | 1u << QY_TRACE_PAGE_UNMAPPED | 1u << QY_TRACE_FAULT);
-    trace_mask = 0;
+    trace_end();
     scene_end();
 }
 #endif

@@ -1,5 +1,5 @@
 /*
- * What an order-0 pair costs: at most 40 instructions, counted by callgrind, the loop around it
+ * What an order-0 pair costs: at most 44 instructions, counted by callgrind, the loop around it
  * included.
  *
  * The program runs itself twice under valgrind, with different numbers of pairs, and divides the
@@ -10,7 +10,7 @@
 #include <hosted/hosted.h>
 #include <qy/frame_cache.h>
 
-#define PAIR_MAX 40.0
+#define PAIR_MAX 44.0
 #define FEW 10000ul
 #define MANY 110000ul
 
@@ -50,7 +50,7 @@ static void order_0_pair(void)
 }
 
 static const struct test tests[] = {
-    {"an order-0 pair takes at most 40 instructions", order_0_pair}};
+    {"an order-0 pair takes at most 44 instructions", order_0_pair}};
 
 int main(int count, char **words)
 {

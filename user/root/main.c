@@ -92,6 +92,7 @@ static void demonstrate(struct root *root)
 
 _Noreturn static void switch_off(unsigned code)
 {
+    tracing_end();
     print_flush();
     for (;;)
         if (system_power_off(QY_SLOT_SYSTEM, code) != QY_OK)
@@ -124,6 +125,8 @@ int root_main(const struct qy_root_info *info)
               info->version);
         switch_off(CODE_VERSION);
     }
+    if (asked_for(info, "tracing"))
+        tracing_begin(&root);
     if (asked_to_run(info, text, sizeof(text), words)) {
         root_check(&root,
                    run_program(&root, words, asked_for(info, "swap") || asked_for(info, "disk")),

@@ -26,6 +26,7 @@
  *     disk.c      disks, their driver and a client of it       (word `disk`)
  *     view.c      programs to look at, and snapshots    (words `view`, `view=N`)
  *     snapshot.c, accounts.c, records.c   the kernel's records as JSON and as tables
+ *     tracing.c   events, streamed to a disk                   (word `tracing`)
  *     leak.c      a leak, planted and found                    (word `leak`)
  *     jobs.c      programs of the boot archive                (word `run=NAME`, prompt)
  *
@@ -188,6 +189,13 @@ uint64_t root_word(const struct root *root, const char *begin, uint64_t otherwis
 void devices_run(struct root *root);
 
 void disk_run(struct root *root);
+
+/*
+ * Stream the events of this machine to the disk that begins with "quarry trace disk", from a snapshot now to one at
+ * the end; what is asked for then, too (word `tracing`). End: when all of it is on the disk.
+ */
+void tracing_begin(struct root *root);
+void tracing_end(void);
 
 /*
  * The n-th block device of the machine (user/root/ARCH/bus.c), and what it is behind. Made out of the budget and left

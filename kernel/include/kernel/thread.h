@@ -72,6 +72,8 @@ struct thread {
     uint64_t last_fault[2]; /* instruction and address of the last fault that the kernel resolved */
     uint64_t last_entry;    /* which entry of its CPU that was */
     unsigned repeats;       /* how often in a row it was the same */
+    uint64_t entry;         /* the kernel entry in which it sent its last message ... */
+    uint64_t because;       /* ... and that in which what it has received last was sent, or it was started */
 };
 
 static inline bool thread_may_run_on(const struct thread *thread, const struct cpu *cpu)

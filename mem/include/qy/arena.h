@@ -36,6 +36,7 @@
 #include <quarry/records.h>
 #include <qy/framedb.h>
 #include <qy/lock.h>
+#include <qy/trace.h>
 
 enum qy_zone { QY_ZONE_DMA32, QY_ZONE_NORMAL, QY_ZONE_COUNT };
 
@@ -239,6 +240,17 @@ int qy_arena_largest(struct qy_arena *arena);
 uint64_t qy_arena_pages(struct qy_arena *arena, enum qy_frame_state state);
 
 void qy_arena_record(struct qy_arena *arena, struct qy_record_arena *out);
+
+/* A block is handed out, or about to be free again: frame_allocated or frame_freed (qy/trace.h). */
+void qy_arena_trace_block(enum qy_trace_event event, const struct qy_arena *arena, uint64_t frame,
+                          unsigned order, enum qy_frame_state state);
+
+static inline void qy_arena_trace(enum qy_trace_event event, const struct qy_arena *arena,
+                                  uint64_t frame, unsigned order, enum qy_frame_state state)
+{
+    if (qy_traces(1ull << event))
+        qy_arena_trace_block(event, arena, frame, order, state);
+}
 
 /* Null, or the id of the first invariant that does not hold. Walks the whole arena. */
 const char *qy_arena_check(struct qy_arena *arena);

@@ -20,7 +20,7 @@
  * Locking: a CPU uses its own table with interrupts off (qy_irq_off), without locks and atomic
  * read-modify-writes. Another CPU takes a cache away (qy_frame_reclaim) as qy/percpu.h says:
  * docs/adr/0013-frame-caches.md.
- * Cost: a pair of order 0 from the cache at most 40 instructions, of orders 1 to 9, and of a frame that
+ * Cost: a pair of order 0 from the cache at most 44 instructions, of orders 1 to 9, and of a frame that
  * was not popped last, at most 80 and a cache miss for the entry; else the arena's O(log n) shared by the
  * batch. So a slab cache that takes and returns its slabs here (SLAB, orders 0 to 3) needs no reserve of
  * its own. Failures: as the arena's.
@@ -149,8 +149,10 @@ static inline QY_CACHE_INLINE QY_MUST_USE enum qy_error qy_frame_try_alloc(struc
         struct qy_frame_cache *cache = qy_frame_cache_enter(cpu, arena);
         struct qy_cached_block *top = cache->top[order] - 1;
         uint64_t tag = atomic_load_explicit(top->entry, memory_order_relaxed);
-        /* A cached block of this arena: so it is this arena's cache, and not empty. */
-        if (__builtin_expect(tag == arena->cached_tag + ((uint64_t)order << 4), 1)) {
+        /* A cached block of this arena: so it is this arena's cache, and not empty. What is traced goes the long way. */
+        if (__builtin_expect(tag == arena->cached_tag + ((uint64_t)order << 4) &&
+                                 !qy_traces(1ull << QY_TRACE_FRAME_ALLOCATED),
+                             1)) {
             qy_frame_cache_tag(arena, top, order, tag + (uint64_t)state - QY_FRAME_CACHED);
             cache->top[order] = top;
             *out = pfn(top->frame);
@@ -173,7 +175,7 @@ static inline QY_CACHE_INLINE bool qy_frame_cache_put_last(struct qy_frame_cache
 {
     struct qy_cached_block *top = cache->top[order];
     uint64_t cached = cache->arena->cached_tag + ((uint64_t)order << 4);
-    if (__builtin_expect(top->frame != block, 0))
+    if (__builtin_expect(top->frame != block || qy_traces(1ull << QY_TRACE_FRAME_FREED), 0))
         return false;
     uint64_t tag = atomic_load_explicit(&top->entry[0], memory_order_relaxed);
     uint64_t word = atomic_load_explicit(&top->entry[1], memory_order_relaxed);

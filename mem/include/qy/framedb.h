@@ -155,6 +155,14 @@ enum qy_error qy_frame_pin(struct qy_framedb *db, pfn_t start) QY_MUST_USE;
 enum qy_error qy_frame_unpin(struct qy_framedb *db, pfn_t start) QY_MUST_USE;
 bool qy_frame_is_pinned(const struct qy_framedb *db, pfn_t start);
 
+/*
+ * What frames are from one on, as frame_run events: some of them. Returns the frame to go on with, 0: that was all.
+ * What a CPU caches is free. The caller sees to it that arenas stay; exact for what nobody changes meanwhile.
+ */
+#define QY_TRACE_LOOKS 1024u
+#define QY_TRACE_RUNS 16u
+uint64_t qy_framedb_trace(const struct qy_framedb *db, uint64_t from);
+
 /* Sections initialised so far, and sections of which an arena was given something. */
 uint64_t qy_framedb_sections_initialised(const struct qy_framedb *db);
 uint64_t qy_framedb_sections_total(const struct qy_framedb *db);

@@ -414,6 +414,16 @@ enum qy_error qy_space_settle_step(struct qy_space *space, uint64_t *address) QY
 enum qy_error qy_space_migrate_step(struct qy_space *space, struct qy_budget *payer,
                                     uint64_t *address, uint64_t end) QY_MUST_USE;
 
+/* What qy_trace_entry (qy/trace.h) is to record: the event that this change of an entry is, if that is recorded. */
+void qy_vm_trace_entry(const struct qy_vm *vm, const _Atomic uint64_t *slot, uint64_t before,
+                       uint64_t entry);
+
+/*
+ * The entries of a space's user half from *address on that lead somewhere, tables before what is in them, as `entry`
+ * events of the space `id`: some of them. *address moves on. False: that was all.
+ */
+bool qy_space_trace(const struct qy_space *space, uint64_t id, uint64_t *address);
+
 /* Null, or the id of the first invariant that does not hold. Nobody else uses the space's tables meanwhile. */
 const char *qy_space_check(struct qy_space *space);
 

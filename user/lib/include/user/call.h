@@ -729,6 +729,28 @@ static inline CALL_MUST_USE enum qy_error system_record_at(qy_handle_t system, u
     return qy_call(QY_CALL_system_record, system, kind, index, (uintptr_t)out, bytes, at).error;
 }
 
+/* What trace_read has read: records, where to go on, how many were gone already, the number of the next record. */
+struct trace_progress {
+    uint64_t records, position, lost, number;
+};
+
+/* Records of the ring of a CPU from a position on, as many as fit. UNSUPPORTED: the machine has no rings. */
+static inline CALL_MUST_USE enum qy_error trace_read(qy_handle_t system, uint64_t cpu, uint64_t position,
+                                                     void *out, size_t bytes, struct trace_progress *progress)
+{
+    struct call_result r =
+        qy_call(QY_CALL_trace_read, system, cpu, position, (uintptr_t)out, bytes, 0);
+    *progress = (struct trace_progress){r.value[1], r.value[2], r.value[3], r.value[4]};
+    return r.error;
+}
+
+/* One of QY_TRACE_ACTIONS. */
+static inline CALL_MUST_USE struct call_result system_trace(qy_handle_t system, uint64_t action, uint64_t word0,
+                                                            uint64_t word1)
+{
+    return qy_call(QY_CALL_system_trace, system, action, word0, word1, 0, 0);
+}
+
 static inline CALL_MUST_USE enum qy_error system_power_off(qy_handle_t system, uint64_t code)
 {
     return qy_call(QY_CALL_system_power_off, system, code, 0, 0, 0, 0).error;
