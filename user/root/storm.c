@@ -25,6 +25,8 @@
 #define STACKS 192u
 #define THREADS_MAX 96u
 #define STACK_BYTES 4096u
+#define STACK_AREA (ROOT_CHILD_ADDRESS + 0x4000000000)
+#define STACK_PAGES 256u /* a frame's: a power of two */
 #define FAULTS_A_ROUND 24
 #define AREA (ROOT_CHILD_ADDRESS + 0x40000000)
 #define AREA_PAGES 16u
@@ -68,8 +70,6 @@ static struct {
     _Atomic uint64_t succeeded[PLAYS]; /* of all rounds, by kind */
 } storm;
 
-static char stacks[STACKS][STACK_BYTES] __attribute__((aligned(16)));
-
 struct player {
     uint64_t random;
     bool stirs; /* it does nothing that waits */
@@ -102,7 +102,7 @@ static void player_main(void *argument);
 static uint64_t new_stack(void)
 {
     unsigned n = atomic_fetch_add(&storm.stacks, 1);
-    return n < STACKS ? (uint64_t)(uintptr_t)&stacks[n][STACK_BYTES] : 0;
+    return n < STACKS ? STACK_AREA + (n + 1) * STACK_BYTES : 0;
 }
 
 static uint64_t any_cpu(struct player *player)
@@ -554,7 +554,8 @@ static void check_kinds(struct root *root)
 void storm_run(struct root *root)
 {
     uint32_t mark = root_mark(root);
-    qy_handle_t timer = 0, notification = 0;
+    qy_handle_t timer = 0, notification = 0, stacks = 0;
+    struct tables tables = {0};
     uint64_t wanted = root_word(root, "storm=", 5 * CALLS_A_ROUND), calls = 0, rounds = 0;
 
     print("storm: threads of %u CPUs make %llu calls, seed %llu\n", (unsigned)root->info->cpus,
@@ -563,10 +564,17 @@ void storm_run(struct root *root)
     bool ok = root_make(root, root->untyped, QY_OBJ_TIMER, 1, &timer) == QY_OK &&
               root_make(root, root->untyped, QY_OBJ_NOTIFICATION, 1, &notification) == QY_OK;
     root_check(root, ok, "no timer could be made");
+    ok = ok && root_make(root, root->untyped, QY_OBJ_FRAME, STACK_PAGES, &stacks) == QY_OK &&
+         root_map(root, root->untyped, stacks, STACK_AREA, QY_MAP_READ | QY_MAP_WRITE, false,
+                  &tables) == QY_OK;
+    root_check(root, ok, "the players' stacks could not be mapped");
     for (; ok && calls < wanted; rounds += ok)
         ok = blow(root, timer, notification, rounds, &calls);
-    bool gone = cap_delete(timer) == QY_OK && cap_delete(notification) == QY_OK;
-    root_check(root, gone, "the timer could not be deleted");
+    bool gone = cap_delete(timer) == QY_OK && cap_delete(notification) == QY_OK &&
+                cap_delete(stacks) == QY_OK;
+    while (gone && tables.count)
+        gone = cap_delete(tables.handle[--tables.count]) == QY_OK;
+    root_check(root, gone, "the timer and the stacks could not be deleted");
     root_release(root, mark);
     check_kinds(root);
     if (ok)
