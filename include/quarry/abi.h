@@ -196,6 +196,6 @@ struct qy_root_info {
 
 /* What the seed was made of, beside the time that booting took. None: it can be guessed. */
 #define QY_ENTROPY_CPU 1u      /* the processor's generator */
-#define QY_ENTROPY_FIRMWARE 2u /* the device tree's rng-seed */
+#define QY_ENTROPY_FIRMWARE 2u /* the device tree's seeds, or UEFI's random numbers */
 
 #endif
