@@ -40,7 +40,7 @@ done
 for value in 0 M 1.5G -2G 2GB 99999999T 017M ''; do
   refuse "--mem takes a size such as 128M or 2G, not '$value'" run --mem "$value"
 done
-for value in 1K 3M 17T; do
+for value in 1K 6M 17T; do
   refuse "--mem takes a size from 7M to 16T on x86_64, not '$value'" run --mem "$value"
 done
 refuse "--mem takes a size from 16M to 16T on riscv64, not '8M'" run --mem 8M --arch riscv64

@@ -51,7 +51,7 @@ static struct {
     unsigned worker_count;
     uint64_t rest;             /* pages with this remainder of 3 are changed, or have been */
     enum seed seed;            /* to that */
-    atomic_bool wrong, moving; /* a byte was; the mover goes on */
+    atomic_uint wrong, moving; /* a byte was; the mover goes on */
     atomic_ullong moved;       /* calls that moved some */
     uint64_t lost_count;
     bool mover_done;
