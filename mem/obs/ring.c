@@ -78,3 +78,12 @@ unsigned qy_ring_read(const struct qy_ring *ring, uint64_t *position, struct qy_
     memmove(out, &out[whole - from], (end - whole) * sizeof(*out));
     return (unsigned)(end - whole);
 }
+
+const char *qy_ring_check(const struct qy_ring *ring)
+{
+    uint64_t begun = atomic_load_explicit(&ring->begun, memory_order_relaxed);
+    bool power = (ring->capacity & (ring->capacity - 1)) == 0;
+    return power && atomic_load_explicit(&ring->written, memory_order_acquire) == begun
+               ? NULL
+               : "RING-ORDER";
+}

@@ -33,7 +33,8 @@ link() {
 # shellcheck disable=SC2086 # a list of names
 {
   compile schedule "$root/tests/schedules/schedule.c" && compile machine "$root/hosted/machine.c" &&
-    compile port "$root/hosted/port.c" && compile rmap "$root/mem/vm/rmap.c" && yielding $phys && link
+    compile port "$root/hosted/port.c" && compile rmap "$root/mem/vm/rmap.c" &&
+    compile trace "$root/mem/obs/trace.c" && yielding $phys && link
 } || { echo "Bail out! it does not compile"; exit 1; }
 
 number=0 failed=0

@@ -81,6 +81,7 @@ static void writes_and_reads_at_random(void)
             struct account *reader = &readers[random_below(READERS)];
             (void)read_some(&ring, reader, (unsigned)random_below(65));
             CHECK(written - reader->position <= ring.capacity || reader->position <= written);
+            CHECK_EQ(qy_ring_check(&ring), NULL);
         }
         for (unsigned i = 0; i < READERS; i++) {
             while (readers[i].position < written)
@@ -91,6 +92,22 @@ static void writes_and_reads_at_random(void)
         }
         free(memory);
     }
+}
+
+static void the_validator_sees_damage(void)
+{
+    struct qy_ring ring;
+    struct qy_trace_record record;
+    static _Alignas(64) uint64_t memory[4 * QY_RING_WORDS];
+    qy_ring_init(&ring, memory, sizeof(memory));
+    fill(&record, 0);
+    qy_ring_write(&ring, &record);
+    CHECK_EQ(qy_ring_check(&ring), NULL);
+    ring.begun++;
+    CHECK(qy_ring_check(&ring));
+    ring.begun--;
+    ring.capacity--;
+    CHECK(qy_ring_check(&ring));
 }
 
 static void what_was_overwritten_is_counted(void)
@@ -157,6 +174,7 @@ static void threads_read_while_one_writes(void)
 
 static const struct test tests[] = {
     {"writes and reads at random", writes_and_reads_at_random},
+    {"the validator sees damage", the_validator_sees_damage},
     {"what was overwritten is counted", what_was_overwritten_is_counted},
     {"threads read while one writes", threads_read_while_one_writes},
 };

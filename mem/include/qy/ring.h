@@ -44,4 +44,7 @@ void qy_ring_write(struct qy_ring *ring, const struct qy_trace_record *record);
 unsigned qy_ring_read(const struct qy_ring *ring, uint64_t *position, struct qy_trace_record *out,
                       unsigned most, uint64_t *lost);
 
+/* Null, or the id of the invariant that does not hold. The writer rests. */
+const char *qy_ring_check(const struct qy_ring *ring);
+
 #endif
