@@ -11,8 +11,12 @@ if "$1" -S -W "$2" | grep -Eq ' \.got(\.plt)? +PROGBITS +[0-9a-f]+ [0-9a-f]+ 0*[
   echo "$0: $2 has a table of global offsets, whose addresses no relocation tells" >&2
   exit 1
 fi
+# A pipe has the status of its last command: what may fail stands alone.
+places=$3.places
+trap 'rm -f "$places" "$places.all"' EXIT
 "$1" -n "$2" | sed -n 's/^ *Build ID: *\([0-9a-f]*\)$/\1/p' | grep . >"$3"
-"$1" -r -W "$2" | awk '
+"$1" -r -W "$2" >"$places.all"
+awk '
   function in_image(address) { return address ~ /^ffffffff[89]/ } # the window: 512 MiB from ffffffff80000000
   $3 ~ /^R_/ && in_image($1) {
     absolute = $3 ~ /^R_(X86_64_(64|32S?|16|8)|RISCV_(32|64|HI20|LO12_[IS]))$/
@@ -23,4 +27,5 @@ fi
     else if ($3 ~ /_32S$/) print substr($1, 9), 4
     else { print "cannot be moved: " $0 > "/dev/stderr"; failed = 1 }
   }
-  END { exit failed }' | sort | sed 's/^8/0/; t; s/^9/1/' >>"$3"
+  END { exit failed }' "$places.all" >"$places"
+sort "$places" | sed 's/^8/0/; t; s/^9/1/' >>"$3"

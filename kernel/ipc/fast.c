@@ -7,8 +7,8 @@
  *
  * Locking: the gate of its CPU (kernel/cap/lock.c), then the lock of its CPU. Other CPUs may be on their own fast paths;
  * each changes only what is its own: the thread that runs; the endpoints and replies whose home it is, with their queues and
- * the lists of those who wait by a capability for such an endpoint; the threads in such a queue, or bound to such a reply,
- * that are on this CPU. Homes are changed by the slow path alone, which moves them to where a server receives.
+ * the lists of those who wait by a capability for such an endpoint; the links of all threads in such a queue, and the rest
+ * of those that are on this CPU. Homes are changed by the slow path alone, which moves them to where a server receives.
  */
 #include <arch/arch.h>
 #include <kernel/call.h>

@@ -220,9 +220,11 @@ static enum qy_error serve_request(const struct message *message)
         given = server.buffers[message->badge];
     else if (error == FILE_OK && message->label == FILES_MAP)
         given = server.files[message->word[0]].view;
-    return qy_call(QY_CALL_reply_send, server.reply, error, answer.word[0], answer.word[1],
-                   answer.word[2], given)
-        .error;
+    enum qy_error sent = qy_call(QY_CALL_reply_send, server.reply, error, answer.word[0],
+                                 answer.word[1], answer.word[2], given)
+                             .error;
+    /* It was no call but a fault, of a client that made this its handler: nobody mends that. */
+    return sent == QY_INVALID_ARGUMENT ? reply_send(server.reply, QY_FAULT_KILL, 0, 0, 0) : sent;
 }
 
 static enum qy_error begin(void)

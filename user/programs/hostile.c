@@ -10,9 +10,11 @@
 #include <user/program.h>
 #include <user/slots.h>
 #include <user/space.h>
+#include <user/thread.h>
 
 #define LABELS 16u
 #define PAGES 512u
+#define NOWHERE 0x10ull /* never mapped */
 
 static unsigned requests, accepted;
 
@@ -75,6 +77,25 @@ static bool crowd(void)
     return given && given < made;
 }
 
+static uint64_t touch_nothing(void *argument)
+{
+    *(volatile uint64_t *)argument = 1;
+    return 0;
+}
+
+/* The swapper is named as the handler of a thread that faults: the thread ends, and the swapper goes on. */
+static bool fault_at_it(void)
+{
+    static struct thread thread;
+    struct thread_status status;
+    if (thread_create(&thread, touch_nothing, (void *)NOWHERE, QY_CPU_ANY, PROGRAM_SWAP, 0) !=
+        QY_OK)
+        return false;
+    while (thread_info(thread.handle, &status) == QY_OK && status.state != QY_THREAD_DEAD)
+        yield();
+    return status.state == QY_THREAD_DEAD;
+}
+
 /* What was filled is what is read, though it has been away. */
 static bool still_served(void)
 {
@@ -111,12 +132,13 @@ int main(int argc, char *argv[])
     say_everything(capabilities, sizeof(capabilities) / sizeof(capabilities[0]), space, untyped,
                    notification);
     print("hostile: %u requests, %u of them wrong and not refused\n", requests, accepted);
-    bool room = crowd(), back = take_back();
+    bool room = crowd(), back = take_back(), ended = fault_at_it();
     uint64_t word = 0;
     (void)!notification_poll(notification, &word);
     bool served = still_served(), asked = notification_poll(notification, &word) == QY_OK;
     print("hostile: a crowd of spaces: %s; given and taken back: %s; served after that: %s\n",
           room ? "refused in the end" : "NOT REFUSED", back ? "yes" : "NO", served ? "yes" : "NO");
+    print("hostile: a thread whose faults go to the swapper: %s\n", ended ? "ended" : "NOT ENDED");
     print("hostile: its pager was asked before pages went: %s\n", asked ? "yes" : "NO");
-    return !accepted && room && back && served && asked ? 0 : 3;
+    return !accepted && room && back && ended && served && asked ? 0 : 3;
 }

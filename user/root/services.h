@@ -29,7 +29,7 @@ struct services {
     qy_handle_t ear; /* of the services' faults */
     qy_handle_t swap, manager,
         serving; /* endpoints: the swapper's, its manager's; the file server's. 0: no such service */
-    qy_handle_t reserves[16];    /* of jobs by number; 0: none */
+    qy_handle_t reserves[16]; /* of jobs by number; 0: none */
     struct untyped_state before; /* the root task's untyped, before there were any */
 };
 

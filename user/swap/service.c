@@ -51,8 +51,11 @@ static void hear_mark(unsigned number)
     if (!owner || !is_scarce(owner))
         return;
     owner->told++;
+    if (service.waiting >> (number - 1) & 1)
+        return;
+    /* The moment begins with the first who waits: nobody puts it off for the others. */
     if (owner->pager && notification_signal(owner->pager) == QY_OK &&
-        timer_set(service.timer, timer_bell, PATIENCE_NS, 0) == QY_OK)
+        (service.waiting || timer_set(service.timer, timer_bell, PATIENCE_NS, 0) == QY_OK))
         service.waiting |= 1ull << (number - 1);
     else
         relieve(owner);
@@ -222,7 +225,9 @@ static enum qy_error serve_request(const struct message *message, uint32_t *slot
         *slot = slot_take(); /* 0: what comes next is refused */
     else if (there)
         (void)!cap_delete(came.handle);
-    return reply_send(service.reply, answer, result[0], result[1], result[2]);
+    enum qy_error error = reply_send(service.reply, answer, result[0], result[1], result[2]);
+    /* It was no call but a fault, of a client that made this its handler: nobody mends that. */
+    return error == QY_INVALID_ARGUMENT ? reply_send(service.reply, QY_FAULT_KILL, 0, 0, 0) : error;
 }
 
 /* ---- beginning ---- */
