@@ -133,6 +133,24 @@ static void finish_entry(struct qy_range *op, struct qy_table *table, unsigned i
     qy_table_set(format, table, index, 0);
 }
 
+/*
+ * Does somebody have the entry in hand? What an earlier try of this very change has moved (a walk that is sure may have to
+ * begin again) is done; another's has to come to rest first: no frame goes back before all CPUs have forgotten it.
+ */
+static bool is_in_hand(struct qy_range *op, uint64_t entry)
+{
+    const struct qy_pt_format *format = op->space->format;
+    if (!qy_is_moving(format, entry))
+        return false;
+    if (op->pass == QY_RANGE_SURE && qy_is_mine(format, entry)) {
+        op->found++;
+    } else {
+        op->again = true;
+        op->error = QY_BUSY;
+    }
+    return true;
+}
+
 /* Does the entry hold its part of the block that is meant? */
 static bool is_meant(const struct qy_range *op, const struct qy_table *table, uint64_t entry,
                      uint64_t at)
@@ -150,11 +168,8 @@ void qy_range_visit(struct qy_range *op, struct qy_table *table, unsigned index,
         finish_entry(op, table, index, entry);
         return;
     }
-    if (qy_is_moving(op->space->format, entry)) {
-        op->again = true;
-        op->error = QY_BUSY;
+    if (is_in_hand(op, entry))
         return;
-    }
     if (op->only)
         op->mappings = (unsigned)((op->end - op->start) / qy_pt_page_bytes(table->level));
     if (!is_meant(op, table, entry, at)) {
@@ -233,7 +248,7 @@ static void unmap_leaf(struct qy_range *op, struct qy_table *table, unsigned ind
         } else if (!(entry & valid) && is_plain_mark(entry)) {
             qy_slot_store(&slots[index], 0);
             marks++;
-        } else if (entry) {
+        } else if (entry && !is_in_hand(op, entry)) {
             unmap_entry(op, table, index, entry);
         }
     }
@@ -297,13 +312,13 @@ static void protect_leaf(struct qy_range *op, struct qy_table *table, unsigned i
             (had_exec == exec || !(exec || write))) {
             lost |= (had_exec && !exec) || (had_write && !write);
             qy_slot_store(&slots[index],
-                        (entry & leaf.address_mask) | (had_write ? writable : plain));
+                          (entry & leaf.address_mask) | (had_write ? writable : plain));
         } else if (planned && !(entry & valid) && is_plain_mark(entry)) {
             uint64_t mark = qy_pt_mark_decode(format, entry);
             if (qy_mark_kind(mark) != QY_MARK_GUARD)
                 qy_slot_store(&slots[index],
-                            qy_mark_entry(format, qy_mark_with_rights(mark, rights)));
-        } else {
+                              qy_mark_entry(format, qy_mark_with_rights(mark, rights)));
+        } else if (!is_in_hand(op, entry)) {
             protect_entry(op, table, index, entry);
         }
     }

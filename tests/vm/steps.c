@@ -4,6 +4,7 @@
  *
  * The test acts at pauses only: two CPUs in one step are threads.c's, as is a clone that waits for a protect.
  */
+#include "../../mem/vm/vm_impl.h"
 #include "each_format.h"
 
 /* Four tables of pages, the first and the last in part. */
@@ -14,21 +15,65 @@
 static unsigned pauses, act_at;
 static void (*act)(void);
 
+/* A page that another CPU has in hand, and what its entry was; null: none. */
+static struct {
+    _Atomic uint64_t *slot;
+    uint64_t was, moving;
+    unsigned since;
+} hand;
+
+#define LAST (END - QY_PAGE_BYTES)
+#define OTHER_CPU 7u
+
+/* Another CPU has put the last page's entry aside, and waits for all to forget it. */
+static void take_in_hand(void)
+{
+    const struct qy_pt_format *format = f.vm.format;
+    struct qy_at at;
+    pfn_t frame;
+    bool foreign;
+    if (!qy_vm_lock_at(&f.space[0], vaddr(LAST), 1, &at))
+        return;
+    _Atomic uint64_t *slot = qy_table_slots(at.table) + qy_pt_index(vaddr(LAST), at.level);
+    uint64_t entry = qy_slot_get(slot);
+    if (at.level == 1 && qy_is_present(format, entry) &&
+        qy_entry_holds(format, entry, 1, &frame, &foreign)) {
+        uint64_t mark = qy_held_mark(QY_MARK_MOVING, frame, 0, OTHER_CPU, foreign);
+        hand.slot = slot;
+        hand.was = entry;
+        hand.moving = qy_mark_entry(format, mark);
+        hand.since = pauses;
+        qy_slot_put(slot, hand.moving);
+    }
+    qy_table_unlock(at.table);
+}
+
+/* All have: nobody has touched the entry meanwhile. */
+static void let_go(void)
+{
+    CHECK_EQ(qy_slot_get(hand.slot), hand.moving);
+    qy_slot_put(hand.slot, hand.was);
+    hand.slot = NULL;
+}
+
 static void at_pause(void *context)
 {
     bool with_tlb = f.no_tlb;
     (void)context;
     f.no_tlb = true; /* a call that goes on has not made CPUs forget everything yet */
-    vm_check(&f);
+    if (!hand.since) /* else entries are moving, this call's own too once it has to begin again */
+        vm_check(&f);
     f.no_tlb = with_tlb;
     if (++pauses == act_at && act)
         act();
+    else if (hand.slot && pauses > hand.since + 2)
+        let_go();
 }
 
 static void populate(void)
 {
     f.vm.pause = at_pause;
-    pauses = act_at = 0;
+    pauses = act_at = hand.since = 0;
     CHECK_EQ(vm_map(&f, 0, START, END - START, RW), QY_OK);
     for (uint64_t at = START; at < END; at += QY_PAGE_BYTES)
         CHECK_EQ(vm_write(&f, 0, at, (uint8_t)(at >> QY_PAGE_SHIFT)), QY_OK);
@@ -124,6 +169,30 @@ static void replaced_body(void)
     act_body(replace_some, true);
 }
 
+/* A change waits for it, whenever it comes up, and for no longer. */
+static void in_hand_body(void)
+{
+    unsigned met = 0;
+    for (unsigned n = 1; n <= 24; n++) {
+        populate();
+        act = take_in_hand;
+        act_at = n;
+        if (n % 2)
+            CHECK_EQ(qy_space_protect_region(&f.space[0], START, END - START, 0), QY_OK);
+        CHECK_EQ(qy_space_unmap_region(&f.space[0], START, END - START), QY_OK);
+        met += hand.since == n;
+        CHECK_EQ(hand.slot, NULL);
+        act = NULL;
+        vm_check(&f);
+    }
+    CHECK(met >= 4);
+}
+
+static void a_page_is_in_hand(void)
+{
+    each(in_hand_body, 3000);
+}
+
 static void a_hole_comes_up(void)
 {
     each(hole_body, 3000);
@@ -210,6 +279,7 @@ static void memory_runs_out(void)
 
 static const struct test tests[] = {
     {"calls on long ranges pause, and everything is valid", they_pause},
+    {"a page that another CPU has in hand is waited for", a_page_is_in_hand},
     {"a hole comes up in the middle of a protect", a_hole_comes_up},
     {"something else takes the place of what a protect has seen", something_takes_its_place},
     {"rights do not grow by a protect that has looked before", rights_do_not_grow},
