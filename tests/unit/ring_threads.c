@@ -5,6 +5,7 @@
  * given and what it is told was lost must add up to what was written. It would miss an order of stores that this host's
  * processor never shows; ThreadSanitizer looks at the same threads for races.
  */
+#include <lib/random.h>
 #include <pthread.h>
 #include <qy/ring.h>
 #include <stdlib.h>
@@ -15,12 +16,6 @@
 #define WRITES 200000u
 
 static uint64_t random_state = 1;
-
-static uint64_t random_below(uint64_t end)
-{
-    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-    return (random_state >> 33) % end;
-}
 
 static void fill(struct qy_trace_record *record, uint64_t number)
 {
@@ -73,13 +68,13 @@ static void writes_and_reads_at_random(void)
         for (unsigned i = 0; i < READERS; i++)
             readers[i] = (struct account){.right = true};
         for (unsigned turn = 0; turn < 20000; turn++) {
-            for (uint64_t n = random_below(6); n > 0; n--) {
+            for (uint64_t n = random_below(&random_state, 6); n > 0; n--) {
                 struct qy_trace_record record;
                 fill(&record, written++);
                 qy_ring_write(&ring, &record);
             }
-            struct account *reader = &readers[random_below(READERS)];
-            (void)read_some(&ring, reader, (unsigned)random_below(65));
+            struct account *reader = &readers[random_below(&random_state, READERS)];
+            (void)read_some(&ring, reader, (unsigned)random_below(&random_state, 65));
             CHECK(written - reader->position <= ring.capacity || reader->position <= written);
             CHECK_EQ(qy_ring_check(&ring), NULL);
         }

@@ -3,97 +3,16 @@
  * protect parts of them, clone and destroy the space, move pages to another budget, have them evicted, take what is reserved, and
  * fill regions of 2 MiB pages in the same place.
  *
- * As in threads.c a flush waits until every CPU has left its access, and every word carries the address of its page: a page that is put
+ * As in threads.c (cpu_threads.h) every word carries the address of its page: a page that is put
  * together or divided while somebody is in it, or given up too early, shows as a word of another page. At the end the validators
  * hold and the arenas are whole. TEST_OPS=n.
  */
-#include "fixture.h"
+#include "cpu_threads.h"
 
-#include <pthread.h>
-#include <qy/swap.h>
-#include <stdatomic.h>
-
-#define CPUS 4u
 #define AT 0x40000000ull
 #define PAGES 512u
 #define STRETCHES 3u
 #define STRETCH (PAGES * QY_PAGE_BYTES)
-#define SLOTS 256u /* of each CPU */
-
-static struct vm_fixture f;
-static struct qy_swap swap;
-static uint8_t store[CPUS * SLOTS][QY_PAGE_BYTES]; /* what is in slots */
-static _Alignas(64) struct {
-    _Alignas(64) atomic_uint inside;
-} cpu_state[CPUS];
-static atomic_uint failures;
-static uint64_t ops;
-
-static void fail(const char *what, uint64_t number)
-{
-    if (atomic_fetch_add(&failures, 1) < 5)
-        printf("# %s: %#llx\n", what, (unsigned long long)number);
-}
-
-static uint64_t below(uint64_t *state, uint64_t limit)
-{
-    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
-    return (*state >> 33) % limit;
-}
-
-/* Nobody is in an access that began before. */
-static void wait_for_all(void *context, struct qy_space *space, vaddr_t start, uint64_t end,
-                         unsigned level)
-{
-    (void)context, (void)space, (void)start, (void)end, (void)level;
-    atomic_thread_fence(memory_order_seq_cst);
-    for (unsigned i = 0; i < CPUS; i++) {
-        unsigned now = atomic_load(&cpu_state[i].inside);
-        while (i != qy_port_cpu() && now % 2 && atomic_load(&cpu_state[i].inside) == now)
-            qy_port_relax();
-    }
-}
-
-/* One access: a word of the page, by CPU. False: it faults. */
-static bool access_once(struct qy_space *space, uint64_t page, unsigned cpu, bool write,
-                        uint64_t *value)
-{
-    atomic_fetch_add(&cpu_state[cpu].inside, 1);
-    struct qy_pt pt = {space->format, space->root};
-    struct qy_pt_walk walk = qy_pt_walk(&pt, vaddr(page));
-    bool ok = walk.leaf && (!write || qy_pt_has(space->format, walk.entry, QY_PT_BIT_WRITE));
-    if (ok) {
-        uint64_t in = page & (qy_pt_page_bytes(walk.level) - 1);
-        paddr_t first = qy_pt_entry_address(space->format, walk.entry);
-        _Atomic uint64_t *at = qy_port_ram(paddr(first.raw + in));
-        if (write)
-            atomic_store_explicit(&at[cpu * 8], *value, memory_order_relaxed);
-        else
-            *value = atomic_load_explicit(&at[cpu * 8], memory_order_relaxed);
-    }
-    atomic_fetch_add(&cpu_state[cpu].inside, 1);
-    return ok;
-}
-
-static enum qy_error touch(struct qy_space *space, uint64_t page, unsigned cpu, bool write,
-                           uint64_t *value)
-{
-    struct qy_fault fault = {0};
-    for (unsigned i = 0; i < 10000; i++) {
-        if (access_once(space, page, cpu, write, value))
-            return QY_OK;
-        enum qy_error error =
-            qy_space_fault(space, page, write ? QY_ACCESS_WRITE : QY_ACCESS_READ, &fault);
-        if (error == QY_WOULD_WAIT && fault.mark.kind == QY_MARK_SWAPPED) {
-            unsigned filled;
-            error = qy_swap_restore(&swap, fault.mark.offset, store[fault.mark.offset], &filled);
-        }
-        if (error != QY_OK)
-            return error;
-    }
-    fail("it faults for ever", page);
-    return QY_BUSY;
-}
 
 /* A word that is read at a page is 0, or was written there. */
 static void use(struct qy_space *space, unsigned cpu, uint64_t page, bool write)
@@ -109,35 +28,36 @@ static void use(struct qy_space *space, unsigned cpu, uint64_t page, bool write)
 
 static uint64_t some_page(uint64_t *r)
 {
-    return AT + below(r, STRETCHES * PAGES) * QY_PAGE_BYTES;
+    return AT + random_below(r, STRETCHES * PAGES) * QY_PAGE_BYTES;
 }
 
 static void fill(struct qy_space *space, unsigned cpu, uint64_t *r)
 {
-    uint64_t at = AT + below(r, STRETCHES) * STRETCH;
+    uint64_t at = AT + random_below(r, STRETCHES) * STRETCH;
     for (unsigned i = 0; i < PAGES; i++)
-        use(space, cpu, at + i * QY_PAGE_BYTES, below(r, 2));
+        use(space, cpu, at + i * QY_PAGE_BYTES, random_below(r, 2));
 }
 
 static void change(struct qy_space *space, uint64_t *r)
 {
-    uint64_t at = some_page(r), pages = 1 + below(r, below(r, 4) ? 8 : 700);
+    uint64_t at = some_page(r), pages = 1 + random_below(r, random_below(r, 4) ? 8 : 700);
     struct qy_mark mark = vm_anon(RW);
     mark.offset = QY_PAGES_GROW;
     if (pages > (AT + STRETCHES * STRETCH - at) / QY_PAGE_BYTES)
         pages = (AT + STRETCHES * STRETCH - at) / QY_PAGE_BYTES;
     enum qy_error error = QY_OK;
-    switch (below(r, 4)) {
+    switch (random_below(r, 4)) {
     case 0:
         error = qy_space_unmap_region(space, at, pages * QY_PAGE_BYTES);
         break;
     case 1:
-        error = qy_space_protect_region(space, at, pages * QY_PAGE_BYTES, below(r, 2) ? RW : RO);
+        error =
+            qy_space_protect_region(space, at, pages * QY_PAGE_BYTES, random_below(r, 2) ? RW : RO);
         break;
     case 2: /* all of a stretch, and back */
         at = qy_align_down(at, STRETCH);
         error = qy_space_unmap_region(space, at, STRETCH);
-        mark.offset = below(r, 3) ? QY_PAGES_GROW : QY_PAGES_2M;
+        mark.offset = random_below(r, 3) ? QY_PAGES_GROW : QY_PAGES_2M;
         if (error == QY_OK || error == QY_NOT_MAPPED)
             error = qy_space_map_region(space, &at, STRETCH, &mark);
         break;
@@ -160,7 +80,7 @@ static void fork_and_die(unsigned cpu, uint64_t *r)
     if (error != QY_OK && error != QY_OUT_OF_MEMORY)
         fail("a clone is refused", error);
     for (unsigned i = 0; i < 20; i++)
-        use(space, cpu, some_page(r), below(r, 2));
+        use(space, cpu, some_page(r), random_below(r, 2));
     change(space, r);
     while (qy_space_destroy_step(space) == QY_BUSY)
         qy_port_relax();
@@ -169,7 +89,7 @@ static void fork_and_die(unsigned cpu, uint64_t *r)
 static void move_some(struct qy_space *space, unsigned cpu, uint64_t *r)
 {
     uint64_t at = some_page(r), end = at + 40 * QY_PAGE_BYTES;
-    struct qy_budget *payer = &f.budget[below(r, 2) ? 0 : cpu];
+    struct qy_budget *payer = &f.budget[random_below(r, 2) ? 0 : cpu];
     for (unsigned i = 0; i < 20 && at < end; i++)
         if (qy_space_migrate_step(space, payer, &at, end) != QY_OK)
             break;
@@ -177,12 +97,13 @@ static void move_some(struct qy_space *space, unsigned cpu, uint64_t *r)
 
 static void swap_some(struct qy_space *space, unsigned cpu, uint64_t *r)
 {
-    uint64_t first = cpu * SLOTS + below(r, SLOTS - QY_SWAP_BATCH), taken = 0, at = some_page(r);
+    uint64_t first = cpu * SLOTS + random_below(r, SLOTS - QY_SWAP_BATCH), taken = 0,
+             at = some_page(r);
     struct qy_harvest seen;
     if (qy_space_harvest(space, at, QY_USER_END, &seen) != QY_OK)
         fail("a harvest is refused", at);
-    if (qy_space_evict(space, at, 1 + (unsigned)below(r, QY_SWAP_BATCH), &swap, first, store[first],
-                       &taken) != QY_OK)
+    if (qy_space_evict(space, at, 1 + (unsigned)random_below(r, QY_SWAP_BATCH), &swap, first,
+                       store[first], &taken) != QY_OK)
         fail("an eviction is refused", at);
 }
 
@@ -190,7 +111,7 @@ static void swap_some(struct qy_space *space, unsigned cpu, uint64_t *r)
 static void press(uint64_t *r)
 {
     pfn_t taken[64];
-    unsigned n = 0, order = 6 + (unsigned)below(r, 3);
+    unsigned n = 0, order = 6 + (unsigned)random_below(r, 3);
     while (n < 64 && qy_arena_alloc(&f.arena[0], order, QY_FRAME_OBJECT, &taken[n]) == QY_OK)
         n++;
     while (n > 0)
@@ -205,7 +126,7 @@ static void *body(void *argument)
     uint64_t r = cpu + 77;
     hosted_cpu_set(cpu);
     for (uint64_t i = 0; i < ops; i++) {
-        unsigned what = (unsigned)below(&r, 100);
+        unsigned what = (unsigned)random_below(&r, 100);
         if (what < 40)
             fill(space, cpu, &r);
         else if (what < 70)
@@ -226,28 +147,15 @@ static void *body(void *argument)
 
 static void together(unsigned kind)
 {
-    pthread_t threads[CPUS];
-    const char *text = getenv("TEST_OPS");
     uint64_t at = AT;
     struct qy_mark mark = vm_anon(RW);
     mark.offset = QY_PAGES_GROW;
-    ops = text ? strtoull(text, NULL, 0) : 400;
-    vm_make(&f, &vm_formats[kind], 8000);
-    f.no_tlb = true;
-    f.vm.flush = wait_for_all;
-    vm_open(&f, 0);
-    qy_swap_init(&swap, &f.vm, &f.foreign_budget, VM_OBJECT + 1);
-    CHECK_EQ(qy_swap_reserve(&swap, 0, CPUS * SLOTS), QY_OK);
+    cpu_threads_make(kind, 8000, 400);
     CHECK_EQ(qy_space_map_region(&f.space[0], &at, STRETCHES * STRETCH, &mark), QY_OK);
-    for (uintptr_t i = 0; i < CPUS; i++)
-        CHECK_EQ(pthread_create(&threads[i], NULL, body, (void *)i), 0);
-    for (unsigned i = 0; i < CPUS; i++)
-        CHECK_EQ(pthread_join(threads[i], NULL), 0);
-    hosted_cpu_set(0);
+    cpu_threads_run(body);
     printf("# %lu promoted, %lu divided, %lu reserved, %lu needed elsewhere\n",
            (unsigned long)f.space[0].promoted, (unsigned long)f.space[0].demoted,
            (unsigned long)f.space[0].kept_made, (unsigned long)f.space[0].kept_broken);
-    CHECK_EQ(atomic_load(&failures), 0);
     CHECK(f.space[0].promoted > 0 && f.space[0].demoted > 0);
     vm_check(&f);
     CHECK(qy_swap_check(&swap) == NULL);

@@ -2,107 +2,24 @@
  * Spaces under threads: each is a CPU that touches pages, maps, unmaps, protects, clones, settles, revokes and destroys, some in
   * a range of its own, all in one range together, where pages of a memory object come and go, too, and any page may go to a slot.
  *
- * A flush waits until every CPU has left the access that it is in, as a shootdown does; an access walks the tables anew. So a
- * page or a table that is given up too early is written by its next owner while somebody is in it: ThreadSanitizer sees that, and so
- * does the tag, which every word that is written carries: the address of its page. Run under ThreadSanitizer too; TEST_OPS=n.
+ * What a page that is given up too early does is said in cpu_threads.h. Run under ThreadSanitizer too; TEST_OPS=n.
  */
-#include "fixture.h"
+#include "cpu_threads.h"
 
-#include <pthread.h>
-#include <qy/swap.h>
-#include <stdatomic.h>
-
-#define CPUS 4u
 #define OWN(cpu) (0x80000000ull + (cpu) * (2ull << 20))
 #define OWN_PAGES 24u
 #define CHAOS 0x3ff00000ull
 #define CHAOS_PAGES 1000u
 
-static struct vm_fixture f;
-#define SLOTS 256u /* of each CPU */
-
-static struct qy_swap swap;
-static uint8_t store[CPUS * SLOTS][QY_PAGE_BYTES]; /* what is in slots */
-static atomic_uint evicted, restored;
+static atomic_uint evicted;
 static struct qy_object object; /* its page n is mapped at CHAOS + n * 4096, if anywhere */
-static _Alignas(64) struct {
-    _Alignas(64) atomic_uint inside;
-} cpu_state[CPUS];
-static atomic_uint failures, done, joined;
-static uint64_t ops;
-
-static void fail(const char *what, uint64_t number)
-{
-    if (atomic_fetch_add(&failures, 1) < 5)
-        printf("# %s: %#llx\n", what, (unsigned long long)number);
-}
-
-static uint64_t below(uint64_t *state, uint64_t limit)
-{
-    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
-    return (*state >> 33) % limit;
-}
-
-/* Nobody is in an access that began before. */
-static void wait_for_all(void *context, struct qy_space *space, vaddr_t start, uint64_t end,
-                         unsigned level)
-{
-    (void)context, (void)space, (void)start, (void)end, (void)level;
-    atomic_thread_fence(memory_order_seq_cst);
-    for (unsigned i = 0; i < CPUS; i++) {
-        unsigned now = atomic_load(&cpu_state[i].inside);
-        while (i != qy_port_cpu() && now % 2 && atomic_load(&cpu_state[i].inside) == now)
-            qy_port_relax();
-    }
-}
-
-/* One access: a word of the page, by CPU. False: it faults. */
-static bool access_once(struct qy_space *space, uint64_t page, unsigned cpu, bool write,
-                        uint64_t *value)
-{
-    atomic_fetch_add(&cpu_state[cpu].inside, 1);
-    struct qy_pt pt = {space->format, space->root};
-    struct qy_pt_walk walk = qy_pt_walk(&pt, vaddr(page));
-    bool ok = walk.leaf && (!write || qy_pt_has(space->format, walk.entry, QY_PT_BIT_WRITE));
-    if (ok) {
-        _Atomic uint64_t *at = qy_port_ram(qy_pt_entry_address(space->format, walk.entry));
-        if (write)
-            atomic_store_explicit(&at[cpu * 8], *value, memory_order_relaxed);
-        else
-            *value = atomic_load_explicit(&at[cpu * 8], memory_order_relaxed);
-    }
-    atomic_fetch_add(&cpu_state[cpu].inside, 1);
-    return ok;
-}
-
-static enum qy_error touch(struct qy_space *space, uint64_t page, unsigned cpu, bool write,
-                           uint64_t *value)
-{
-    struct qy_fault fault = {0};
-    for (unsigned i = 0; i < 10000; i++) {
-        if (access_once(space, page, cpu, write, value))
-            return QY_OK;
-        enum qy_error error =
-            qy_space_fault(space, page, write ? QY_ACCESS_WRITE : QY_ACCESS_READ, &fault);
-        if (error == QY_WOULD_WAIT && fault.mark.kind == QY_MARK_SWAPPED) {
-            unsigned filled;
-            error = qy_swap_restore(&swap, fault.mark.offset, store[fault.mark.offset], &filled);
-            atomic_fetch_add_explicit(&restored, filled, memory_order_relaxed);
-        }
-        if (error != QY_OK)
-            return error;
-        if (fault.mark.kind == QY_MARK_OBJECT)
-            atomic_fetch_add_explicit(&joined, 1, memory_order_relaxed);
-    }
-    fail("it faults for ever", page);
-    return QY_BUSY;
-}
+static atomic_uint done;
 
 /* A word that was read at a page is 0 or was written there. */
 static void chaos_touch(struct qy_space *space, unsigned cpu, uint64_t *r)
 {
-    uint64_t page = CHAOS + below(r, CHAOS_PAGES) * QY_PAGE_BYTES, value = page | (cpu + 1);
-    bool write = below(r, 2);
+    uint64_t page = CHAOS + random_below(r, CHAOS_PAGES) * QY_PAGE_BYTES, value = page | (cpu + 1);
+    bool write = random_below(r, 2);
     enum qy_error error = touch(space, page, cpu, write, &value);
     if (error == QY_OK)
         atomic_fetch_add_explicit(&done, 1, memory_order_relaxed);
@@ -112,21 +29,22 @@ static void chaos_touch(struct qy_space *space, unsigned cpu, uint64_t *r)
 
 static void chaos_change(struct qy_space *space, unsigned cpu, uint64_t *r)
 {
-    uint64_t first = below(r, CHAOS_PAGES), pages = 1 + below(r, below(r, 4) ? 30 : CHAOS_PAGES);
+    uint64_t first = random_below(r, CHAOS_PAGES),
+             pages = 1 + random_below(r, random_below(r, 4) ? 30 : CHAOS_PAGES);
     if (pages > CHAOS_PAGES - first)
         pages = CHAOS_PAGES - first;
     uint64_t at = CHAOS + first * QY_PAGE_BYTES, bytes = pages * QY_PAGE_BYTES;
     struct qy_mark mark = vm_anon(RW);
     enum qy_error error = QY_OK;
-    if (below(r, 2)) {
+    if (random_below(r, 2)) {
         mark.kind = QY_MARK_OBJECT;
-        mark.shared = below(r, 2);
+        mark.shared = random_below(r, 2);
         mark.offset = first;
         error = qy_space_bind(space, &object, VM_OBJECT, &mark.binding);
         if (error != QY_OK)
             fail("an object is not bound", error);
     }
-    switch (below(r, 5)) {
+    switch (random_below(r, 5)) {
     case 0:
     case 1:
     case 2:
@@ -136,7 +54,7 @@ static void chaos_change(struct qy_space *space, unsigned cpu, uint64_t *r)
         error = qy_space_unmap_region(space, at, bytes);
         break;
     default:
-        error = qy_space_protect_region(space, at, bytes, below(r, 3) ? RW : RO);
+        error = qy_space_protect_region(space, at, bytes, random_below(r, 3) ? RW : RO);
     }
     (void)cpu;
     if (error != QY_OK && error != QY_ALREADY_MAPPED && error != QY_NOT_MAPPED &&
@@ -150,14 +68,14 @@ static void chaos_change(struct qy_space *space, unsigned cpu, uint64_t *r)
 /* Pages of the object go. One CPU moves its end, there and back: behind it there is nothing, whoever touches pages meanwhile. */
 static void object_change(unsigned cpu, uint64_t *r)
 {
-    uint64_t end = below(r, CHAOS_PAGES);
+    uint64_t end = random_below(r, CHAOS_PAGES);
     struct qy_region region;
-    if (below(r, 3) == 0) { /* whoever writes to them has to come back */
+    if (random_below(r, 3) == 0) { /* whoever writes to them has to come back */
         (void)!qy_object_take_written(&object, end, 64);
         return;
     }
-    if (cpu || below(r, 3)) {
-        qy_object_discard(&object, end, 1 + below(r, 40));
+    if (cpu || random_below(r, 3)) {
+        qy_object_discard(&object, end, 1 + random_below(r, 40));
         return;
     }
     while (qy_object_resize_step(&object, end) == QY_BUSY)
@@ -171,8 +89,9 @@ static void object_change(unsigned cpu, uint64_t *r)
 /* Nobody else uses this range: everything is as expected. */
 static void own_range(struct qy_space *space, unsigned cpu, uint64_t *r, uint64_t *expected)
 {
-    uint64_t at = OWN(cpu), i = below(r, OWN_PAGES), page = at + i * QY_PAGE_BYTES, value = 0;
-    if (below(r, 40) == 0) {
+    uint64_t at = OWN(cpu), i = random_below(r, OWN_PAGES), page = at + i * QY_PAGE_BYTES,
+             value = 0;
+    if (random_below(r, 40) == 0) {
         if (qy_space_unmap_region(space, at, OWN_PAGES * QY_PAGE_BYTES) != QY_OK)
             fail("an own range cannot be unmapped", at);
         struct qy_mark mark = vm_anon(RW);
@@ -182,7 +101,7 @@ static void own_range(struct qy_space *space, unsigned cpu, uint64_t *r, uint64_
     }
     if (touch(space, page, cpu, false, &value) != QY_OK || value != expected[i])
         fail("a page of its own has changed", page);
-    expected[i] = value = page | below(r, 4096);
+    expected[i] = value = page | random_below(r, 4096);
     if (touch(space, page, cpu, true, &value) != QY_OK)
         fail("a page of its own is refused", page);
 }
@@ -213,20 +132,21 @@ static void fork_and_die(unsigned cpu, uint64_t *r)
 /* Pages of anybody go to slots of this CPU, and its own with those; some return before they are asked for. */
 static void swap_some(struct qy_space *space, unsigned cpu, uint64_t *r)
 {
-    uint64_t first = cpu * SLOTS + below(r, SLOTS - QY_SWAP_BATCH), taken = 0;
-    uint64_t at = below(r, 3) ? CHAOS + below(r, CHAOS_PAGES) * QY_PAGE_BYTES : OWN(below(r, CPUS));
+    uint64_t first = cpu * SLOTS + random_below(r, SLOTS - QY_SWAP_BATCH), taken = 0;
+    uint64_t at = random_below(r, 3) ? CHAOS + random_below(r, CHAOS_PAGES) * QY_PAGE_BYTES
+                                     : OWN(random_below(r, CPUS));
     struct qy_harvest seen;
     if (qy_space_harvest(space, at, QY_USER_END, &seen) != QY_OK)
         fail("a harvest is refused", at);
-    enum qy_error error = qy_space_evict(space, at, 1 + (unsigned)below(r, QY_SWAP_BATCH), &swap,
-                                         first, store[first], &taken);
+    enum qy_error error = qy_space_evict(space, at, 1 + (unsigned)random_below(r, QY_SWAP_BATCH),
+                                         &swap, first, store[first], &taken);
     if (error != QY_OK)
         fail("an eviction is refused", error);
     atomic_fetch_add_explicit(&evicted, (unsigned)__builtin_popcountll(taken),
                               memory_order_relaxed);
     for (unsigned i = 0; i < 8; i++) {
         unsigned filled;
-        uint64_t slot = below(r, CPUS * SLOTS);
+        uint64_t slot = random_below(r, CPUS * SLOTS);
         error = qy_swap_restore(&swap, slot, store[slot], &filled);
         if (error != QY_OK && error != QY_OUT_OF_MEMORY)
             fail("a return is refused", error);
@@ -241,7 +161,7 @@ static void lend_and_revoke(struct qy_space *space, unsigned cpu, uint64_t *r)
         return;
     memset(qy_port_ram(pfn_to_paddr(frame)), 0, QY_PAGE_BYTES);
     for (unsigned i = 0; i < 3; i++) {
-        uint64_t at = CHAOS + below(r, CHAOS_PAGES) * QY_PAGE_BYTES;
+        uint64_t at = CHAOS + random_below(r, CHAOS_PAGES) * QY_PAGE_BYTES;
         enum qy_error error = qy_space_map_frame(space, at, frame, 1, RO, RO, false, &missing);
         if (error != QY_OK && error != QY_ALREADY_MAPPED && error != QY_MISSING_TABLE)
             fail("a frame is refused", error);
@@ -260,7 +180,7 @@ static void *body(void *argument)
     uint64_t r = cpu + 77, expected[OWN_PAGES] = {0};
     hosted_cpu_set(cpu);
     for (uint64_t i = 0; i < ops; i++) {
-        unsigned what = (unsigned)below(&r, 300);
+        unsigned what = (unsigned)random_below(&r, 300);
         if (what < 90)
             own_range(space, cpu, &r, expected);
         else if (what < 270)
@@ -281,24 +201,11 @@ static void *body(void *argument)
 
 static void together(unsigned kind)
 {
-    pthread_t threads[CPUS];
-    const char *text = getenv("TEST_OPS");
-    ops = text ? strtoull(text, NULL, 0) : 6000;
-    vm_make(&f, &vm_formats[kind], 6000);
-    f.no_tlb = true;
-    f.vm.flush = wait_for_all;
-    vm_open(&f, 0);
+    cpu_threads_make(kind, 6000, 6000);
     CHECK_EQ(qy_object_init(&object, &f.vm, &f.foreign_budget, CHAOS_PAGES), QY_OK);
-    qy_swap_init(&swap, &f.vm, &f.foreign_budget, VM_OBJECT + 1);
-    CHECK_EQ(qy_swap_reserve(&swap, 0, CPUS * SLOTS), QY_OK);
     for (unsigned i = 0; i < CPUS; i++)
         CHECK_EQ(vm_map(&f, 0, OWN(i), OWN_PAGES * QY_PAGE_BYTES, RW), QY_OK);
-    for (uintptr_t i = 0; i < CPUS; i++)
-        CHECK_EQ(pthread_create(&threads[i], NULL, body, (void *)i), 0);
-    for (unsigned i = 0; i < CPUS; i++)
-        CHECK_EQ(pthread_join(threads[i], NULL), 0);
-    hosted_cpu_set(0);
-    CHECK_EQ(atomic_load(&failures), 0);
+    cpu_threads_run(body);
     CHECK(atomic_load(&done) > ops / 10);
     CHECK(atomic_load(&joined) > ops / 100);
     CHECK(atomic_load(&evicted) > ops / 20);
