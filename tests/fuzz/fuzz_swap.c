@@ -8,6 +8,7 @@
 #include "fuzz.h"
 
 #include <keep.h>
+#include <lib/random.h>
 #include <string.h>
 
 #define POOL 6u
@@ -85,9 +86,8 @@ static void make(uint8_t page[STORE_PAGE_BYTES], uint8_t a, uint8_t b)
 {
     uint64_t state = a * 256u + b;
     for (unsigned i = 0; i < STORE_PAGE_BYTES; i++) {
-        state = state * 6364136223846793005ull + 1442695040888963407ull;
         page[i] = a % 4 == 0                ? b
-                  : i < 16u * (a % 4 * 80u) ? (uint8_t)(state >> 56)
+                  : i < 16u * (a % 4 * 80u) ? (uint8_t)random_next(&state)
                                             : (uint8_t)("pages of text, "[i % 15] + b);
     }
 }

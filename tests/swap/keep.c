@@ -8,6 +8,7 @@
 #define _GNU_SOURCE /* memmem */
 #include "keep.h"
 
+#include <lib/random.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tap.h>
@@ -44,8 +45,7 @@ static bool plain_text; /* something that was put stands on the disk as it was *
 
 static unsigned pick(unsigned below)
 {
-    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-    return (unsigned)((seed >> 33) % below);
+    return (unsigned)random_below(&seed, below);
 }
 
 static bool fails(void)

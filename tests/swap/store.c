@@ -4,6 +4,7 @@
  */
 #include "store.h"
 
+#include <lib/random.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tap.h>
@@ -19,8 +20,7 @@ static uint64_t seed = 1;
 
 static unsigned pick(unsigned below)
 {
-    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-    return (unsigned)((seed >> 33) % below);
+    return (unsigned)random_below(&seed, below);
 }
 
 /* kind 0: one word; 1: text; 2: sparse; 3: noise */

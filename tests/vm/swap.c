@@ -7,6 +7,7 @@
  */
 #include "fixture.h"
 
+#include <lib/random.h>
 #include <qy/swap.h>
 
 #define AT 0x10000000000ull
@@ -414,8 +415,7 @@ static uint64_t seed;
 
 static unsigned pick(unsigned below)
 {
-    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-    return (unsigned)((seed >> 33) % below);
+    return (unsigned)random_below(&seed, below);
 }
 
 static void model_access(unsigned n, unsigned page)
