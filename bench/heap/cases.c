@@ -11,6 +11,7 @@
  * lowest and highest say how far to trust it. An operation is one object allocated, its first word written, and freed.
  * Misses: what the memory costs afterwards (who returns it when, who spreads objects over how many pages).
  */
+#include "../timing.h"
 #include "peers.h"
 
 #include <lib/random.h>
@@ -20,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define SAMPLES 15u
 #define BATCH 1000u
@@ -211,19 +211,6 @@ __attribute__((noinline)) void measured(const struct scene *scene, struct task *
 void measured(const struct scene *scene, struct task *task)
 {
     scene->run(task);
-}
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static bool plays(const struct scene *scene, const struct subject *subject)

@@ -215,12 +215,6 @@ void measured(const struct scene *s, struct held *held, uint64_t operations)
     s->run(held, operations, s->order);
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void print(const char *name, unsigned threads, double *samples)
 {
     qsort(samples, SAMPLES, sizeof(*samples), by_value);

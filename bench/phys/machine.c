@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 
 struct hosted_machine machine;
 struct qy_arena arena;
@@ -113,11 +112,4 @@ unsigned free_in_large_blocks(void)
         need(qy_arena_free(&arena, out, QY_BLOCK_ORDER, QY_FRAME_USER) == QY_OK, "a free");
     }
     return all ? (unsigned)(large * 100 / all) : 100;
-}
-
-double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }

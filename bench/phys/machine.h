@@ -4,6 +4,7 @@
 #ifndef BENCH_PHYS_MACHINE_H
 #define BENCH_PHYS_MACHINE_H
 
+#include "../timing.h"
 #include "subject.h"
 #include <lib/random.h>
 
@@ -37,7 +38,5 @@ void held_free(struct held *held, uint64_t index);
 
 /* Per cent of the free memory that is in blocks of 2 MiB and more. */
 unsigned free_in_large_blocks(void);
-
-double now_ns(void);
 
 #endif

@@ -10,12 +10,12 @@
  * see the machine suite. Pages are of 4 KiB on both sides, and zeroed on both.
  * A round plays one scene with both, another first each time; a figure is the median of the rounds.
  */
+#include "../timing.h"
 #include "subject.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define ROUNDS 15u
 #define QUICK_ROUNDS 3u
@@ -72,19 +72,6 @@ static const struct scene scenes[] = {
     {"protect_1_page", protect, 1, 20000}, {"protect_512_pages", protect, 512, 2000},
 };
 #define SCENES (sizeof(scenes) / sizeof(scenes[0]))
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static void time_scene(const struct scene *scene, unsigned rounds)
 {
