@@ -47,8 +47,8 @@ enum qy_error call_system_record(struct call *call)
     if (!user_range(pointer, room))
         return QY_BAD_USER_POINTER;
     caps_release();
-    enum qy_error error = stats_record(call->arguments[1], call->arguments[2],
-                                       call->arguments[5], &record, &bytes);
+    enum qy_error error =
+        stats_record(call->arguments[1], call->arguments[2], call->arguments[5], &record, &bytes);
     if (error == QY_OK && !arch_copy_to_user(pointer.raw, &record, bytes < room ? bytes : room))
         error = QY_BAD_USER_POINTER;
     caps_acquire();

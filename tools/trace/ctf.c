@@ -66,7 +66,7 @@ static void event_write(struct stream *stream, const struct qy_trace_record *r)
         struct fields_of_##name event;                                                             \
         memcpy(&event, r->fields, sizeof(event));                                                  \
         barectf_cpu_trace_##name(&stream->context, r->number, r->cause, r->thread, r->process,     \
-                                 r->untyped list);                                               \
+                                 r->untyped list);                                                 \
         break;                                                                                     \
     }
         QY_TRACE_EVENTS(T)
